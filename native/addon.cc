@@ -1,0 +1,15 @@
+#include "native.h"
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  native::initBlock(env, exports);
+  native::initMkfs(env, exports);
+  native::initMount(env, exports);
+  native::initSync(env, exports);
+  native::initScan(env, exports);
+  native::initIngest(env, exports);
+  native::initDiff(env, exports);
+  native::initPatch(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(image_unpacker, init)

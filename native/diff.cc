@@ -1,0 +1,147 @@
+// Compares two sorted runs of manifest pages (src/image/page.ts has their grammar) without decoding what is
+// the same in both.
+//
+//   pages       = (number:u32 page:bytes)*
+//   differences = (path:bytes have:place want:place)*
+//   place       = page:u32 entry:u32 offset:u32        page 0xffffffff: there is no such entry on this side
+//
+// `number` is the caller's name for a page; `entry` counts entries in the page; `offset` is where the body of
+// the entry begins in it.
+#include <cstring>
+
+#include "native.h"
+
+namespace native {
+namespace {
+
+constexpr std::string_view kMagic = "iupage1\n";
+constexpr uint32_t kNone = 0xffffffff;
+
+struct Place {
+  uint32_t page = kNone, entry = 0, offset = 0;
+};
+
+// Orders paths by their components: a slash sorts before every other byte.
+int compare(const std::string &a, const std::string &b) {
+  size_t length = std::min(a.size(), b.size());
+  size_t at = 0;
+  while (at < length && a[at] == b[at]) at++;
+  if (at == length) return a.size() == b.size() ? 0 : a.size() < b.size() ? -1 : 1;
+  auto key = [](char byte) { return byte == '/' ? 0 : static_cast<uint8_t>(byte) + 1; };
+  return key(a[at]) < key(b[at]) ? -1 : 1;
+}
+
+// Walks over the entries of pages, whose paths must ascend.
+class Cursor {
+ public:
+  explicit Cursor(std::string_view packed) : packed_(packed) { next(); }
+
+  bool valid() const { return valid_; }
+  const std::string &path() const { return path_; }
+  std::string_view body() const { return body_; }
+  Place place() const { return place_; }
+
+  void next() {
+    while (at_ == page_.size()) {
+      if (packed_.done()) {
+        valid_ = false;
+        return;
+      }
+      place_.page = packed_.u32();
+      page_ = packed_.bytes();
+      if (page_.substr(0, kMagic.size()) != kMagic) fail("page", {}, EBADMSG);
+      at_ = kMagic.size();
+      place_.entry = kNone;
+    }
+    readEntry(place_.entry == kNone);
+  }
+
+ private:
+  void readEntry(bool first) {
+    uint64_t length = varint(page_.size());
+    if (length > page_.size() - at_) fail("page", {}, EBADMSG);
+    size_t end = at_ + length;
+    uint64_t shared = varint(end);
+    uint64_t rest = varint(end);
+    if (shared > (first ? 0 : path_.size()) || rest > end - at_) fail("page", path_, EBADMSG);
+    previous_ = path_;
+    path_.resize(shared);
+    path_.append(page_.substr(at_, rest));
+    if (valid_ && compare(previous_, path_) >= 0) fail("page", path_, EBADMSG);
+    at_ += rest;
+    place_.entry++;
+    place_.offset = static_cast<uint32_t>(at_);
+    body_ = page_.substr(at_, end - at_);
+    at_ = end;
+    valid_ = true;
+  }
+
+  uint64_t varint(size_t end) {
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      if (at_ >= end) fail("page", path_, EBADMSG);
+      auto byte = static_cast<uint8_t>(page_[at_++]);
+      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    fail("page", path_, EBADMSG);
+  }
+
+  Reader packed_;
+  std::string_view page_;
+  size_t at_ = 0;
+  bool valid_ = false;
+  std::string previous_;
+  std::string path_;
+  std::string_view body_;
+  Place place_;
+};
+
+void writePlace(Writer &writer, const Place &place) {
+  writer.number(place.page);
+  writer.number(place.entry);
+  writer.number(place.offset);
+}
+
+std::vector<uint8_t> compareRuns(std::string_view have, std::string_view want, const Control &control) {
+  Writer writer;
+  Cursor a(have), b(want);
+  auto report = [&](const std::string &path, const Place &before, const Place &after) {
+    writer.bytes(path);
+    writePlace(writer, before);
+    writePlace(writer, after);
+  };
+  for (uint32_t count = 0; a.valid() || b.valid(); count++) {
+    if (count % 4096 == 0) control.checkCancelled();
+    int order = !a.valid() ? 1 : !b.valid() ? -1 : compare(a.path(), b.path());
+    if (order < 0) {
+      report(a.path(), a.place(), Place{});
+    } else if (order > 0) {
+      report(b.path(), Place{}, b.place());
+    } else if (a.body() != b.body()) {
+      report(b.path(), a.place(), b.place());
+    }
+    if (order <= 0) a.next();
+    if (order >= 0) b.next();
+  }
+  return std::move(writer.bytes_);
+}
+
+// comparePages(have, want, control): resolves to the packed differences.
+Napi::Value comparePages(const Napi::CallbackInfo &info) {
+  std::string_view have = bytesOf(info[0]);
+  std::string_view want = bytesOf(info[1]);
+  auto differences = std::make_shared<std::vector<uint8_t>>();
+  return Job::run(
+      info.Env(), info[2], {info[0], info[1]},
+      [have, want, differences](const Control &control) { *differences = compareRuns(have, want, control); },
+      [differences](Napi::Env env) { return toBuffer(env, std::move(*differences)); });
+}
+
+}  // namespace
+
+void initDiff(Napi::Env env, Napi::Object exports) {
+  exports.Set("comparePages", Napi::Function::New(env, comparePages));
+}
+
+}  // namespace native

@@ -1,0 +1,297 @@
+// Hashing files, and keeping their data as objects: what is stored is what was hashed, read once.
+//
+//   files    = (path:bytes size:u64 mtimeSeconds:i64 ctimeSeconds:i64 mtimeNanoseconds:u32 ctimeNanoseconds:u32
+//              segmentCount:u32 (offset:u64 length:u64)*)*
+//   digests  = (new:u8 digest:64 bytes)*                    one for each file; new: an object was added
+//   checks   = (state:u8 size:u64)*                         one for each digest asked for: 0 good, 1 missing, 2 damaged
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "native.h"
+
+namespace native {
+namespace {
+
+// Data up to this size is held in memory until its digest says whether it is known already.
+constexpr size_t kBufferBytes = 1 << 20;
+
+using Digest = std::array<uint8_t, kDigestBytes>;
+
+std::string objectPath(const Digest &digest) {
+  return native::objectPath({reinterpret_cast<const char *>(digest.data()), digest.size()});
+}
+
+class Sha512 {
+ public:
+  Sha512() : context_(EVP_MD_CTX_new()) {
+    if (!context_ || EVP_DigestInit_ex(context_, EVP_sha512(), nullptr) != 1) fail("EVP_DigestInit", {}, ENOMEM);
+  }
+  ~Sha512() { EVP_MD_CTX_free(context_); }
+  Sha512(const Sha512 &) = delete;
+  Sha512 &operator=(const Sha512 &) = delete;
+  void update(const char *data, size_t length) { EVP_DigestUpdate(context_, data, length); }
+  Digest finish() {
+    Digest digest;
+    EVP_DigestFinal_ex(context_, digest.data(), nullptr);
+    return digest;
+  }
+
+ private:
+  EVP_MD_CTX *context_;
+};
+
+struct File {
+  std::string_view path;
+  uint64_t size;
+  int64_t mtimeSeconds, ctimeSeconds;
+  uint32_t mtimeNanoseconds, ctimeNanoseconds;
+  std::vector<std::pair<uint64_t, uint64_t>> segments;
+  uint64_t dataSize = 0;
+};
+
+std::vector<File> parseFiles(std::string_view packed) {
+  std::vector<File> files;
+  for (Reader reader(packed); !reader.done();) {
+    File file;
+    file.path = reader.bytes();
+    file.size = reader.u64();
+    file.mtimeSeconds = static_cast<int64_t>(reader.u64());
+    file.ctimeSeconds = static_cast<int64_t>(reader.u64());
+    file.mtimeNanoseconds = reader.u32();
+    file.ctimeNanoseconds = reader.u32();
+    for (uint32_t count = reader.u32(); count > 0; count--) {
+      uint64_t offset = reader.u64();
+      uint64_t length = reader.u64();
+      file.segments.emplace_back(offset, length);
+      file.dataSize += length;
+    }
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+void checkUnchanged(int fd, const File &file) {
+  struct stat now {};
+  check(fstat(fd, &now), "fstat", file.path);
+  bool same = static_cast<uint64_t>(now.st_size) == file.size && now.st_mtim.tv_sec == file.mtimeSeconds &&
+              now.st_mtim.tv_nsec == file.mtimeNanoseconds && now.st_ctim.tv_sec == file.ctimeSeconds &&
+              now.st_ctim.tv_nsec == file.ctimeNanoseconds;
+  // ESTALE: the file is no longer what the scan saw.
+  if (!same) fail("fstat", file.path, ESTALE);
+}
+
+// Hands the data of a file on, piece by piece.
+template <typename Consume>
+void readData(int fd, const File &file, std::vector<char> &buffer, const Control &control, Consume consume) {
+  for (auto [offset, length] : file.segments) {
+    while (length > 0) {
+      control.checkCancelled();
+      size_t want = std::min<uint64_t>(length, buffer.size());
+      ssize_t got = check(pread(fd, buffer.data(), want, static_cast<off_t>(offset)), "pread", file.path);
+      if (got == 0) fail("pread", file.path, ESTALE);
+      consume(buffer.data(), static_cast<size_t>(got));
+      control.addBytes(static_cast<uint64_t>(got));
+      offset += static_cast<uint64_t>(got);
+      length -= static_cast<uint64_t>(got);
+    }
+  }
+}
+
+void writeAll(int fd, const char *data, size_t length, std::string_view path) {
+  while (length > 0) {
+    ssize_t written = check(write(fd, data, length), "write", path);
+    data += written;
+    length -= static_cast<size_t>(written);
+  }
+}
+
+// Where objects are kept: a directory of them, and one on the same file system for what is not finished.
+class ObjectDirectory {
+ public:
+  ObjectDirectory(int objects, int temporary) : objects_(objects), temporary_(temporary) {}
+  bool exists() const { return objects_ >= 0; }
+
+  bool has(const Digest &digest, uint64_t size) const {
+    struct stat stat {};
+    auto path = objectPath(digest);
+    if (fstatat(objects_, path.c_str(), &stat, AT_SYMLINK_NOFOLLOW) < 0) {
+      if (errno == ENOENT) return false;
+      fail("fstatat", path);
+    }
+    return S_ISREG(stat.st_mode) && static_cast<uint64_t>(stat.st_size) == size;
+  }
+
+  // A file of its own; `name` receives what it is called.
+  Descriptor create(std::string &name) const {
+    static std::atomic<uint64_t> next{0};
+    name = std::to_string(getpid()) + "-" + std::to_string(next++);
+    return Descriptor(check(openat(temporary_, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444), "openat", name));
+  }
+
+  void publish(const std::string &name, const Digest &digest) const {
+    auto path = objectPath(digest);
+    check(renameat(temporary_, name.c_str(), objects_, path.c_str()), "renameat", path);
+  }
+
+  void discard(const std::string &name) const { unlinkat(temporary_, name.c_str(), 0); }
+
+ private:
+  int objects_;
+  int temporary_;
+};
+
+// A temporary object that goes with its scope unless it is published.
+class TemporaryObject {
+ public:
+  explicit TemporaryObject(const ObjectDirectory &directory) : directory_(directory), file_(directory.create(name_)) {}
+  ~TemporaryObject() {
+    if (!name_.empty()) directory_.discard(name_);
+  }
+  void write(const char *data, size_t length) { writeAll(file_, data, length, name_); }
+  void publish(const Digest &digest) {
+    int fd = file_.release();
+    check(close(fd), "close", name_);
+    directory_.publish(name_, digest);
+    name_.clear();
+  }
+
+ private:
+  const ObjectDirectory &directory_;
+  std::string name_;
+  Descriptor file_;
+};
+
+struct Ingested {
+  Digest digest;
+  bool added = false;
+};
+
+Ingested ingestSmall(int fd, const File &file, const ObjectDirectory &objects, std::vector<char> &buffer,
+                     const Control &control) {
+  std::string data;
+  data.reserve(file.dataSize);
+  readData(fd, file, buffer, control, [&](const char *piece, size_t length) { data.append(piece, length); });
+  checkUnchanged(fd, file);
+  Sha512 hash;
+  hash.update(data.data(), data.size());
+  Ingested result{hash.finish(), false};
+  if (!objects.exists() || objects.has(result.digest, data.size())) return result;
+  TemporaryObject object(objects);
+  object.write(data.data(), data.size());
+  object.publish(result.digest);
+  result.added = true;
+  return result;
+}
+
+Ingested ingestLarge(int fd, const File &file, const ObjectDirectory &objects, std::vector<char> &buffer,
+                     const Control &control) {
+  std::unique_ptr<TemporaryObject> object;
+  if (objects.exists()) object = std::make_unique<TemporaryObject>(objects);
+  Sha512 hash;
+  readData(fd, file, buffer, control, [&](const char *piece, size_t length) {
+    hash.update(piece, length);
+    if (object) object->write(piece, length);
+  });
+  checkUnchanged(fd, file);
+  Ingested result{hash.finish(), false};
+  if (!object || objects.has(result.digest, file.dataSize)) return result;
+  object->publish(result.digest);
+  result.added = true;
+  return result;
+}
+
+std::vector<char> &threadBuffer() {
+  thread_local std::vector<char> buffer(kBufferBytes);
+  return buffer;
+}
+
+Ingested ingest(int root, const File &file, const ObjectDirectory &objects, const Control &control) {
+  Descriptor fd(openBeneath(root, file.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  check(fd.operator int(), "openat2", file.path);
+  checkUnchanged(fd, file);
+  auto &buffer = threadBuffer();
+  auto result = file.dataSize <= kBufferBytes ? ingestSmall(fd, file, objects, buffer, control)
+                                              : ingestLarge(fd, file, objects, buffer, control);
+  control.addItems(1);
+  return result;
+}
+
+// ingestFiles(root, files, objects, temporary, control): resolves to the digests. Without a directory of
+// objects (-1) it only hashes.
+Napi::Value ingestFiles(const Napi::CallbackInfo &info) {
+  int root = info[0].As<Napi::Number>().Int32Value();
+  std::string_view packed = bytesOf(info[1]);
+  ObjectDirectory objects(info[2].As<Napi::Number>().Int32Value(), info[3].As<Napi::Number>().Int32Value());
+  auto digests = std::make_shared<std::vector<uint8_t>>();
+  return Job::run(
+      info.Env(), info[4], {info[1]},
+      [root, packed, objects, digests](const Control &control) {
+        auto files = parseFiles(packed);
+        digests->resize(files.size() * (1 + kDigestBytes));
+        forEachParallel(files.size(), [&](size_t index) {
+          auto result = ingest(root, files[index], objects, control);
+          uint8_t *at = digests->data() + index * (1 + kDigestBytes);
+          at[0] = result.added;
+          std::memcpy(at + 1, result.digest.data(), kDigestBytes);
+        });
+      },
+      [digests](Napi::Env env) { return toBuffer(env, std::move(*digests)); });
+}
+
+enum State : uint8_t { kGood = 0, kMissing = 1, kDamaged = 2 };
+
+State checkObject(int objects, std::string_view wanted, uint64_t &size, const Control &control) {
+  auto path = native::objectPath(wanted);
+  Descriptor fd(openat(objects, path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (fd < 0 && errno == ENOENT) return kMissing;
+  check(fd.operator int(), "openat", path);
+  auto &buffer = threadBuffer();
+  Sha512 hash;
+  for (;;) {
+    control.checkCancelled();
+    ssize_t length = read(fd, buffer.data(), buffer.size());
+    // What cannot be read is as good as lost; the caller names the object.
+    if (length < 0 && errno == EIO) return kDamaged;
+    check(length, "read", path);
+    if (length == 0) break;
+    hash.update(buffer.data(), static_cast<size_t>(length));
+    size += static_cast<uint64_t>(length);
+    control.addBytes(static_cast<uint64_t>(length));
+  }
+  control.addItems(1);
+  return std::memcmp(hash.finish().data(), wanted.data(), kDigestBytes) == 0 ? kGood : kDamaged;
+}
+
+// checkObjects(objects, digests, control): reads and hashes objects; resolves to the packed checks.
+Napi::Value checkObjects(const Napi::CallbackInfo &info) {
+  int objects = info[0].As<Napi::Number>().Int32Value();
+  std::string_view digests = bytesOf(info[1]);
+  auto checks = std::make_shared<std::vector<uint8_t>>();
+  return Job::run(
+      info.Env(), info[2], {info[1]},
+      [objects, digests, checks](const Control &control) {
+        size_t count = digests.size() / kDigestBytes;
+        checks->resize(count * 9);
+        forEachParallel(count, [&](size_t index) {
+          uint64_t size = 0;
+          auto digest = digests.substr(index * kDigestBytes, kDigestBytes);
+          (*checks)[index * 9] = checkObject(objects, digest, size, control);
+          std::memcpy(checks->data() + index * 9 + 1, &size, sizeof(size));
+        });
+      },
+      [checks](Napi::Env env) { return toBuffer(env, std::move(*checks)); });
+}
+
+}  // namespace
+
+void initIngest(Napi::Env env, Napi::Object exports) {
+  exports.Set("ingestFiles", Napi::Function::New(env, ingestFiles));
+  exports.Set("checkObjects", Napi::Function::New(env, checkObjects));
+}
+
+}  // namespace native

@@ -1,0 +1,411 @@
+// Runs a packed batch of operations on inodes beneath a directory, one after the other, and stops at the
+// first that fails. What to do is the caller's business; here is only how. No path leaves the directory, no
+// symbolic link is followed.
+//
+//   batch     = operation*
+//   operation = %x01 path mode:u32                                  make a directory
+//             | %x02 path size:u64 digest segments                  make a regular file from an object
+//             | %x03 path target:bytes                              make a symbolic link
+//             | %x04 path mode:u32 major:u32 minor:u32              make a device, fifo or socket
+//             | %x05 path to:bytes                                  give the inode at `path` the further name `to`
+//             | %x06 path to:bytes                                  rename, replacing what is at `to`
+//             | %x07 path                                           remove a name that is no directory
+//             | %x08 path                                           remove an empty directory
+//             | %x09 path format:u32 change                         change metadata
+//             | %x0a path size:u64 digest segments                  make the content of a file that of an object, in place
+//             | %x0b path                                           report the inode
+//   digest    = has:u8 (64 bytes if has)
+//   segments  = count:u32 (offset:u64 length:u64)*
+//   change    = what:u8 [uid:u32 gid:u32] [mode:u32] [removed:u32 name:bytes* set:u32 (name:bytes value:bytes)*]
+//               [seconds:i64 nanoseconds:u32] [flags:u32 of:u32]
+//               what: 1 owner, 2 mode, 4 attributes, 8 mtime, 16 flags (`flags` replace those in `of`), in that order
+//   format    = the type that the inode must have (S_IFMT), else nothing is changed
+//   reports   = (inode:u64 ctimeSeconds:i64 ctimeNanoseconds:u32)*
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "native.h"
+
+namespace native {
+namespace {
+
+constexpr size_t kBufferBytes = 1 << 20;
+constexpr uint64_t kBlock = 4096;
+
+enum Code : uint8_t {
+  kMakeDirectory = 1,
+  kMakeFile,
+  kMakeSymlink,
+  kMakeNode,
+  kLink,
+  kRename,
+  kUnlink,
+  kRemoveDirectory,
+  kChange,
+  kRewrite,
+  kReport,
+};
+
+enum What : uint8_t { kOwner = 1, kMode = 2, kAttributes = 4, kMtime = 8, kFlags = 16 };
+
+struct Segment {
+  uint64_t offset, length;
+};
+
+struct Content {
+  uint64_t size;
+  std::string_view digest;
+  std::vector<Segment> segments;
+};
+
+// A name in a directory that is open, valid until the next one is asked for.
+struct Place {
+  int directory;
+  const char *name;
+};
+
+// Opens parents, and keeps the last one: operations come sorted by path.
+class Parents {
+ public:
+  explicit Parents(int root) : root_(root) {}
+
+  Place of(std::string_view path) {
+    auto [directory, name] = splitPath(path);
+    name_ = name;
+    if (directory.empty()) return {root_, name_.c_str()};
+    if (fd_ < 0 || directory != directory_) {
+      fd_ = Descriptor(openBeneath(root_, directory, O_PATH | O_DIRECTORY));
+      check(fd_.operator int(), "openat2", directory);
+      directory_ = directory;
+    }
+    return {fd_, name_.c_str()};
+  }
+
+  // A directory went, or what is at its path is another one.
+  void forget() { fd_ = Descriptor(); }
+
+ private:
+  int root_;
+  std::string directory_;
+  std::string name_;
+  Descriptor fd_;
+};
+
+Content readContent(Reader &reader) {
+  Content content{reader.u64(), {}, {}};
+  if (reader.u8()) content.digest = reader.raw(kDigestBytes);
+  for (uint32_t count = reader.u32(); count > 0; count--) {
+    uint64_t offset = reader.u64();
+    content.segments.push_back({offset, reader.u64()});
+  }
+  return content;
+}
+
+void readExactly(int fd, char *data, size_t length, off_t offset, std::string_view path) {
+  while (length > 0) {
+    ssize_t got = check(pread(fd, data, length, offset), "pread", path);
+    if (got == 0) fail("pread", path, ESTALE);
+    data += got;
+    offset += got;
+    length -= static_cast<size_t>(got);
+  }
+}
+
+void writeExactly(int fd, const char *data, size_t length, off_t offset, std::string_view path) {
+  while (length > 0) {
+    ssize_t written = check(pwrite(fd, data, length, offset), "pwrite", path);
+    data += written;
+    offset += written;
+    length -= static_cast<size_t>(written);
+  }
+}
+
+class Batch {
+ public:
+  Batch(int root, int objects, const Control &control)
+      : root_(root), objects_(objects), control_(control), parents_(root), targets_(root), buffer_(kBufferBytes) {}
+
+  std::vector<uint8_t> run(std::string_view batch) {
+    for (Reader reader(batch); !reader.done();) {
+      control_.checkCancelled();
+      auto code = reader.u8();
+      auto path = reader.bytes();
+      perform(code, path, reader);
+      control_.addItems(1);
+    }
+    return std::move(reports_.bytes_);
+  }
+
+ private:
+  void perform(uint8_t code, std::string_view path, Reader &reader) {
+    switch (code) {
+      case kMakeDirectory: return makeDirectory(path, reader.u32());
+      case kMakeFile: return makeFile(path, readContent(reader));
+      case kMakeSymlink: return makeSymlink(path, reader.bytes());
+      case kMakeNode: return makeNode(path, reader);
+      case kLink: return link(path, reader.bytes());
+      case kRename: return rename(path, reader.bytes());
+      case kUnlink: return remove(path, 0);
+      case kRemoveDirectory: return remove(path, AT_REMOVEDIR);
+      case kChange: return change(path, reader);
+      case kRewrite: return rewrite(path, readContent(reader));
+      case kReport: return report(path);
+      default: fail("decode", path, EINVAL);
+    }
+  }
+
+  void makeDirectory(std::string_view path, mode_t mode) {
+    auto place = parents_.of(path);
+    check(mkdirat(place.directory, place.name, mode), "mkdirat", path);
+  }
+
+  void makeFile(std::string_view path, const Content &content) {
+    auto place = parents_.of(path);
+    Descriptor file(openat(place.directory, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    check(file.operator int(), "openat", path);
+    Descriptor object = openObject(content);
+    off_t from = 0;
+    for (auto [offset, length] : content.segments) {
+      while (length > 0) {
+        control_.checkCancelled();
+        size_t piece = std::min<uint64_t>(length, buffer_.size());
+        readExactly(object, buffer_.data(), piece, from, path);
+        writeExactly(file, buffer_.data(), piece, static_cast<off_t>(offset), path);
+        from += static_cast<off_t>(piece);
+        offset += piece;
+        length -= piece;
+        control_.addBytes(piece);
+      }
+    }
+    // A file that ends in a hole is longer than what was written.
+    bool endsInHole = content.segments.empty() ? content.size > 0
+                                               : content.segments.back().offset + content.segments.back().length < content.size;
+    if (endsInHole) check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
+    check(close(file.release()), "close", path);
+  }
+
+  Descriptor openObject(const Content &content) {
+    if (content.digest.empty()) return Descriptor();
+    auto path = objectPath(content.digest);
+    Descriptor object(openat(objects_, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    check(object.operator int(), "openat", path);
+    return object;
+  }
+
+  void makeSymlink(std::string_view path, std::string_view target) {
+    auto place = parents_.of(path);
+    check(symlinkat(std::string(target).c_str(), place.directory, place.name), "symlinkat", path);
+  }
+
+  void makeNode(std::string_view path, Reader &reader) {
+    uint32_t mode = reader.u32();
+    uint32_t major = reader.u32();
+    uint32_t minor = reader.u32();
+    auto place = parents_.of(path);
+    check(mknodat(place.directory, place.name, mode, makedev(major, minor)), "mknodat", path);
+  }
+
+  void link(std::string_view path, std::string_view to) {
+    auto from = parents_.of(path);
+    auto target = targets_.of(to);
+    check(linkat(from.directory, from.name, target.directory, target.name, 0), "linkat", to);
+  }
+
+  void rename(std::string_view path, std::string_view to) {
+    auto from = parents_.of(path);
+    auto target = targets_.of(to);
+    check(renameat(from.directory, from.name, target.directory, target.name), "renameat", to);
+  }
+
+  void remove(std::string_view path, int flags) {
+    auto place = parents_.of(path);
+    check(unlinkat(place.directory, place.name, flags), "unlinkat", path);
+    if (flags & AT_REMOVEDIR) {
+      parents_.forget();
+      targets_.forget();
+    }
+  }
+
+  // The inode itself, whatever it is, without opening it for reading; it must have the format that is expected.
+  Descriptor openInode(std::string_view path, mode_t format) {
+    Descriptor inode;
+    if (path.empty()) {
+      inode = Descriptor(openBeneath(root_, "", O_PATH));
+    } else {
+      auto place = parents_.of(path);
+      inode = Descriptor(openat(place.directory, place.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    }
+    check(inode.operator int(), "openat", path);
+    struct stat stat {};
+    check(fstat(inode, &stat), "fstat", path);
+    if ((stat.st_mode & S_IFMT) != format) fail("fstat", path, ESTALE);
+    return inode;
+  }
+
+  void change(std::string_view path, Reader &reader) {
+    mode_t format = reader.u32();
+    uint8_t what = reader.u8();
+    Descriptor inode = openInode(path, format);
+    // Of a descriptor that names an inode only, this is the inode itself, a symbolic link included.
+    std::string self = "/proc/self/fd/" + std::to_string(inode.operator int());
+    if (what & kOwner) {
+      uint32_t uid = reader.u32();
+      uint32_t gid = reader.u32();
+      check(fchownat(inode, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW), "fchownat", path);
+    }
+    if (what & kMode) check(chmod(self.c_str(), reader.u32()), "chmod", path);
+    if (what & kAttributes) changeAttributes(self, path, reader);
+    if (what & kMtime) {
+      struct timespec times[2] = {{0, UTIME_OMIT}, {0, 0}};
+      times[1].tv_sec = static_cast<time_t>(reader.u64());
+      times[1].tv_nsec = reader.u32();
+      check(utimensat(inode, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW), "utimensat", path);
+    }
+    if (what & kFlags) {
+      uint32_t flags = reader.u32();
+      changeFlags(path, flags, reader.u32());
+    }
+  }
+
+  void changeAttributes(const std::string &self, std::string_view path, Reader &reader) {
+    for (uint32_t count = reader.u32(); count > 0; count--) {
+      check(removexattr(self.c_str(), std::string(reader.bytes()).c_str()), "removexattr", path);
+    }
+    for (uint32_t count = reader.u32(); count > 0; count--) {
+      std::string name(reader.bytes());
+      auto value = reader.bytes();
+      if (setxattr(self.c_str(), name.c_str(), value.data(), value.size(), 0) < 0) fail("setxattr", path, errno, name);
+    }
+  }
+
+  void changeFlags(std::string_view path, uint32_t flags, uint32_t of) {
+    Descriptor file(openBeneath(root_, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW));
+    check(file.operator int(), "openat2", path);
+    uint32_t now = 0;
+    check(ioctl(file, FS_IOC_GETFLAGS, &now), "ioctl FS_IOC_GETFLAGS", path);
+    uint32_t wanted = (now & ~of) | flags;
+    if (wanted != now) check(ioctl(file, FS_IOC_SETFLAGS, &wanted), "ioctl FS_IOC_SETFLAGS", path);
+  }
+
+  // Makes the content of a file that of an object, writing only blocks that differ.
+  void rewrite(std::string_view path, const Content &content) {
+    Descriptor inode = openInode(path, S_IFREG);
+    Descriptor file(openBeneath(root_, path, O_RDWR | O_NOFOLLOW));
+    check(file.operator int(), "openat2", path);
+    check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
+    Descriptor object = openObject(content);
+    off_t from = 0;
+    uint64_t at = 0;
+    for (auto segment : content.segments) {
+      punch(file, at, segment.offset, path);
+      rewriteSegment(file, object, segment, from, path);
+      from += static_cast<off_t>(segment.length);
+      at = segment.offset + segment.length;
+    }
+    punch(file, at, (content.size + kBlock - 1) / kBlock * kBlock, path);
+    check(close(file.release()), "close", path);
+  }
+
+  void punch(int file, uint64_t from, uint64_t to, std::string_view path) {
+    if (to <= from) return;
+    off_t data = lseek(file, static_cast<off_t>(from), SEEK_DATA);
+    // Nothing is there already.
+    if (data < 0 && errno == ENXIO) return;
+    if (check(data, "lseek SEEK_DATA", path) >= static_cast<off_t>(to)) return;
+    check(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(to - from)),
+          "fallocate", path);
+  }
+
+  void rewriteSegment(int file, int object, Segment segment, off_t from, std::string_view path) {
+    std::vector<char> old(buffer_.size());
+    for (uint64_t done = 0; done < segment.length;) {
+      control_.checkCancelled();
+      size_t piece = std::min<uint64_t>(segment.length - done, buffer_.size());
+      auto offset = static_cast<off_t>(segment.offset + done);
+      readExactly(object, buffer_.data(), piece, from + static_cast<off_t>(done), path);
+      readExactly(file, old.data(), piece, offset, path);
+      writeChanged(file, old.data(), piece, offset, path);
+      done += piece;
+      control_.addBytes(piece);
+    }
+  }
+
+  // Writes the runs of blocks of `buffer_` that differ from `old`, or that the file does not have.
+  void writeChanged(int file, const char *old, size_t length, off_t offset, std::string_view path) {
+    off_t hole = offset;   // [hole, data): what of the file is absent, as far as it is known
+    off_t data = offset;
+    size_t runStart = 0, runEnd = 0;
+    auto flush = [&] {
+      if (runEnd > runStart) writeExactly(file, buffer_.data() + runStart, runEnd - runStart, offset + static_cast<off_t>(runStart), path);
+    };
+    for (size_t at = 0; at < length; at += kBlock) {
+      size_t size = std::min<size_t>(kBlock, length - at);
+      off_t position = offset + static_cast<off_t>(at);
+      if (position >= data) findHole(file, position, hole, data, path);
+      bool absent = position >= hole && position < data;
+      if (!absent && std::memcmp(buffer_.data() + at, old + at, size) == 0) continue;
+      if (at != runEnd || runEnd == 0) {
+        flush();
+        runStart = at;
+      }
+      runEnd = at + size;
+    }
+    flush();
+  }
+
+  // Finds the next hole at or after `position`, as [hole, data).
+  void findHole(int file, off_t position, off_t &hole, off_t &data, std::string_view path) {
+    hole = lseek(file, position, SEEK_HOLE);
+    check(hole, "lseek SEEK_HOLE", path);
+    data = lseek(file, hole, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) data = INT64_MAX;
+    check(data, "lseek SEEK_DATA", path);
+  }
+
+  void report(std::string_view path) {
+    struct statx stat {};
+    if (path.empty()) {
+      check(statx(root_, "", AT_EMPTY_PATH, STATX_INO | STATX_CTIME, &stat), "statx", path);
+    } else {
+      auto place = parents_.of(path);
+      check(statx(place.directory, place.name, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_CTIME, &stat), "statx", path);
+    }
+    reports_.number<uint64_t>(stat.stx_ino);
+    reports_.number<int64_t>(stat.stx_ctime.tv_sec);
+    reports_.number<uint32_t>(stat.stx_ctime.tv_nsec);
+  }
+
+  int root_;
+  int objects_;
+  const Control &control_;
+  Parents parents_;
+  Parents targets_;
+  std::vector<char> buffer_;
+  Writer reports_;
+};
+
+// runBatch(root, batch, objects, control): resolves to the packed reports.
+Napi::Value runBatch(const Napi::CallbackInfo &info) {
+  int root = info[0].As<Napi::Number>().Int32Value();
+  std::string_view batch = bytesOf(info[1]);
+  int objects = info[2].As<Napi::Number>().Int32Value();
+  auto reports = std::make_shared<std::vector<uint8_t>>();
+  return Job::run(
+      info.Env(), info[3], {info[1]},
+      [root, batch, objects, reports](const Control &control) { *reports = Batch(root, objects, control).run(batch); },
+      [reports](Napi::Env env) { return toBuffer(env, std::move(*reports)); });
+}
+
+}  // namespace
+
+void initPatch(Napi::Env env, Napi::Object exports) { exports.Set("runBatch", Napi::Function::New(env, runBatch)); }
+
+}  // namespace native

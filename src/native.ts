@@ -1,0 +1,201 @@
+import { createRequire } from 'node:module';
+import { getSystemErrorMap, getSystemErrorName } from 'node:util';
+import { cancelled, throwIfAborted } from './image/error.js';
+
+/*
+ * The C++ addon, typed. It is mechanism only: each function is a few system calls over descriptors and
+ * packed buffers, whose grammars stand at the head of the files in native/. A failure is an error shaped
+ * like Node's own: `code`, `errno`, `syscall`, and `path` as bytes.
+ */
+
+interface Addon {
+  blockDeviceSize(fd: number): bigint;
+  isReadOnly(fd: number): boolean;
+  flushBuffers(fd: number): void;
+  punchZeros(fd: number, length: bigint): Promise<boolean>;
+  makeFileSystem(device: number, command: string[], control: Control): Promise<ToolOutcome>;
+  mount(type: string, source: string, readOnly: boolean, options: string[]): Promise<DetachedMount>;
+  unmount(mount: number, root: number): Promise<void>;
+  syncFileSystem(fd: number): Promise<void>;
+  scanTree(root: number, detailed: boolean, control: Control): Promise<Buffer>;
+  scanPaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
+  ingestFiles(root: number, files: Buffer, objects: number, temporary: number, control: Control): Promise<Buffer>;
+  checkObjects(objects: number, digests: Buffer, control: Control): Promise<Buffer>;
+  comparePages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
+  runBatch(root: number, batch: Buffer, objects: number, control: Control): Promise<Buffer>;
+}
+
+/** Three words that the work reads and writes while it runs: cancel, items done, bytes done. */
+type Control = BigUint64Array;
+
+/** What a tool said and how it ended: its exit status, or 128 and the number of the signal. */
+export interface ToolOutcome {
+  status: number;
+  output: string;
+}
+
+/** A mount that has no place in any tree. Both descriptors are the holder's to close, by `unmount`. */
+export interface DetachedMount {
+  mount: number;
+  /** The root directory, open: paths beneath it are reached from here. */
+  root: number;
+}
+
+/** A system call of the addon that failed. */
+export interface NativeError extends Error {
+  code: string;
+  errno: number;
+  syscall: string;
+  path?: Buffer;
+  detail?: string;
+}
+
+/** How work off the main thread is watched and stopped. */
+export interface Watch {
+  signal?: AbortSignal | undefined;
+  /** Told now and then what has been done so far. */
+  onProgress?: ((items: number, bytes: number) => void) | undefined;
+}
+
+/** Often enough for a bar that moves smoothly, seldom enough to cost nothing. */
+const PROGRESS_MILLISECONDS = 100;
+
+const addon = createRequire(import.meta.url)('../build/Release/image_unpacker.node') as Addon;
+
+/** Whether `reason` came from a system call of the addon. */
+export function isNativeError(reason: unknown): reason is NativeError {
+  return reason instanceof Error && 'syscall' in reason && 'errno' in reason;
+}
+
+function named(reason: unknown): unknown {
+  if (!isNativeError(reason)) return reason;
+  reason.code = getSystemErrorName(-reason.errno);
+  if (reason.code === 'ECANCELED') return cancelled();
+  const words = getSystemErrorMap().get(-reason.errno)?.[1] ?? 'unknown error';
+  reason.message = `${reason.code}: ${words}, ${reason.syscall}`;
+  return reason;
+}
+
+function atOnce<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (reason) {
+    throw named(reason);
+  }
+}
+
+async function watched<T>(watch: Watch, call: (control: Control) => Promise<T>): Promise<T> {
+  throwIfAborted(watch.signal);
+  const control = new BigUint64Array(3);
+  const cancel = (): void => {
+    control[0] = 1n;
+  };
+  watch.signal?.addEventListener('abort', cancel, { once: true });
+  const tell = (): void => watch.onProgress?.(Number(control[1]), Number(control[2]));
+  const timer = watch.onProgress && setInterval(tell, PROGRESS_MILLISECONDS);
+  try {
+    const result = await call(control);
+    tell();
+    return result;
+  } catch (reason) {
+    throw named(reason);
+  } finally {
+    clearInterval(timer);
+    watch.signal?.removeEventListener('abort', cancel);
+  }
+}
+
+/** Size of an open block device in bytes (BLKGETSIZE64). */
+export function blockDeviceSize(fd: number): bigint {
+  return atOnce(() => addon.blockDeviceSize(fd));
+}
+
+/** Whether an open block device refuses writes (BLKROGET). */
+export function isReadOnly(fd: number): boolean {
+  return atOnce(() => addon.isReadOnly(fd));
+}
+
+/** Writes and drops what the kernel caches of an open block device (BLKFLSBUF). */
+export function flushBuffers(fd: number): void {
+  atOnce(() => {
+    addon.flushBuffers(fd);
+  });
+}
+
+/** Makes the first `length` bytes of a device read as zeros if it can do so itself; resolves to whether it did. */
+export async function punchZeros(fd: number, length: bigint): Promise<boolean> {
+  return watched({}, () => addon.punchZeros(fd, length));
+}
+
+/**
+ * Runs `command` with the device open as its descriptor 3, and resolves to how it ended. Rejects with
+ * `ENOENT` when there is no such tool.
+ */
+export async function makeFileSystem(device: number, command: string[], watch: Watch): Promise<ToolOutcome> {
+  return watched(watch, control => addon.makeFileSystem(device, command, control));
+}
+
+/** Mounts a file system with no mount point: nosuid, nodev, noexec, noatime. */
+export async function mount(
+  type: string,
+  source: string,
+  readOnly: boolean,
+  options: string[],
+): Promise<DetachedMount> {
+  return watched({}, () => addon.mount(type, source, readOnly, options));
+}
+
+/** Closes a mount. It is gone from the device when nothing else holds it: see `proveUnmounted`. */
+export async function unmount(mounted: DetachedMount): Promise<void> {
+  return watched({}, () => addon.unmount(mounted.mount, mounted.root));
+}
+
+/** Makes all of the file system that `fd` is on durable (syncfs). */
+export async function syncFileSystem(fd: number): Promise<void> {
+  return watched({}, () => addon.syncFileSystem(fd));
+}
+
+/** Walks the tree of the directory `root`; resolves to the packed scan (native/scan.cc). */
+export async function scanTree(root: number, detailed: boolean, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.scanTree(root, detailed, control));
+}
+
+/** The detailed records of some paths beneath `root`, packed like a scan. */
+export async function scanPaths(root: number, paths: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.scanPaths(root, paths, control));
+}
+
+/** Where objects are stored: open directories. */
+export interface ObjectDirectories {
+  objects: number;
+  temporary: number;
+}
+
+/**
+ * Hashes the packed `files` beneath `root`, and stores their data as objects when directories are given
+ * (native/ingest.cc). Rejects with `ESTALE` and the path if a file is not as it was scanned.
+ */
+export async function ingestFiles(
+  root: number,
+  files: Buffer,
+  directories: ObjectDirectories | undefined,
+  watch: Watch,
+): Promise<Buffer> {
+  const { objects, temporary } = directories ?? { objects: -1, temporary: -1 };
+  return watched(watch, control => addon.ingestFiles(root, files, objects, temporary, control));
+}
+
+/** Reads and hashes objects; resolves to the packed checks (native/ingest.cc). */
+export async function checkObjects(objects: number, digests: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.checkObjects(objects, digests, control));
+}
+
+/** Compares two packed runs of manifest pages; resolves to the packed differences (native/diff.cc). */
+export async function comparePages(have: Buffer, want: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.comparePages(have, want, control));
+}
+
+/** Runs a packed batch of operations beneath `root`; resolves to its packed reports (native/patch.cc). */
+export async function runBatch(root: number, batch: Buffer, objects: number, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.runBatch(root, batch, objects, control));
+}

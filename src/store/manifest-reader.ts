@@ -1,0 +1,85 @@
+import type { Entry } from '../image/entry.js';
+import { ImageUnpackerError } from '../image/error.js';
+import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
+import type { ManifestIndex, PageReference } from '../image/manifest.js';
+import { decodeIndex } from '../image/manifest.js';
+import { decodePage } from '../image/page.js';
+import { comparePaths, displayPath } from '../image/path.js';
+import { TreeValidator } from '../image/validate.js';
+import type { Store } from './store.js';
+
+/** Where pages of a manifest come from: a store, or what is known of a volume. */
+export interface PageSource {
+  /** The bytes of page `number`, whose digest is right. */
+  page(number: number): Promise<Buffer>;
+}
+
+/** A manifest whose pages are read as they are needed. */
+export class ManifestReader {
+  readonly index: ManifestIndex;
+  readonly #source: PageSource;
+
+  constructor(index: ManifestIndex, source: PageSource) {
+    this.index = index;
+    this.#source = source;
+  }
+
+  /** Reads the index of the manifest with this digest. Throws `STORE_DAMAGED`, `IMAGE_INVALID`. */
+  static async open(store: Store, digest: Buffer): Promise<ManifestReader> {
+    const index = decodeIndex(await store.read(digest, MAX_INDEX_BYTES));
+    return new ManifestReader(index, { page: number => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES) });
+  }
+
+  /** The encoded page `number`. */
+  async page(number: number): Promise<Buffer> {
+    const bytes = await this.#source.page(number);
+    if (bytes.length !== this.index.pages[number]!.length) throw misfit(this.index.pages[number]!);
+    return bytes;
+  }
+
+  /** The entries of page `number`, which agree with what the index says of the page. */
+  async entriesOf(number: number): Promise<Entry[]> {
+    const entries = decodePage(await this.page(number));
+    const reference = this.index.pages[number]!;
+    const next = this.index.pages[number + 1];
+    const fits =
+      entries.length === reference.entries &&
+      entries[0]!.path.equals(reference.first) &&
+      (next === undefined || comparePaths(entries.at(-1)!.path, next.first) < 0);
+    if (!fits) throw misfit(reference);
+    return entries;
+  }
+
+  /** All entries in order. Throws `IMAGE_INVALID` unless they are a tree. */
+  async *entries(): AsyncGenerator<Entry, void, undefined> {
+    const validator = new TreeValidator();
+    for (let number = 0; number < this.index.pages.length; number++) {
+      for (const entry of await this.entriesOf(number)) {
+        validator.add(entry);
+        yield entry;
+      }
+    }
+    validator.finish(this.index);
+  }
+
+  /** The number of the page that holds `path`, if the image has it. */
+  pageOf(path: Buffer): number {
+    const { pages } = this.index;
+    let low = 0;
+    let high = pages.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (comparePaths(pages[middle]!.first, path) <= 0) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function misfit(page: PageReference): ImageUnpackerError {
+  const at = displayPath(page.first);
+  return new ImageUnpackerError('IMAGE_INVALID', `The manifest's page that begins at ${at} is not as its index says`, {
+    path: at,
+    digest: page.digest.toString('hex'),
+  });
+}

@@ -1,0 +1,68 @@
+import type { Watch } from '../native.js';
+
+/** What is kept of an image beside its content. Times are RFC 3339, digests hex. */
+export interface ImageRecord {
+  name: string;
+  /** SHA-512 of the manifest's index. */
+  digest: string;
+  createdAt: string;
+  /** Null for an image that never expires. */
+  expiresAt: string | null;
+  entries: number;
+  /** Sum of file sizes, hard links counted once. */
+  bytes: bigint;
+  tags: Readonly<Record<string, string>>;
+  /** Further objects kept with the image (build log, package list …), by what they are: their digests. */
+  annotations: Readonly<Record<string, string>>;
+}
+
+/** Objects that lie on this machine as files, each of them read and found to be what its name says. */
+export interface FetchedObjects {
+  /** An open directory that holds them as `ab/abcd…`, by their digests in hex. */
+  readonly directory: number;
+  /** Bytes that had to be brought from elsewhere; 0 when the store is on this machine. */
+  readonly bytesFetched: number;
+  /** Gives the descriptor back; the files may go then. */
+  close(): Promise<void>;
+}
+
+/**
+ * Objects and images by digest and name. Whatever is read is hashed before it is handed out: an object
+ * that is not what its digest says is `STORE_DAMAGED` with the digest, and is never used.
+ */
+export interface Store {
+  /** Where the store is, as the user named it. */
+  readonly location: string;
+
+  /** The image of that name. Throws `IMAGE_UNKNOWN` (naming the nearest), `STORE_DAMAGED`. */
+  image(name: string): Promise<ImageRecord>;
+  /** All images, or those of one stream (not of streams below it), oldest first. */
+  list(stream?: string): Promise<ImageRecord[]>;
+  /** Makes an image known, durably; everything it names must be stored already. Throws `IMAGE_EXISTS`. */
+  create(record: ImageRecord): Promise<void>;
+  /** Forgets an image, durably. Its objects stay until they are collected. Throws `IMAGE_UNKNOWN`. */
+  remove(name: string): Promise<void>;
+
+  /** Which of the objects are stored, in the order asked. */
+  has(digests: readonly Buffer[]): Promise<boolean[]>;
+  /** A whole object of at most `limit` bytes: a page or an index. */
+  read(digest: Buffer, limit: number): Promise<Buffer>;
+  /** The bytes of an object; the last chunk comes only when all of them have the right digest. */
+  stream(digest: Buffer): AsyncIterable<Buffer>;
+  /** Stores bytes under their digest. It need not be durable before `create` has returned. */
+  put(bytes: Buffer): Promise<Stored>;
+  /** The same for bytes that come bit by bit. */
+  putStream(chunks: AsyncIterable<Buffer>): Promise<Stored>;
+  /** Makes objects files of this machine, each verified. Throws `STORE_DAMAGED` naming all that are not good. */
+  fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects>;
+  /** Ends the use of the store. */
+  close(): Promise<void>;
+}
+
+/** An object that was put into a store. */
+export interface Stored {
+  digest: Buffer;
+  size: number;
+  /** Whether the store had it not. */
+  added: boolean;
+}
