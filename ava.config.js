@@ -1,4 +1,4 @@
-export default {
+const all = {
   files: ['test/**/*.test.ts'],
   extensions: { ts: 'module' },
   nodeArguments: ['--import=tsx'],
@@ -6,3 +6,12 @@ export default {
   workerThreads: false,
   timeout: '3m',
 };
+
+/** The two halves that `npm test` runs apart; all of it is what a bare `npx ava` takes. */
+const suites = {
+  unit: { ...all, files: [...all.files, '!test/root/**'] },
+  // Loop devices, page caches and mounts are the machine's: one test at a time.
+  root: { ...all, files: ['test/root/**/*.test.ts'], serial: true, timeout: '10m' },
+};
+
+export default () => suites[process.env.TEST_SUITE] ?? all;

@@ -1,0 +1,27 @@
+import { ImageUnpackerError } from '../image/error.js';
+
+/** A stream that a program writes to: standard output, standard error. */
+export interface Output {
+  write(text: string, done: (error?: Error | null) => void): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/**
+ * Writes `text` and waits until the system has it. A reader that has gone (`| head`) has seen enough,
+ * which is no error; whatever else goes wrong throws `OUTPUT`.
+ */
+export async function writeAll(output: Output, text: string): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      output.write(text, error => {
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ImageUnpackerError('OUTPUT', `Writing the result failed: ${reason}`, {}, error);
+  }
+}
