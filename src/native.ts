@@ -19,7 +19,13 @@ interface Addon {
   syncFileSystem(fd: number): Promise<void>;
   scanTree(root: number, detailed: boolean, control: Control): Promise<Buffer>;
   scanPaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
-  ingestFiles(root: number, files: Buffer, objects: number, temporary: number, control: Control): Promise<Buffer>;
+  ingestFiles(
+    root: number,
+    files: Buffer,
+    objects: number,
+    temporary: number,
+    control: Control,
+  ): Promise<Buffer>;
   checkObjects(objects: number, digests: Buffer, control: Control): Promise<Buffer>;
   comparePages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
   runBatch(root: number, batch: Buffer, objects: number, control: Control): Promise<Buffer>;

@@ -84,7 +84,12 @@ export class ImageUnpackerError extends Error {
     const error = reason instanceof Error ? (reason as NodeJS.ErrnoException) : undefined;
     const code = (error?.code !== undefined && SYSTEM_CODES[error.code]) || 'INTERNAL';
     const hint = HINTS[code] ?? '';
-    return new ImageUnpackerError(code, `${doing}: ${error?.message ?? String(reason)}${hint}`, subject, reason);
+    return new ImageUnpackerError(
+      code,
+      `${doing}: ${error?.message ?? String(reason)}${hint}`,
+      subject,
+      reason,
+    );
   }
 }
 

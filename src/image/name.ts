@@ -21,7 +21,11 @@ export interface ImageName {
 export function parseImageName(name: string): ImageName {
   const parts = checkParts(name, 'image name');
   if (parts.length < 2) {
-    throw wrong('image name', name, 'has no stream: it is STREAM/LEAF, such as base/debian-12/2026-11-23T06:00');
+    throw wrong(
+      'image name',
+      name,
+      'has no stream: it is STREAM/LEAF, such as base/debian-12/2026-11-23T06:00',
+    );
   }
   return { stream: parts.slice(0, -1).join('/'), leaf: parts.at(-1)! };
 }
@@ -33,7 +37,8 @@ export function checkStreamName(stream: string): void {
 
 function checkParts(name: string, kind: string): string[] {
   if (name === '') throw wrong(kind, name, 'is empty');
-  if (name.length > MAX_NAME_LENGTH) throw wrong(kind, name, `is longer than ${String(MAX_NAME_LENGTH)} bytes`);
+  if (name.length > MAX_NAME_LENGTH)
+    throw wrong(kind, name, `is longer than ${String(MAX_NAME_LENGTH)} bytes`);
   if (name.startsWith('/')) throw wrong(kind, name, 'begins with a slash');
   const parts = name.split('/');
   for (const part of parts) {

@@ -137,7 +137,8 @@ function sharedLength(a: Buffer, b: Buffer): number {
 function readPath(reader: ByteReader, previous: Buffer | undefined): Buffer {
   const shared = reader.varint(previous?.length ?? 0);
   const rest = reader.bytes(MAX_PATH_BYTES);
-  const path = previous === undefined ? Buffer.from(rest) : Buffer.concat([previous.subarray(0, shared), rest]);
+  const path =
+    previous === undefined ? Buffer.from(rest) : Buffer.concat([previous.subarray(0, shared), rest]);
   const fault = pathFault(path);
   if (fault !== undefined) throw faulty(path, fault);
   if (previous !== undefined) {
@@ -236,7 +237,8 @@ function readXattrs(reader: ByteReader, path: Buffer): Xattr[] {
   for (let i = 0; i < count; i++) {
     const name = reader.bytes(MAX_XATTR_NAME_BYTES);
     const value = reader.bytes(MAX_XATTR_VALUE_BYTES);
-    if (name.length === 0 || name.includes(0)) throw faulty(path, 'has an extended attribute with a bad name');
+    if (name.length === 0 || name.includes(0))
+      throw faulty(path, 'has an extended attribute with a bad name');
     if (previous !== undefined && Buffer.compare(previous, name) >= 0) {
       throw faulty(path, 'has extended attributes that are out of order');
     }
@@ -296,5 +298,7 @@ function readLinkTarget(reader: ByteReader, path: Buffer): Buffer {
 
 function faulty(path: Buffer, what: string): ImageUnpackerError {
   const shown = displayPath(path);
-  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, { path: shown });
+  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, {
+    path: shown,
+  });
 }

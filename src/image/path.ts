@@ -61,7 +61,7 @@ export function pathFault(path: Buffer): string | undefined {
   if (path.length === 0) return undefined;
   if (path.length > MAX_PATH_BYTES) return `is longer than ${String(MAX_PATH_BYTES)} bytes`;
   if (path.includes(0)) return 'holds a NUL byte';
-  for (let start = 0; start <= path.length; ) {
+  for (let start = 0; start <= path.length;) {
     let end = path.indexOf(SLASH, start);
     if (end < 0) end = path.length;
     const fault = nameFault(path, start, end);

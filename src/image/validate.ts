@@ -32,10 +32,16 @@ export class TreeValidator {
   /** Checks what only the end can tell, and that the index counted the same. */
   finish(index: ManifestIndex): void {
     for (const [name, path] of this.#announced) {
-      throw fault(path, `has the further name ${displayPath(Buffer.from(name, 'latin1'))}, which is not there`);
+      throw fault(
+        path,
+        `has the further name ${displayPath(Buffer.from(name, 'latin1'))}, which is not there`,
+      );
     }
     if (index.entries !== this.#entries || index.bytes !== this.#bytes || index.blocks !== this.#blocks) {
-      throw new ImageUnpackerError('IMAGE_INVALID', 'The index of the manifest does not count its entries right');
+      throw new ImageUnpackerError(
+        'IMAGE_INVALID',
+        'The index of the manifest does not count its entries right',
+      );
     }
   }
 
@@ -44,8 +50,10 @@ export class TreeValidator {
       if (entry.type !== 'directory') throw fault(entry.path, 'is not a directory');
       return;
     }
-    while (this.#directories.length > 0 && !isBelow(entry.path, this.#directories.at(-1)!)) this.#directories.pop();
-    if (!this.#directories.at(-1)?.equals(parentPath(entry.path))) throw fault(entry.path, 'is not in a directory');
+    while (this.#directories.length > 0 && !isBelow(entry.path, this.#directories.at(-1)!))
+      this.#directories.pop();
+    if (!this.#directories.at(-1)?.equals(parentPath(entry.path)))
+      throw fault(entry.path, 'is not in a directory');
   }
 
   #announce(entry: LinkableEntry): void {
@@ -69,5 +77,7 @@ export class TreeValidator {
 
 function fault(path: Buffer, what: string): ImageUnpackerError {
   const shown = displayPath(path);
-  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, { path: shown });
+  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, {
+    path: shown,
+  });
 }

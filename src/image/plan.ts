@@ -1,0 +1,108 @@
+import type { Entry, LinkableEntry } from './entry.js';
+import { keyOf, matchInodes } from './inode-match.js';
+import type { Operation } from './operation.js';
+import { comparePaths, parentPath } from './path.js';
+import type { TouchedDirectory } from './plan-metadata.js';
+import { planClearing, planSettling } from './plan-metadata.js';
+import { planNames } from './plan-names.js';
+
+/*
+ * From the differences of two trees to the operations that turn one into the other. A function of its
+ * arguments: it knows nothing of disks.
+ *
+ * The order is chosen so that no operation meets anything in its way, and that space is given back
+ * before it is needed:
+ *
+ *   1. what would get in the way is taken off: immutable and append-only flags of what will be touched,
+ *      and what directories would hand on to that which is made in them
+ *   2. inodes that move, and whose place is wanted by another, are parked in the staging directory
+ *   3. names that are not wanted, or stand for another inode, are removed; so are directories whose path is
+ *      wanted by something else
+ *   4. directories are made, from the top
+ *   5. new inodes are made and put in their places, moved ones renamed, further names linked
+ *   6. the other directories that are not wanted are removed, from the bottom
+ *   7. content is rewritten in place and metadata made right: of files first, then of directories from
+ *      the bottom, since all that came before changed their times
+ */
+
+/** What differs at one path: what is there, and what is wanted there. */
+export interface Change {
+  path: Buffer;
+  have?: Entry | undefined;
+  want?: Entry | undefined;
+}
+
+/** How plans are made. */
+export interface PlanOptions {
+  /** A directory in the root that neither tree has, for what is not in its place yet. */
+  staging: Buffer;
+  /** When so many files are made, they are made together in the staging directory: their data then lies together. */
+  stageFrom: number;
+  /** Files of at least so many bytes are rewritten in place. */
+  rewriteFrom: bigint;
+}
+
+/** What to do, and what will have been touched. */
+export interface Plan {
+  operations: Operation[];
+  /** Paths of wanted inodes (the first one of each) that will be other than they were, in order. */
+  touched: Buffer[];
+}
+
+/**
+ * The directories that hold a name which appears, goes, or comes to stand for another inode, in order of
+ * their paths. `planChanges` must be told what is at them.
+ */
+export function directoriesOf(changes: readonly Change[]): Buffer[] {
+  const root = Buffer.alloc(0);
+  const found = new Map<string, Buffer>([[keyOf(root), root]]);
+  for (const change of changes) {
+    for (const path of [change.path, ...namesOf(change.have), ...namesOf(change.want)]) {
+      if (path.length === 0) continue;
+      const parent = parentPath(path);
+      found.set(keyOf(parent), parent);
+    }
+  }
+  return [...found.values()].sort(comparePaths);
+}
+
+/**
+ * Plans the changes, which are sorted by path and complete: whenever a name, the content or the
+ * metadata of an inode differs, its entry is among them on both sides. `directories` tells what is at the
+ * paths of `directoriesOf`.
+ */
+export function planChanges(
+  changes: readonly Change[],
+  directories: ReadonlyMap<string, TouchedDirectory>,
+  options: PlanOptions,
+): Plan {
+  if (changes.length === 0) return { operations: [], touched: [] };
+  const have = linkable(changes.map(change => change.have));
+  const want = linkable(changes.map(change => change.want));
+  const matches = matchInodes(have, want, options.rewriteFrom);
+  const served = new Set(matches.map(match => match.want));
+  const made = want.filter(entry => !served.has(entry));
+  const names = planNames({ changes, have, matches, made, options });
+  const clearing = planClearing(changes, directories, names.changedDirectories);
+  const settling = planSettling({ changes, directories, matches, made, names, cleared: clearing.cleared });
+  return {
+    operations: [...clearing.operations, ...names.operations, ...settling.operations],
+    touched: settling.touched,
+  };
+}
+
+function namesOf(entry: Entry | undefined): readonly Buffer[] {
+  return entry !== undefined && 'names' in entry ? entry.names : [];
+}
+
+function linkable(entries: readonly (Entry | undefined)[]): LinkableEntry[] {
+  return entries.filter(entry => entry !== undefined && 'names' in entry);
+}
+
+/** A name for the staging directory that nothing else has. */
+export function stagingName(taken: (name: Buffer) => boolean): Buffer {
+  for (let number = 0; ; number++) {
+    const name = Buffer.from(`.image-unpacker-${String(number)}`);
+    if (!taken(name)) return name;
+  }
+}

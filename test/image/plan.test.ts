@@ -1,0 +1,73 @@
+import test from 'ava';
+import fc from 'fast-check';
+import type { DirectoryEntry, Entry } from '../../src/image/entry.js';
+import { directoriesOf, planChanges } from '../../src/image/plan.js';
+import type { TouchedDirectory } from '../../src/image/plan-metadata.js';
+import { ModelFileSystem } from '../model/file-system.js';
+import { changesBetween, entriesOf, treePlan } from '../model/tree.js';
+
+const staging = Buffer.from('.staging');
+
+function planBetween(have: readonly Entry[], want: readonly Entry[], stageFrom: number, rewriteFrom: bigint) {
+  const changes = changesBetween(have, want);
+  const directoryAt = (entries: readonly Entry[], path: Buffer): DirectoryEntry | undefined => {
+    const found = entries.find(entry => entry.path.equals(path));
+    return found?.type === 'directory' ? found : undefined;
+  };
+  const directories = new Map<string, TouchedDirectory>(
+    directoriesOf(changes).map(path => [
+      path.toString('latin1'),
+      { have: directoryAt(have, path), want: directoryAt(want, path) },
+    ]),
+  );
+  return planChanges(changes, directories, { staging, stageFrom, rewriteFrom });
+}
+
+const options = fc.record({
+  stageFrom: fc.constantFrom(0, 3, 1000),
+  rewriteFrom: fc.constantFrom(0n, 4n, 1_000_000n),
+});
+
+test('carrying out the plan turns one tree into the other', t => {
+  fc.assert(
+    fc.property(treePlan, treePlan, options, (a, b, { stageFrom, rewriteFrom }) => {
+      const have = entriesOf(a);
+      const want = entriesOf(b);
+      const volume = new ModelFileSystem(have);
+      volume.run(planBetween(have, want, stageFrom, rewriteFrom).operations);
+      t.deepEqual(volume.entries(), want);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('there is nothing to do between a tree and itself', t => {
+  fc.assert(
+    fc.property(treePlan, tree => {
+      const entries = entriesOf(tree);
+      t.deepEqual(planBetween(entries, entries, 3, 4n), { operations: [], touched: [] });
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('trees that differ little are turned into each other too', t => {
+  fc.assert(
+    fc.property(
+      treePlan,
+      fc.nat(7),
+      treePlan,
+      options,
+      (tree, changed, donor, { stageFrom, rewriteFrom }) => {
+        const have = entriesOf(tree);
+        const inodes = tree.inodes.map((inode, at) => (at === changed ? donor.inodes[at]! : inode));
+        const want = entriesOf({ ...tree, inodes });
+        const volume = new ModelFileSystem(have);
+        const plan = planBetween(have, want, stageFrom, rewriteFrom);
+        volume.run(plan.operations);
+        t.deepEqual(volume.entries(), want);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
