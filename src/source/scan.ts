@@ -1,0 +1,155 @@
+import type { Segment, Xattr } from '../image/entry.js';
+import type { InodeEntry } from '../image/entry.js';
+import { INODE_FLAGS } from '../image/entry.js';
+
+/*
+ * Decodes what native/scan.cc packs (its grammar stands there), and packs what native/ingest.cc takes.
+ */
+
+/** One entry of a scan. Xattrs, segments and target are known only of a detailed one. */
+export interface ScanRecord {
+  path: Buffer;
+  type: InodeEntry['type'];
+  detailed: boolean;
+  /** The root of another file system, which was not entered. */
+  mountRoot: boolean;
+  mode: number;
+  uid: number;
+  gid: number;
+  links: number;
+  major: number;
+  minor: number;
+  /** All flags of the inode; without detail only immutable, append and nodump. */
+  flags: number;
+  mtime: bigint;
+  ctime: bigint;
+  inode: bigint;
+  size: bigint;
+  target: Buffer;
+  /** Sorted by name. */
+  xattrs: Xattr[];
+  segments: Segment[];
+}
+
+const TYPES = ['file', 'directory', 'symlink', 'character', 'block', 'fifo', 'socket'] as const;
+const NANOSECONDS = 1_000_000_000n;
+const FIXED_BYTES = 68;
+/** The flags that a scan without detail knows. */
+export const STAT_FLAGS = INODE_FLAGS.immutable | INODE_FLAGS.append | INODE_FLAGS.nodump;
+
+/** The records of a packed scan, in the order of their paths. */
+export function* decodeScan(scan: Buffer): Generator<ScanRecord, void, undefined> {
+  for (let at = 0; at < scan.length; ) {
+    const end = at + 4 + scan.readUInt32LE(at);
+    yield decodeRecord(scan, at + 4);
+    at = end;
+  }
+}
+
+function decodeRecord(scan: Buffer, at: number): ScanRecord {
+  const pathLength = scan.readUInt32LE(at + FIXED_BYTES);
+  const path = at + FIXED_BYTES + 4;
+  const detailed = scan[at + 1] === 1;
+  const record: ScanRecord = {
+    path: scan.subarray(path, path + pathLength),
+    type: TYPES[scan[at]! - 1]!,
+    detailed,
+    mountRoot: scan[at + 2] === 1,
+    mode: scan.readUInt32LE(at + 4),
+    uid: scan.readUInt32LE(at + 8),
+    gid: scan.readUInt32LE(at + 12),
+    links: scan.readUInt32LE(at + 16),
+    major: scan.readUInt32LE(at + 20),
+    minor: scan.readUInt32LE(at + 24),
+    flags: scan.readUInt32LE(at + 28),
+    mtime: scan.readBigInt64LE(at + 40) * NANOSECONDS + BigInt(scan.readUInt32LE(at + 32)),
+    ctime: scan.readBigInt64LE(at + 48) * NANOSECONDS + BigInt(scan.readUInt32LE(at + 36)),
+    inode: scan.readBigUInt64LE(at + 56),
+    size: scan.readBigUInt64LE(at + 64),
+    target: Buffer.alloc(0),
+    xattrs: [],
+    segments: [],
+  };
+  if (detailed) decodeDetail(new PackedReader(scan, path + pathLength), record);
+  return record;
+}
+
+function decodeDetail(reader: PackedReader, record: ScanRecord): void {
+  record.target = reader.bytes();
+  for (let count = reader.u32(); count > 0; count--) {
+    record.xattrs.push({ name: reader.bytes(), value: reader.bytes() });
+  }
+  record.xattrs.sort((a, b) => Buffer.compare(a.name, b.name));
+  for (let count = reader.u32(); count > 0; count--) {
+    record.segments.push({ offset: reader.u64(), length: reader.u64() });
+  }
+}
+
+/** Reads packed little-endian fields of a buffer that the addon made. */
+class PackedReader {
+  readonly #buffer: Buffer;
+  #at: number;
+
+  constructor(buffer: Buffer, at: number) {
+    this.#buffer = buffer;
+    this.#at = at;
+  }
+
+  u32(): number {
+    this.#at += 4;
+    return this.#buffer.readUInt32LE(this.#at - 4);
+  }
+
+  u64(): bigint {
+    this.#at += 8;
+    return this.#buffer.readBigUInt64LE(this.#at - 8);
+  }
+
+  bytes(): Buffer {
+    const length = this.u32();
+    this.#at += length;
+    return this.#buffer.subarray(this.#at - length, this.#at);
+  }
+}
+
+/** A file whose data is to be hashed, as a scan found it. */
+export type FileToHash = Pick<ScanRecord, 'path' | 'size' | 'mtime' | 'ctime'> & { segments: readonly Segment[] };
+
+/** Packs files for `ingestFiles`; the segments are what of them is data. */
+export function packFiles(files: readonly FileToHash[]): Buffer {
+  const length = files.reduce((sum, file) => sum + 40 + file.path.length + 16 * file.segments.length, 0);
+  const packed = Buffer.alloc(length);
+  let at = 0;
+  for (const file of files) {
+    at = packed.writeUInt32LE(file.path.length, at);
+    at += file.path.copy(packed, at);
+    at = packed.writeBigUInt64LE(file.size, at);
+    at = packed.writeBigInt64LE(secondsOf(file.mtime), at);
+    at = packed.writeBigInt64LE(secondsOf(file.ctime), at);
+    at = packed.writeUInt32LE(nanosecondsOf(file.mtime), at);
+    at = packed.writeUInt32LE(nanosecondsOf(file.ctime), at);
+    at = packed.writeUInt32LE(file.segments.length, at);
+    for (const segment of file.segments) {
+      at = packed.writeBigUInt64LE(segment.offset, at);
+      at = packed.writeBigUInt64LE(segment.length, at);
+    }
+  }
+  return packed;
+}
+
+/** Whole seconds of a time in nanoseconds, rounded towards the past. */
+export function secondsOf(time: bigint): bigint {
+  return (time - BigInt(nanosecondsOf(time))) / NANOSECONDS;
+}
+
+/** What of a time is left beside its whole seconds: 0 to 999,999,999. */
+export function nanosecondsOf(time: bigint): number {
+  return Number(((time % NANOSECONDS) + NANOSECONDS) % NANOSECONDS);
+}
+
+/** The digests that `ingestFiles` resolved to, and whether each was a new object. */
+export function* decodeDigests(packed: Buffer): Generator<{ added: boolean; digest: Buffer }, void, undefined> {
+  for (let at = 0; at < packed.length; at += 65) {
+    yield { added: packed[at] === 1, digest: packed.subarray(at + 1, at + 65) };
+  }
+}
