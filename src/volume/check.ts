@@ -1,0 +1,132 @@
+import type { Entry } from '../image/entry.js';
+import { throwIfAborted } from '../image/error.js';
+import { comparePaths, displayPath } from '../image/path.js';
+import { silentProgress, type ProgressSink } from '../image/progress.js';
+import { compareEntries, type Difference } from './check/compare-entries.js';
+import { runFsck } from './check/run-fsck.js';
+import { reportDamage, type Report } from './ext4/damage.js';
+import { nameDevice, openDevice, type Device } from './ext4/device.js';
+import { readTree, type Ext4Tree } from './ext4/tree.js';
+import { openVolume } from './ext4/volume.js';
+
+export type { Difference } from './check/compare-entries.js';
+
+/** What is checked, and how. */
+export interface CheckOptions {
+  /** The node of the device, or of the partition, that holds the file system. */
+  device: string;
+  /** What should be there: all entries, the root first, sorted by path components. */
+  wanted: AsyncIterable<Entry> | Iterable<Entry>;
+  /** Whether e2fsck looks at the file system as well. Default: yes. */
+  fsck?: boolean;
+  signal?: AbortSignal | undefined;
+  progress?: ProgressSink;
+}
+
+export interface CheckResult {
+  identical: boolean;
+  differences: Difference[];
+}
+
+/** Stands for the path of what is wrong with the file system and not with one of its entries. */
+const FILE_SYSTEM = '(file system)';
+/** The directory that every ext4 has for what e2fsck finds. */
+const LOST_AND_FOUND = Buffer.from('lost+found');
+
+/**
+ * Compares a volume with what it should hold, reading all of it from the device itself and writing
+ * nothing. The device must not be mounted and is held for the time. The directory `lost+found` of the root
+ * counts only if it is wanted; what is in it always does. A damaged file system is a difference; what
+ * cannot be read of it is compared as missing.
+ *
+ * Throws `DEVICE_*`, `VOLUME_DOUBTFUL` if it was not cleanly unmounted, `UNSUPPORTED` for an ext4 that is
+ * not as ours are, `TOOL_*`, `CANCELLED`.
+ */
+export async function checkVolume(options: CheckOptions): Promise<CheckResult> {
+  const { signal, progress = silentProgress } = options;
+  const device = await openDevice(options.device);
+  try {
+    const differences = await readAndCompare(device, options.wanted, progress, signal);
+    if (options.fsck !== false) {
+      const found = await fsckStep(device.path, progress, signal);
+      if (found !== undefined) differences.push({ path: FILE_SYSTEM, what: 'e2fsck', detail: found });
+    }
+    return { identical: differences.length === 0, differences };
+  } catch (error) {
+    throw nameDevice(error, device.path);
+  } finally {
+    await device.close();
+  }
+}
+
+async function fsckStep(
+  path: string,
+  progress: ProgressSink,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const step = progress.step('Running e2fsck');
+  try {
+    return await runFsck(path, signal);
+  } finally {
+    step.end();
+  }
+}
+
+async function readAndCompare(
+  device: Device,
+  wanted: CheckOptions['wanted'],
+  progress: ProgressSink,
+  signal: AbortSignal | undefined,
+): Promise<Difference[]> {
+  const faults: { what: string; inode: number | undefined }[] = [];
+  const report: Report = (what, inode) => {
+    faults.push({ what, inode });
+  };
+  let tree: Ext4Tree | undefined;
+  try {
+    const volume = await openVolume(device.reader(), report, signal);
+    tree = await readTree(volume, progress);
+  } catch (error) {
+    reportDamage(report, undefined, error);
+  }
+  const differences = tree === undefined ? [] : await compareTrees(tree.entries, wanted, signal);
+  const damage = faults.map(({ what, inode }): Difference => {
+    const path = inode === undefined ? undefined : tree?.pathOf(inode);
+    if (path !== undefined) return { path: displayPath(path), what: 'damaged', detail: what };
+    const about = inode === undefined ? what : `inode ${String(inode)}: ${what}`;
+    return { path: FILE_SYSTEM, what: 'damaged', detail: about };
+  });
+  return [...damage, ...differences];
+}
+
+async function compareTrees(
+  actual: Iterable<Entry>,
+  wanted: CheckOptions['wanted'],
+  signal: AbortSignal | undefined,
+): Promise<Difference[]> {
+  const differences: Difference[] = [];
+  const left = actual[Symbol.iterator]();
+  let has = left.next();
+  const extraUpTo = (path: Buffer | undefined): void => {
+    while (has.done !== true && (path === undefined || comparePaths(has.value.path, path) < 0)) {
+      if (!isLostAndFound(has.value)) differences.push({ path: displayPath(has.value.path), what: 'extra' });
+      has = left.next();
+    }
+  };
+  for await (const entry of wanted) {
+    throwIfAborted(signal);
+    extraUpTo(entry.path);
+    if (has.done !== true && has.value.path.equals(entry.path)) {
+      for (const difference of compareEntries(has.value, entry)) differences.push(difference);
+      has = left.next();
+    } else {
+      differences.push({ path: displayPath(entry.path), what: 'missing' });
+    }
+  }
+  extraUpTo(undefined);
+  return differences;
+}
+
+function isLostAndFound(entry: Entry): boolean {
+  return entry.type === 'directory' && entry.path.equals(LOST_AND_FOUND);
+}
