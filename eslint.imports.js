@@ -60,17 +60,17 @@ function faultOf(from, to) {
     : 'it comes after it in the way the data goes';
 }
 
-function checkImport(context, path, node, name) {
+function checkImport(context, path, node) {
+  const name = importedName(node);
+  if (name === undefined) return;
   const rule = PACKAGES.find(each => each.name.test(name));
   if (rule !== undefined && !rule.files.test(path)) {
     context.report({ node, messageId: 'package', data: { name, files: String(rule.files) } });
   }
   if (!name.startsWith('.')) return;
-  const source = dirname(context.filename);
-  const root = context.filename.slice(0, context.filename.length - path.length);
-  const target = relative(root, resolve(source, name)).replace(/\.js$/, '.ts');
+  const target = relative(resolve(context.cwd, 'src'), resolve(dirname(context.filename), name));
   if (target.startsWith('..')) return;
-  const [from, to] = [partOf(path), partOf(target)];
+  const [from, to] = [partOf(path), partOf(target.replace(/\.js$/, '.ts'))];
   const why = faultOf(from, to);
   if (why !== undefined) context.report({ node, messageId: 'folder', data: { from, to, why } });
 }
@@ -82,25 +82,25 @@ function importedName(node) {
 }
 
 function create(context) {
-  const path = /\/src\/(.*)$/.exec(relative(context.cwd, context.filename).replace(/^/, '/'))?.[1];
-  const check = node => {
-    const name = importedName(node);
-    if (path !== undefined && name !== undefined) checkImport(context, path, node, name);
+  const file = relative(context.cwd, context.filename);
+  const checkName = node => {
+    const bad = /(?:^|[/-])(utils?)(?:[/.-])/.exec(file);
+    if (bad !== null) context.report({ node, messageId: 'name', data: { name: bad[1] } });
   };
+  if (!file.startsWith('src/')) return { Program: checkName };
+  const path = file.slice('src/'.length);
+  const check = node => checkImport(context, path, node);
   return {
-    Program(node) {
-      const bad = /(^|\/|-)(utils?)(\/|\.|-)/.exec(relative(context.cwd, context.filename));
-      if (bad !== null) context.report({ node, messageId: 'name', data: { name: bad[2] } });
-    },
+    Program: checkName,
     Literal(node) {
       const loads = typeof node.value === 'string' && node.value.endsWith('.node');
-      if (path !== undefined && path !== ADDON_MODULE && loads) context.report({ node, messageId: 'addon' });
+      if (loads && path !== ADDON_MODULE) context.report({ node, messageId: 'addon' });
     },
     ImportDeclaration: check,
     ExportNamedDeclaration: check,
     ExportAllDeclaration: check,
     ImportExpression: check,
-    TSImportType: node => check({ source: node.source ?? node.argument?.literal }),
+    TSImportType: check,
     'CallExpression[callee.name="require"]': check,
   };
 }

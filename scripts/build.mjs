@@ -9,7 +9,9 @@ import { digestOf, isBuilt, markBuilt } from '../native/stamp.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, 'dist');
 const stamp = join(output, '.digest');
-const inputs = ['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map(name => join(root, name));
+const inputs = ['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map(name =>
+  join(root, name),
+);
 const digest = digestOf(inputs);
 
 if (!isBuilt(stamp, digest)) {

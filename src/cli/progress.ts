@@ -172,18 +172,25 @@ function showEnd(step: RunningStep, took: number): string {
   return `${step.what}: ${amount}${showDuration(took / 1000)}`;
 }
 
-const BAR = { longest: 30, shortest: 10 };
+const GAP = '  ';
+const LONGEST_BAR = 30;
+const SHORTEST_BAR = 10;
 
-/** One line of at most `width` characters: what gives way when it gets narrow is the bar, then the end. */
+/** One line of at most `width` characters. When it gets narrow the amounts give way, then the bar, then the end. */
 function showBar(step: RunningStep, now: number, width: number): string {
-  const [what, ...rest] = showStep(step, now);
   const fraction = fractionOf(step);
-  const room = width - [what, ...rest].join('  ').length - '  []'.length;
-  const length = Math.min(room, BAR.longest);
-  const bar = fraction !== undefined && length >= BAR.shortest ? [drawBar(fraction, length)] : [];
-  let parts = [what, ...bar, ...rest];
-  while (parts.length > 1 && parts.join('  ').length > width) parts = parts.slice(0, -1);
-  return parts.join('  ').slice(0, Math.max(width, 0));
+  const [what, ...rest] = showStep(step, now);
+  if (fraction !== undefined) {
+    const [percent = '', , ...speed] = rest;
+    for (const parts of [rest, [percent, ...speed]]) {
+      const room = width - [what, '[]', ...parts].join(GAP).length;
+      if (room < SHORTEST_BAR) continue;
+      return [what, drawBar(fraction, Math.min(room, LONGEST_BAR)), ...parts].join(GAP);
+    }
+  }
+  const parts = [what, ...rest];
+  while (parts.length > 1 && parts.join(GAP).length > width) parts.pop();
+  return parts.join(GAP).slice(0, Math.max(width, 0));
 }
 
 function drawBar(fraction: number, length: number): string {
