@@ -9,7 +9,9 @@ import { digestOf, isBuilt, markBuilt } from './stamp.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const release = join(root, 'build/Release');
 const stamp = join(release, 'image_unpacker.digest');
-const headers = JSON.parse(readFileSync(createRequire(import.meta.url).resolve('node-addon-api/package.json'), 'utf8'));
+const headers = JSON.parse(
+  readFileSync(createRequire(import.meta.url).resolve('node-addon-api/package.json'), 'utf8'),
+);
 
 // The addon keeps to Node-API, so one build serves every version of Node on this kind of machine. The
 // root of the tree is part of the digest because a build directory that was moved does not work.

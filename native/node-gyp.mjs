@@ -14,7 +14,10 @@ export function buildWithNodeGyp(directory, { quiet }) {
   const program = require.resolve('node-gyp/bin/node-gyp.js');
   const parameters = [program, 'configure', 'build', '--loglevel=error', '--jobs=max', ...nodeDirectory()];
   const output = quiet ? 'pipe' : 2;
-  const result = spawnSync(process.execPath, parameters, { cwd: directory, stdio: ['ignore', output, output] });
+  const result = spawnSync(process.execPath, parameters, {
+    cwd: directory,
+    stdio: ['ignore', output, output],
+  });
   if (result.status === 0) return;
   if (quiet) process.stderr.write(Buffer.concat([result.stdout, result.stderr]));
   console.error(

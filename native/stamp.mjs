@@ -9,7 +9,8 @@ import { join } from 'node:path';
 export function digestOf(paths, labels = []) {
   const hash = createHash('sha256');
   for (const label of labels) hash.update(`${label}\0`);
-  for (const path of paths.flatMap(filesBelow)) hash.update(`${path}\0`).update(readFileSync(path)).update('\0');
+  for (const path of paths.flatMap(filesBelow))
+    hash.update(`${path}\0`).update(readFileSync(path)).update('\0');
   return hash.digest('hex');
 }
 

@@ -5,7 +5,7 @@ import test from 'ava';
 
 const { npmPackagesAreCurrent } = (await import(
   new URL('../../scripts/npm-packages.mjs', import.meta.url).href
-)) as { npmPackagesAreCurrent(root: string): boolean };
+)) as { npmPackagesAreCurrent(this: void, root: string): boolean };
 
 const wanted = {
   '': {},

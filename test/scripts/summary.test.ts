@@ -9,9 +9,9 @@ interface Counts {
 const { add, showSummary, summarize } = (await import(
   new URL('../../scripts/summary.mjs', import.meta.url).href
 )) as {
-  summarize(output: string, endedWell: boolean): Counts;
-  add(a: Counts, b: Counts): Counts;
-  showSummary(counts: Counts): string;
+  summarize(this: void, output: string, endedWell: boolean): Counts;
+  add(this: void, a: Counts, b: Counts): Counts;
+  showSummary(this: void, counts: Counts): string;
 };
 
 const output = `
