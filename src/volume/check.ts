@@ -1,13 +1,14 @@
 import type { Entry } from '../image/entry.js';
-import { throwIfAborted } from '../image/error.js';
+import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import { comparePaths, displayPath } from '../image/path.js';
 import { silentProgress, type ProgressSink } from '../image/progress.js';
 import { compareEntries, type Difference } from './check/compare-entries.js';
-import { runFsck } from './check/run-fsck.js';
+import { openDevice, type BlockDevice } from './device.js';
 import { reportDamage, type Report } from './ext4/damage.js';
-import { nameDevice, openDevice, type Device } from './ext4/device.js';
+import { deviceReader, nameDevice } from './ext4/device-reader.js';
 import { readTree, type Ext4Tree } from './ext4/tree.js';
 import { openVolume } from './ext4/volume.js';
+import { runTool } from './tool.js';
 
 export type { Difference } from './check/compare-entries.js';
 
@@ -30,6 +31,8 @@ export interface CheckResult {
 
 /** Stands for the path of what is wrong with the file system and not with one of its entries. */
 const FILE_SYSTEM = '(file system)';
+/** From this exit status on e2fsck says that it failed itself, not that the volume is faulty. */
+const FSCK_OPERATIONAL_ERROR = 8;
 /** The directory that every ext4 has for what e2fsck finds. */
 const LOST_AND_FOUND = Buffer.from('lost+found');
 
@@ -44,36 +47,40 @@ const LOST_AND_FOUND = Buffer.from('lost+found');
  */
 export async function checkVolume(options: CheckOptions): Promise<CheckResult> {
   const { signal, progress = silentProgress } = options;
-  const device = await openDevice(options.device);
+  const device = await openDevice(options.device, { write: false, signal });
   try {
     const differences = await readAndCompare(device, options.wanted, progress, signal);
     if (options.fsck !== false) {
-      const found = await fsckStep(device.path, progress, signal);
+      const found = await runFsck(device.path, progress, signal);
       if (found !== undefined) differences.push({ path: FILE_SYSTEM, what: 'e2fsck', detail: found });
     }
     return { identical: differences.length === 0, differences };
   } catch (error) {
     throw nameDevice(error, device.path);
   } finally {
-    await device.close();
+    await device.file.close();
   }
 }
 
-async function fsckStep(
-  path: string,
+/** What `e2fsck -fn`, which changes nothing, says of a volume that is not sound. */
+async function runFsck(
+  device: string,
   progress: ProgressSink,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   const step = progress.step('Running e2fsck');
   try {
-    return await runFsck(path, signal);
+    const { status, output } = await runTool('e2fsck', ['-fn', device], signal);
+    if (status < FSCK_OPERATIONAL_ERROR) return status === 0 ? undefined : output;
+    const message = `e2fsck could not look at ${device} (exit status ${String(status)}): ${output}`;
+    throw new ImageUnpackerError('TOOL_FAILED', message, { device });
   } finally {
     step.end();
   }
 }
 
 async function readAndCompare(
-  device: Device,
+  device: BlockDevice,
   wanted: CheckOptions['wanted'],
   progress: ProgressSink,
   signal: AbortSignal | undefined,
@@ -84,7 +91,7 @@ async function readAndCompare(
   };
   let tree: Ext4Tree | undefined;
   try {
-    const volume = await openVolume(device.reader(), report, signal);
+    const volume = await openVolume(deviceReader(device), report, signal);
     tree = await readTree(volume, progress);
   } catch (error) {
     reportDamage(report, undefined, error);

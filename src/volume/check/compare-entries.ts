@@ -42,7 +42,9 @@ function compareLinks(has: Entry, wants: Entry, add: Add): void {
 }
 
 function firstName(entry: Entry): string {
-  return entry.type === 'link' ? `a further name of ${displayPath(entry.target)}` : `a ${entry.type} of its own`;
+  return entry.type === 'link'
+    ? `a further name of ${displayPath(entry.target)}`
+    : `a ${entry.type} of its own`;
 }
 
 function compareInodes(has: InodeEntry, wants: InodeEntry, add: Add): void {

@@ -56,12 +56,7 @@ function checkUninitialised({ superblock, groups, report }: Ext4Volume, uses: re
 }
 
 /** The bitmap that `uses` make for `count` blocks from `start` on; `cursor` moves on through the uses. */
-function bitmapOf(
-  uses: readonly BlockUse[],
-  start: number,
-  count: number,
-  cursor: { at: number },
-): Buffer {
+function bitmapOf(uses: readonly BlockUse[], start: number, count: number, cursor: { at: number }): Buffer {
   const bitmap = Buffer.alloc(BLOCK_SIZE);
   for (; cursor.at < uses.length; cursor.at++) {
     const use = uses[cursor.at]!;

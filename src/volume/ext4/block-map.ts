@@ -43,7 +43,7 @@ async function readExtents(volume: Ext4Volume, inode: Inode): Promise<BlockMap> 
   const { blocks } = volume.superblock;
   const root = decodeExtentRoot(inode.block, blocks);
   const map: BlockMap = { extents: root.extents, nodes: [] };
-  for (let level: NodeReference[] = root.children; level.length > 0; ) {
+  for (let level: NodeReference[] = root.children; level.length > 0;) {
     const next: NodeReference[] = [];
     const runs = level.map(node => ({ block: node.block, count: 1, of: node }));
     for await (const pieces of readRuns(volume.reader, runs, volume.signal)) {
@@ -84,7 +84,7 @@ function legacyRoot(volume: Ext4Volume, inode: Inode): { extents: Extent[]; chil
 async function readLegacyMap(volume: Ext4Volume, inode: Inode): Promise<BlockMap> {
   const root = legacyRoot(volume, inode);
   const map: BlockMap = { extents: root.extents, nodes: [] };
-  for (let level = root.children; level.length > 0; ) {
+  for (let level = root.children; level.length > 0;) {
     const next: PointerBlock[] = [];
     const runs = level.map(pointers => ({ block: pointers.block, count: 1, of: pointers }));
     for await (const pieces of readRuns(volume.reader, runs, volume.signal)) {

@@ -121,7 +121,12 @@ function groupUses({ superblock, groups }: Ext4Volume): BlockUse[] {
     const of = group.index;
     const uses: BlockUse[] = [
       { start: group.blockBitmap, count: 1, kind: group.blocksUninitialised ? 'zero' : 'block-bitmap', of },
-      { start: group.inodeBitmap, count: 1, kind: group.initialisedInodes === 0 ? 'zero' : 'inode-bitmap', of },
+      {
+        start: group.inodeBitmap,
+        count: 1,
+        kind: group.initialisedInodes === 0 ? 'zero' : 'inode-bitmap',
+        of,
+      },
       { start: group.inodeTable, count: inodeTableBlocks(superblock), kind: 'inode-table', of },
     ];
     if (!hasSuperblock(of, superblock)) return uses;

@@ -56,7 +56,11 @@ export type DirectoryBlockKind = 'directory' | 'indexed' | 'indexed-root';
  * Decodes and checks a block of a directory whose blocks' checksums start from `seed`. The names, `.` and
  * `..` among them, are copies. Throws `VOLUME_DAMAGED`.
  */
-export function decodeDirectoryBlock(block: Buffer, kind: DirectoryBlockKind, seed: number): DirectoryRecord[] {
+export function decodeDirectoryBlock(
+  block: Buffer,
+  kind: DirectoryBlockKind,
+  seed: number,
+): DirectoryRecord[] {
   if (kind === 'indexed-root') {
     checkIndex(block, ROOT_ENTRIES, seed);
     return [...records(block, 0, 12), ...records(block, 12, BLOCK_SIZE)];
@@ -78,7 +82,8 @@ function* records(block: Buffer, start: number, end: number): Generator<Director
     if (inode === 0) continue;
     const name = Buffer.from(block.subarray(at + RECORD_SIZE, at + RECORD_SIZE + nameLength));
     const type = TYPES[block[at + 7]!];
-    if (nameLength === 0 || length < RECORD_SIZE + nameLength) throw damaged('a name does not fit in its record');
+    if (nameLength === 0 || length < RECORD_SIZE + nameLength)
+      throw damaged('a name does not fit in its record');
     if (name.includes(0) || name.includes(SLASH)) throw damaged('a name holds a slash or a zero byte');
     if (type === undefined) throw damaged(`a name is of the unknown type ${String(block[at + 7])}`);
     yield { name, inode, type };
@@ -93,7 +98,7 @@ interface Slot {
 }
 
 function* slots(block: Buffer, start: number, end: number): Generator<Slot, void, undefined> {
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const length = at + RECORD_SIZE <= end ? block.readUInt16LE(at + 4) : 0;
     if (length < TAIL_SIZE || length % 4 !== 0 || at + length > end) {
       throw damaged(`a record of a directory has the length ${String(length)}`);

@@ -54,7 +54,12 @@ export function decodeExtentRoot(bytes: Buffer, blocks: number): ExtentNode {
 }
 
 /** Decodes and checks a node that stands in a block of its own. Throws `VOLUME_DAMAGED`. */
-export function decodeExtentBlock(bytes: Buffer, at: NodeReference, seed: number, blocks: number): ExtentNode {
+export function decodeExtentBlock(
+  bytes: Buffer,
+  at: NodeReference,
+  seed: number,
+  blocks: number,
+): ExtentNode {
   if (!extentBlockMatches(bytes, seed)) {
     throw damaged(`the extent block ${String(at.block)} does not match its checksum`);
   }
@@ -103,8 +108,10 @@ function decodeIndexes(bytes: Buffer, offsets: number[], at: NodeReference, bloc
     const from = starts[index]!;
     const to = starts[index + 1] ?? at.to;
     const block = bytes.readUInt32LE(offset + 4) + bytes.readUInt16LE(offset + 8) * 2 ** 32;
-    if (from < at.from || to <= from || to > at.to) throw damaged('nodes of the extent tree are out of order');
-    if (block === 0 || block >= blocks) throw damaged('a node of the extent tree is said to be outside the device');
+    if (from < at.from || to <= from || to > at.to)
+      throw damaged('nodes of the extent tree are out of order');
+    if (block === 0 || block >= blocks)
+      throw damaged('a node of the extent tree is said to be outside the device');
     return { block, depth: at.depth - 1, from, to };
   });
 }
@@ -122,7 +129,8 @@ function extentBlockMatches(bytes: Buffer, seed: number): boolean {
 export function cleanExtentNode(bytes: Buffer): void {
   const entries = bytes.readUInt16LE(2);
   if (bytes.readUInt16LE(6) > 0) {
-    for (let index = 0; index < entries; index++) bytes.fill(0, 22 + index * ENTRY_SIZE, 24 + index * ENTRY_SIZE);
+    for (let index = 0; index < entries; index++)
+      bytes.fill(0, 22 + index * ENTRY_SIZE, 24 + index * ENTRY_SIZE);
   }
   bytes.fill(0, HEADER_SIZE + entries * ENTRY_SIZE);
 }

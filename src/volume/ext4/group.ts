@@ -67,8 +67,7 @@ function decodeGroup(bytes: Buffer, index: number, superblock: Superblock): Grou
 }
 
 function checkGroup(group: Group, superblock: Superblock): Group {
-  const within = (block: number, count: number): boolean =>
-    block > 0 && block + count <= superblock.blocks;
+  const within = (block: number, count: number): boolean => block > 0 && block + count <= superblock.blocks;
   const sound =
     within(group.blockBitmap, 1) &&
     within(group.inodeBitmap, 1) &&
@@ -85,7 +84,12 @@ function descriptorChecksum(bytes: Buffer, index: number, seed: number): number 
 }
 
 /** Whether the bitmap block `bytes`, of which `bits` bits count, matches the checksum in a descriptor. */
-export function bitmapMatches(bytes: Buffer, bits: number, checksum: number, superblock: Superblock): boolean {
+export function bitmapMatches(
+  bytes: Buffer,
+  bits: number,
+  checksum: number,
+  superblock: Superblock,
+): boolean {
   const crc = crc32c(superblock.seed, bytes, 0, bits / 8);
   return (superblock.descriptorSize === 64 ? crc : crc & 0xffff) === checksum;
 }

@@ -68,12 +68,16 @@ export async function* scanInodes(
 }
 
 /** A stretch of the inode table of `group`, from its block `first` on. */
-interface TablePart {
+export interface TablePart {
   group: Group;
   first: number;
 }
 
-function* tableRuns(volume: Ext4Volume, inUse: InodesInUse): Generator<Run<TablePart>, void, undefined> {
+/** The blocks of inode tables that hold an inode in use, group by group. */
+export function* tableRuns(
+  volume: Ext4Volume,
+  inUse: InodesInUse,
+): Generator<Run<TablePart>, void, undefined> {
   const { superblock, groups } = volume;
   const perBlock = BLOCK_SIZE / superblock.inodeSize;
   const blocks = inodeTableBlocks(superblock);
@@ -91,7 +95,7 @@ function* tableRuns(volume: Ext4Volume, inUse: InodesInUse): Generator<Run<Table
 }
 
 /** Whether any of `count` bits from `start` on is set. */
-export function hasBit(bitmap: Buffer, start: number, count: number): boolean {
+function hasBit(bitmap: Buffer, start: number, count: number): boolean {
   for (let bit = start; bit < start + count; bit++) if (bitAt(bitmap, bit)) return true;
   return false;
 }
@@ -114,7 +118,8 @@ function inodesIn(
     if (!bitAt(bitmap, start + at)) continue;
     const number = group.index * superblock.inodesPerGroup + start + at + 1;
     const bytes = data.subarray(at * superblock.inodeSize, (at + 1) * superblock.inodeSize);
-    if (!inodeMatches(bytes, number, superblock.seed)) report('the inode does not match its checksum', number);
+    if (!inodeMatches(bytes, number, superblock.seed))
+      report('the inode does not match its checksum', number);
     inodes.push({ number, bytes });
   }
   return inodes;

@@ -33,8 +33,7 @@ export const FLAG_VALUE = 0x200000;
 /** Flags under which content is kept in a way that is not read here: compressed, encrypted, inline … */
 const FOREIGN_FLAGS = 0x4 | 0x800 | 0x100000 | 0x10000000 | 0x40000000;
 
-export type InodeType =
-  'file' | 'directory' | 'symlink' | 'character' | 'block' | 'fifo' | 'socket';
+export type InodeType = 'file' | 'directory' | 'symlink' | 'character' | 'block' | 'fifo' | 'socket';
 
 const TYPES: Readonly<Record<number, InodeType>> = {
   0x1: 'fifo',
@@ -76,7 +75,8 @@ export function decodeInode(bytes: Buffer, number: number, volumeSeed: number): 
   const type = TYPES[mode >>> 12];
   if (type === undefined && mode !== 0) throw damaged(`mode ${mode.toString(8)} is of no type`);
   const flags = bytes.readUInt32LE(0x20);
-  if ((flags & FOREIGN_FLAGS) !== 0) throw damaged(`flags 0x${flags.toString(16)} belong to missing features`);
+  if ((flags & FOREIGN_FLAGS) !== 0)
+    throw damaged(`flags 0x${flags.toString(16)} belong to missing features`);
   const size = bytes.readUInt32LE(4) + bytes.readUInt32LE(0x6c) * 2 ** 32;
   if (size > MAX_SIZE) throw damaged('the size is beyond what can be mapped');
   return {
@@ -123,9 +123,7 @@ export function isFastSymlink(inode: Inode): boolean {
 /** Whether the inode has blocks of its own. */
 export function hasBlocks(inode: Inode): boolean {
   return (
-    inode.type === 'file' ||
-    inode.type === 'directory' ||
-    (inode.type === 'symlink' && !isFastSymlink(inode))
+    inode.type === 'file' || inode.type === 'directory' || (inode.type === 'symlink' && !isFastSymlink(inode))
   );
 }
 

@@ -23,7 +23,10 @@ const DOT = Buffer.from('.');
 const DOT_DOT = Buffer.from('..');
 
 /** Reads all directories, by inode. A block that cannot be understood is reported and left out. */
-export async function readDirectories(volume: Ext4Volume, store: InodeStore): Promise<Map<number, Directory>> {
+export async function readDirectories(
+  volume: Ext4Volume,
+  store: InodeStore,
+): Promise<Map<number, Directory>> {
   const directories = new Map<number, Directory>();
   const runs: Run<Part>[] = [];
   for (const inode of store) {
@@ -67,7 +70,8 @@ function directoryRuns(store: InodeStore, inode: Inode): Run<Part>[] {
     if (count > rest) runs.push({ block: physical + rest, count: count - rest, of: { number, seed, kind } });
     next = logical + count;
   }
-  if (next === 0 || size !== next * BLOCK_SIZE) throw damaged('the size of the directory is not that of its blocks');
+  if (next === 0 || size !== next * BLOCK_SIZE)
+    throw damaged('the size of the directory is not that of its blocks');
   return runs;
 }
 
@@ -81,7 +85,8 @@ function addRecords(directory: Directory, records: readonly DirectoryRecord[]): 
 
 function sortRecords(number: number, { self, parent, records }: Directory): void {
   records.sort((a, b) => a.name.compare(b.name));
-  if (self !== number || parent === undefined) throw damaged('the directory does not name itself and its parent');
+  if (self !== number || parent === undefined)
+    throw damaged('the directory does not name itself and its parent');
   if (records.some((record, index) => records[index + 1]?.name.equals(record.name) === true)) {
     throw damaged('the directory holds a name twice');
   }

@@ -54,7 +54,8 @@ async function readXattrBlocks(volume: Ext4Volume, store: InodeStore): Promise<M
       reporting(volume.report, inodes[0], () => {
         const stored = decodeXattrBlock(data, run.block, volume.superblock.seed);
         blocks.set(run.block, stored);
-        if (stored.users !== inodes.length) throw damaged(`block ${String(run.block)} counts its users wrong`);
+        if (stored.users !== inodes.length)
+          throw damaged(`block ${String(run.block)} counts its users wrong`);
       });
     }
   }
@@ -86,7 +87,11 @@ async function readValues(
   return values;
 }
 
-async function readValue(volume: Ext4Volume, store: InodeStore, { inode, size }: ValueInInode): Promise<Buffer> {
+async function readValue(
+  volume: Ext4Volume,
+  store: InodeStore,
+  { inode, size }: ValueInInode,
+): Promise<Buffer> {
   const holder = store.get(inode);
   if (holder?.type !== 'file' || (holder.flags & FLAG_VALUE) === 0 || holder.size !== size) {
     throw damaged('the value of an attribute stands in an inode that holds none');

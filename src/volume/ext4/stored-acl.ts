@@ -15,11 +15,12 @@ const UNNAMED_TAGS = [0x01, 0x04, 0x10, 0x20];
 
 /** Turns a stored ACL into the value of the extended attribute. Throws `VOLUME_DAMAGED`. */
 export function decodeStoredAcl(stored: Buffer): Buffer {
-  if (stored.length < 4 || stored.readUInt32LE(0) !== STORED_VERSION) throw damaged('an ACL of an unknown form');
+  if (stored.length < 4 || stored.readUInt32LE(0) !== STORED_VERSION)
+    throw damaged('an ACL of an unknown form');
   const header = Buffer.alloc(4);
   header.writeUInt32LE(ATTRIBUTE_VERSION);
   const parts = [header];
-  for (let at = 4; at < stored.length; ) {
+  for (let at = 4; at < stored.length;) {
     const tag = at + 4 <= stored.length ? stored.readUInt16LE(at) : 0;
     const named = NAMED_TAGS.includes(tag);
     const length = named ? 8 : 4;

@@ -250,8 +250,14 @@ function superblockChecksum(bytes: Buffer): number {
   return crc32c(0xffffffff, bytes, 0, CHECKSUM_OFFSET);
 }
 
-/** Zeroes what is behind the ends of the texts in a superblock, and renews its checksum. */
+/**
+ * Zeroes what is behind the ends of the texts in a superblock or a copy of it, and renews its checksum.
+ * Throws `VOLUME_DAMAGED` if that is not right to begin with.
+ */
 export function cleanSuperblock(bytes: Buffer): void {
+  const sound =
+    bytes.readUInt16LE(0x38) === MAGIC && superblockChecksum(bytes) === bytes.readUInt32LE(CHECKSUM_OFFSET);
+  if (!sound) throw damaged('a copy of the superblock does not match its checksum');
   for (const [start, length] of TEXTS) {
     const end = bytes.subarray(start, start + length).indexOf(0);
     if (end >= 0) bytes.fill(0, start + end, start + length);

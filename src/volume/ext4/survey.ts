@@ -22,7 +22,10 @@ export type InodeVisitor = (stored: StoredInode, inode: Inode, deepMap: BlockMap
  * Reads all inodes in use and where their blocks are, and compares that with the bitmaps. Faults go to the
  * volume's reporter; an inode that cannot be understood is reported and left out.
  */
-export async function surveyVolume(volume: Ext4Volume, visit: InodeVisitor = () => undefined): Promise<Survey> {
+export async function surveyVolume(
+  volume: Ext4Volume,
+  visit: InodeVisitor = () => undefined,
+): Promise<Survey> {
   const inUse = await readInodesInUse(volume);
   const usage = new BlockUsage(volume);
   for await (const inodes of scanInodes(volume, inUse)) {

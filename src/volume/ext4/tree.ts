@@ -32,7 +32,10 @@ export interface Ext4Tree {
  * Reads a whole volume: all metadata, and all data of files to hash it, each in the order in which it lies
  * on the device. Faults go to the volume's reporter; what is faulty is left out of the tree.
  */
-export async function readTree(volume: Ext4Volume, progress: ProgressSink = silentProgress): Promise<Ext4Tree> {
+export async function readTree(
+  volume: Ext4Volume,
+  progress: ProgressSink = silentProgress,
+): Promise<Ext4Tree> {
   const step = progress.step('Reading the file system');
   let parts: Omit<Parts, 'digests'>;
   try {

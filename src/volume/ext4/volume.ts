@@ -24,9 +24,7 @@ export async function openVolume(
 ): Promise<Ext4Volume> {
   if (reader.blocks === 0) throw damaged('the device is smaller than a block');
   const first = await readBlocks(reader, 0, 1);
-  const superblock = decodeSuperblock(
-    first.subarray(SUPERBLOCK_OFFSET, SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE),
-  );
+  const superblock = decodeSuperblock(first.subarray(SUPERBLOCK_OFFSET, SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE));
   if (superblock.blocks > reader.blocks) {
     const [needs, has] = [superblock.blocks * BLOCK_SIZE, reader.blocks * BLOCK_SIZE];
     throw damaged(`it spans ${String(needs)} bytes, but its device has ${String(has)}`);

@@ -78,7 +78,10 @@ class Walk {
     const directory = this.#directories.get(number);
     const first = this.#first.get(number);
     if (directory !== undefined && first !== undefined) {
-      this.#volume.report(`the directory ${displayPath(path)} has another name, ${displayPath(first)}`, number);
+      this.#volume.report(
+        `the directory ${displayPath(path)} has another name, ${displayPath(first)}`,
+        number,
+      );
       return false;
     }
     this.nodes.push({ path, inode: number });

@@ -72,7 +72,11 @@ export function decodeBodyXattrs(bytes: Buffer): StoredXattrs {
 }
 
 /** Decodes and checks the attributes in block `number`. Throws `VOLUME_DAMAGED`. */
-export function decodeXattrBlock(bytes: Buffer, number: number, seed: number): StoredXattrs & { users: number } {
+export function decodeXattrBlock(
+  bytes: Buffer,
+  number: number,
+  seed: number,
+): StoredXattrs & { users: number } {
   if (bytes.readUInt32LE(0) !== MAGIC || bytes.readUInt32LE(8) !== 1) {
     throw damaged(`block ${String(number)} holds no attributes`);
   }

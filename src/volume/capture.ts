@@ -1,0 +1,131 @@
+import { readFile } from 'node:fs/promises';
+import {
+  changedBlocks,
+  decodeDiskMap,
+  diskBlocks,
+  diskDigest,
+  encodeDiskMap,
+  usedBlocks,
+  type DiskMap,
+} from '../image/disk-map.js';
+import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
+import { silentProgress, type ProgressSink } from '../image/progress.js';
+import { copyDisk } from './capture/copy-disk.js';
+import { volumeParts } from './capture/disk-part.js';
+import { OutputFile } from './capture/output-file.js';
+import { openDevice, type BlockDevice } from './device.js';
+import { refuseDamage } from './ext4/damage.js';
+import { deviceReader, nameDevice } from './ext4/device-reader.js';
+import { surveyVolume } from './ext4/survey.js';
+import { openVolume } from './ext4/volume.js';
+
+/** What is captured, and where to. */
+export interface CaptureOptions {
+  device: string;
+  /** The file that becomes the disk; one that is there is replaced. */
+  out: string;
+  /** The file that becomes the disk map. */
+  map?: string | undefined;
+  /** The disk map of an earlier capture, to count the blocks that have changed since. */
+  parentMap?: string | undefined;
+  signal?: AbortSignal | undefined;
+  progress?: ProgressSink;
+}
+
+export interface CaptureResult {
+  /** The digest of the disk, in hex. */
+  digest: string;
+  /** Of the disk, in bytes. */
+  size: number;
+  /** Blocks of 512 KiB of the disk. */
+  blocks: number;
+  /** Those of them that are not all zeros. */
+  usedBlocks: number;
+  /** Those that differ from the parent's; without a parent, those that are used. */
+  changedBlocks: number;
+}
+
+/**
+ * Writes the disk behind `device`, an ext4 file system as a whole, as a sparse file of exactly its size that
+ * holds what the file system has in use and nothing else: free blocks, unused inodes, the body of the
+ * journal and all slack are zeros. The device must not be mounted and is held for the time. Whether the
+ * volume is one that may be captured is for the caller to know. The files become visible, durably, when all
+ * of them are complete, else nothing of them is left.
+ *
+ * Throws `DEVICE_*`, `VOLUME_DAMAGED`, `VOLUME_DOUBTFUL`, `UNSUPPORTED`, `OUTPUT`, `NO_SPACE`, `USAGE` for a
+ * parent map that cannot be read, `STORE_DAMAGED` for one that is damaged, `CANCELLED`.
+ */
+export async function captureVolume(options: CaptureOptions): Promise<CaptureResult> {
+  const parent = options.parentMap === undefined ? undefined : await readParentMap(options.parentMap);
+  const device = await openDevice(options.device, { write: false, signal: options.signal });
+  try {
+    return await capture(device, options, parent);
+  } catch (error) {
+    throw nameDevice(error, device.path);
+  } finally {
+    await device.file.close();
+  }
+}
+
+async function capture(
+  device: BlockDevice,
+  options: CaptureOptions,
+  parent: DiskMap | undefined,
+): Promise<CaptureResult> {
+  const files: OutputFile[] = [];
+  const create = async (path: string): Promise<OutputFile> => {
+    const file = await OutputFile.create(path);
+    files.push(file);
+    return file;
+  };
+  try {
+    const mapFile = options.map === undefined ? undefined : await create(options.map);
+    const map = await copyVolume(device, await create(options.out), options);
+    await mapFile?.write(encodeDiskMap(map), 0);
+    for (const file of files) await file.settle();
+    throwIfAborted(options.signal);
+    for (const file of files) await file.publish();
+    return describe(map, parent);
+  } finally {
+    for (const file of files) await file.discard();
+  }
+}
+
+async function copyVolume(
+  device: BlockDevice,
+  output: OutputFile,
+  { signal, progress = silentProgress }: CaptureOptions,
+): Promise<DiskMap> {
+  const volume = await openVolume(deviceReader(device), refuseDamage, signal);
+  const survey = await surveyVolume(volume);
+  const size = Number(device.size);
+  const step = progress.step('Capturing the disk', 'bytes', size);
+  try {
+    const parts = volumeParts(volume, survey, 0);
+    return await copyDisk({ reader: deviceReader(device), size, parts, output, step, signal });
+  } finally {
+    step.end();
+  }
+}
+
+function describe(map: DiskMap, parent: DiskMap | undefined): CaptureResult {
+  const used = usedBlocks(map);
+  return {
+    digest: diskDigest(map).toString('hex'),
+    size: Number(map.size),
+    blocks: diskBlocks(map.size),
+    usedBlocks: used,
+    changedBlocks: parent === undefined ? used : changedBlocks(map, parent).length,
+  };
+}
+
+async function readParentMap(path: string): Promise<DiskMap> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const message = `Cannot read the parent map ${path}: ${(error as Error).message}`;
+    throw new ImageUnpackerError('USAGE', message, { path }, error);
+  }
+  return decodeDiskMap(bytes);
+}
