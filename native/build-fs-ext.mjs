@@ -7,14 +7,18 @@ import { buildWithNodeGyp } from './node-gyp.mjs';
 
 const require = createRequire(import.meta.url);
 
-/** Asks another process, as an addon that was loaded once would stay loaded. */
-function loads() {
+/** Says why the package does not load, if so. Asks another process: what was loaded once would stay so. */
+function loadFault() {
   const entry = JSON.stringify(require.resolve('fs-ext'));
-  return spawnSync(process.execPath, ['-e', `require(${entry})`], { stdio: 'ignore' }).status === 0;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', `require(${entry})`], { encoding: 'utf8' });
+  return status === 0 ? undefined : stderr;
 }
 
-if (!loads()) buildWithNodeGyp(dirname(require.resolve('fs-ext/package.json')), { quiet: true });
-if (!loads()) {
-  console.error(`The package fs-ext was built but does not load in Node ${process.version}`);
-  process.exit(1);
+if (loadFault() !== undefined) {
+  buildWithNodeGyp(dirname(require.resolve('fs-ext/package.json')), { quiet: true });
+  const fault = loadFault();
+  if (fault !== undefined) {
+    console.error(`The package fs-ext was built but does not load in Node ${process.version}:\n${fault}`);
+    process.exit(1);
+  }
 }

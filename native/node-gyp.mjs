@@ -12,12 +12,12 @@ const require = createRequire(import.meta.url);
  */
 export function buildWithNodeGyp(directory, { quiet }) {
   const program = require.resolve('node-gyp/bin/node-gyp.js');
-  const parameters = [program, 'configure', 'build', '--loglevel=error', '--jobs=max', ...nodeDirectory()];
   const output = quiet ? 'pipe' : 2;
-  const result = spawnSync(process.execPath, parameters, {
-    cwd: directory,
-    stdio: ['ignore', output, output],
-  });
+  const result = spawnSync(
+    process.execPath,
+    [program, 'configure', 'build', '--loglevel=error', '--jobs=max'],
+    { cwd: directory, env: { ...process.env, ...nodeDirectory() }, stdio: ['ignore', output, output] },
+  );
   if (result.status === 0) return;
   if (quiet) process.stderr.write(Buffer.concat([result.stdout, result.stderr]));
   console.error(
@@ -27,7 +27,8 @@ export function buildWithNodeGyp(directory, { quiet }) {
   process.exit(1);
 }
 
+/** Set in the environment, where node-gyp looks last: a setting of npm for another Node must not win. */
 function nodeDirectory() {
   const prefix = dirname(dirname(process.execPath));
-  return existsSync(join(prefix, 'include/node/node.h')) ? [`--nodedir=${prefix}`] : [];
+  return existsSync(join(prefix, 'include/node/node.h')) ? { npm_config_nodedir: prefix } : {};
 }
