@@ -38,6 +38,8 @@ export interface Store {
   image(name: string): Promise<ImageRecord>;
   /** All images, or those of one stream (not of streams below it), oldest first. */
   list(stream?: string): Promise<ImageRecord[]>;
+  /** Throws `IMAGE_EXISTS` if the name is taken. */
+  checkIsNew(name: string): Promise<void>;
   /** Makes an image known, durably; everything it names must be stored already. Throws `IMAGE_EXISTS`. */
   create(record: ImageRecord): Promise<void>;
   /** Forgets an image, durably. Its objects stay until they are collected. Throws `IMAGE_UNKNOWN`. */
@@ -53,10 +55,24 @@ export interface Store {
   put(bytes: Buffer): Promise<Stored>;
   /** The same for bytes that come bit by bit. */
   putStream(chunks: AsyncIterable<Buffer>): Promise<Stored>;
+  /**
+   * The same for the data of files beneath the open directory `root`, read once: takes packed files, and
+   * resolves to their digests and whether each was added (native/ingest.cc). Rejects with a `NativeError`
+   * about a file that cannot be read, `ESTALE` for one that is no longer as it was scanned.
+   */
+  ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer>;
+  /** Reads and hashes objects; resolves to those that are not good, in the order asked. */
+  check(digests: readonly Buffer[], watch: Watch): Promise<ObjectFault[]>;
   /** Makes objects files of this machine, each verified. Throws `STORE_DAMAGED` naming all that are not good. */
   fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects>;
   /** Ends the use of the store. */
   close(): Promise<void>;
+}
+
+/** An object that a store should have and cannot give. */
+export interface ObjectFault {
+  digest: Buffer;
+  state: 'missing' | 'damaged';
 }
 
 /** An object that was put into a store. */

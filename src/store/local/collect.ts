@@ -1,0 +1,122 @@
+import type { Dirent } from 'node:fs';
+import { lstat, readdir, unlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { isHexDigest } from '../../image/digest.js';
+import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
+import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../../image/limits.js';
+import { decodeIndex } from '../../image/manifest.js';
+import { decodePage } from '../../image/page.js';
+import type { ProgressSink, Step } from '../../image/progress.js';
+import { LocalImages } from './images.js';
+import { OBJECTS, SHARDS } from './layout.js';
+import { lockStore } from './lock-store.js';
+import { LocalObjects } from './objects.js';
+import { openDirectory, syncDirectory } from './open-directory.js';
+import { clearSessions } from './session.js';
+
+/** Builds may take longer than anyone wants to wait for. */
+const LOCK_MILLISECONDS = 10_000;
+/** Enough of a digest to know an object by: were two alike in it, one would be kept that is not needed. */
+const MARK_BYTES = 16;
+
+export interface CollectOptions {
+  /** Whether to delete nothing and only count. */
+  dryRun: boolean;
+  progress: ProgressSink;
+  signal?: AbortSignal | undefined;
+}
+
+/** What a collection found; sizes in bytes. */
+export interface Collection {
+  images: number;
+  keptObjects: number;
+  keptBytes: number;
+  removedObjects: number;
+  removedBytes: number;
+}
+
+/**
+ * Deletes the objects that no image of the store needs. Nobody else can use the store meanwhile. Nothing is
+ * deleted when a record, an index or a page is damaged: what it needs is not known then. Throws
+ * `STORE_DAMAGED`, `STORE_BUSY`, `STORE_MISSING`.
+ */
+export async function collect(location: string, options: CollectOptions): Promise<Collection> {
+  const { progress, signal } = options;
+  const path = resolve(location);
+  await openDirectory(path, false);
+  const lock = await lockStore(path, 'exclusive', LOCK_MILLISECONDS, signal);
+  try {
+    const marking = progress.step('Finding what is needed', 'entries');
+    const { images, marks } = await mark(path, marking, signal).finally(() => {
+      marking.end();
+    });
+    if (!options.dryRun) await clearSessions(path);
+    const sweeping = progress.step('Deleting what is not', 'files');
+    const swept = await sweep(path, marks, options, sweeping).finally(() => {
+      sweeping.end();
+    });
+    return { images, ...swept };
+  } catch (reason) {
+    throw ImageUnpackerError.from(reason, `Cannot collect the store ${location}`, { path: location });
+  } finally {
+    await lock.close();
+  }
+}
+
+async function mark(path: string, step: Step, signal: AbortSignal | undefined) {
+  const objects = new LocalObjects(path);
+  const images = await new LocalImages(path).list();
+  const marks = new Set<string>();
+  const pages = new Set<string>();
+  let entries = 0;
+  for (const { digest, annotations } of images) {
+    const wanted = Buffer.from(digest, 'hex');
+    for (const annotation of Object.values(annotations)) marks.add(markOf(Buffer.from(annotation, 'hex')));
+    marks.add(markOf(wanted));
+    for (const page of decodeIndex(await objects.read(wanted, MAX_INDEX_BYTES)).pages) {
+      throwIfAborted(signal);
+      const key = page.digest.toString('latin1');
+      if (pages.has(key)) continue;
+      pages.add(key);
+      marks.add(markOf(page.digest));
+      for (const entry of decodePage(await objects.read(page.digest, MAX_PAGE_BYTES))) {
+        if (entry.type === 'file' && entry.digest !== null) marks.add(markOf(entry.digest));
+      }
+      step.update((entries += page.entries));
+    }
+  }
+  return { images: images.length, marks };
+}
+
+function markOf(digest: Buffer): string {
+  return digest.toString('latin1', 0, MARK_BYTES);
+}
+
+async function sweep(path: string, marks: ReadonlySet<string>, options: CollectOptions, step: Step) {
+  const swept = { keptObjects: 0, keptBytes: 0, removedObjects: 0, removedBytes: 0 };
+  for (const shard of SHARDS) {
+    const directory = join(path, OBJECTS, shard);
+    const removedBefore = swept.removedObjects;
+    for (const file of await readdir(directory, { withFileTypes: true })) {
+      throwIfAborted(options.signal);
+      if (!isObject(file, shard)) continue;
+      const { size } = await lstat(join(directory, file.name));
+      if (marks.has(markOf(Buffer.from(file.name, 'hex')))) {
+        swept.keptObjects++;
+        swept.keptBytes += size;
+        continue;
+      }
+      if (!options.dryRun) await unlink(join(directory, file.name));
+      swept.removedObjects++;
+      swept.removedBytes += size;
+      step.update(swept.removedObjects);
+    }
+    if (!options.dryRun && swept.removedObjects > removedBefore) await syncDirectory(directory);
+  }
+  return swept;
+}
+
+/** What is no object is not ours to delete. */
+function isObject(file: Dirent, shard: string): boolean {
+  return file.isFile() && isHexDigest(file.name) && file.name.startsWith(shard);
+}

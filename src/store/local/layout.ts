@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { parseImageName } from '../../image/name.js';
+
+/*
+ * A store in a directory.
+ *
+ *   format                                 one line: what this directory is, and in which version
+ *   lock                                   flock: shared by who reads or adds objects, exclusive to delete them
+ *   objects/sha512/ab/abcd…                objects, mode 0444, by their digests in hex (two digits, all 128)
+ *   images/base/debian-12/@2026-11-23      records of images: the stream as directories, "@" and the leaf
+ *   tmp/SESSION/…                          what is not finished, one directory a process, flock: exclusive
+ *
+ * Pages, indexes, annotations and the data of files are all objects. No part of a name begins with "@", so a
+ * record and a stream never meet. `lock` is made last: a store without it was never finished.
+ */
+
+export const FORMAT_LINE = 'image-unpacker store 1\n';
+export const FORMAT_FILE = 'format';
+export const LOCK_FILE = 'lock';
+export const OBJECTS = 'objects/sha512';
+export const IMAGES = 'images';
+export const TEMPORARY = 'tmp';
+export const LEAF_MARK = '@';
+
+/** The directories that objects are spread over. */
+export const SHARDS: readonly string[] = Array.from({ length: 256 }, (_, number) =>
+  number.toString(16).padStart(2, '0'),
+);
+
+/** Where an object lies, from the directory of objects. */
+export function objectPath(digest: Buffer): string {
+  const hex = digest.toString('hex');
+  return join(hex.slice(0, 2), hex);
+}
+
+/** Where the record of an image lies, from the store. Throws `IMAGE_NAME`. */
+export function recordPath(name: string): string {
+  const { stream, leaf } = parseImageName(name);
+  return join(IMAGES, stream, LEAF_MARK + leaf);
+}

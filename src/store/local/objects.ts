@@ -1,0 +1,236 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { lstat, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DIGEST_BYTES, sha512 } from '../../image/digest.js';
+import { ImageUnpackerError } from '../../image/error.js';
+import type { Watch } from '../../native.js';
+import { checkObjects, ingestFiles, isNativeError } from '../../native.js';
+import type { ObjectFault, Stored } from '../store.js';
+import { objectPath, OBJECTS } from './layout.js';
+import type { Session } from './session.js';
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+/** Objects are never changed. */
+const OBJECT_MODE = 0o444;
+/** A stream up to this size is held until its digest says whether it is stored already. */
+const SMALL_BYTES = 1 << 20;
+const CHUNK_BYTES = 1 << 20;
+/** What `checkObjects` packs for each object: its state and its size. */
+const CHECK_BYTES = 9;
+const STATES: readonly (ObjectFault['state'] | undefined)[] = [undefined, 'missing', 'damaged'];
+/** Calls of `ingestFiles` that are about the store; the others are about the files that it reads. */
+const CALLS_ON_STORE = new Set(['openat', 'write', 'close', 'renameat', 'fstatat']);
+
+let temporaries = 0;
+
+/** The objects of a store in a directory. */
+export class LocalObjects {
+  readonly #location: string;
+  readonly #path: string;
+
+  constructor(location: string) {
+    this.#location = location;
+    this.#path = join(location, OBJECTS);
+  }
+
+  /** Opens the directory that holds the objects. The descriptor is the caller's to close. */
+  async openDirectory(): Promise<FileHandle> {
+    try {
+      return await open(this.#path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    } catch (reason) {
+      throw this.#failed(reason, 'open');
+    }
+  }
+
+  /** Whether there is such an object; of `size` bytes if that is known. Its content is not looked at. */
+  async has(digest: Buffer, size?: number): Promise<boolean> {
+    try {
+      const found = await lstat(this.#pathOf(digest));
+      return found.isFile() && (size === undefined || found.size === size);
+    } catch (reason) {
+      if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw this.#failed(reason, 'look for an object in');
+    }
+  }
+
+  /** The object, which has at most `limit` bytes and the right digest. Throws `STORE_DAMAGED`. */
+  async read(digest: Buffer, limit: number): Promise<Buffer> {
+    const file = await this.#open(digest);
+    try {
+      const { size } = await file.stat();
+      if (size > limit) throw this.#fault(digest, 'is larger than anything of its kind');
+      const bytes = await file.readFile();
+      if (!sha512(bytes).equals(digest)) throw this.#damaged(digest);
+      return bytes;
+    } catch (reason) {
+      throw this.#failed(reason, 'read an object of');
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The bytes of the object; what comes last comes only when all is known to be right. */
+  async *stream(digest: Buffer): AsyncGenerator<Buffer, void, undefined> {
+    const file = await this.#open(digest);
+    try {
+      const hash = createHash('sha512');
+      let held: Buffer | undefined;
+      for (;;) {
+        const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES);
+        if (bytesRead === 0) break;
+        if (held !== undefined) yield held;
+        held = buffer.subarray(0, bytesRead);
+        hash.update(held);
+      }
+      if (!hash.digest().equals(digest)) throw this.#damaged(digest);
+      if (held !== undefined) yield held;
+    } catch (reason) {
+      throw this.#failed(reason, 'read an object of');
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Stores bytes under their digest. */
+  async put(session: Session, bytes: Buffer): Promise<Stored> {
+    const stored = { digest: sha512(bytes), size: bytes.length };
+    if (await this.has(stored.digest, stored.size)) return { ...stored, added: false };
+    const temporary = new TemporaryObject(session);
+    try {
+      await temporary.write(bytes);
+      await temporary.publish(this.#pathOf(stored.digest));
+    } catch (reason) {
+      throw this.#failed(reason, 'store an object in');
+    } finally {
+      await temporary.discard();
+    }
+    return { ...stored, added: true };
+  }
+
+  /** Stores what comes in chunks under its digest, with no more than a small part of it in memory. */
+  async putStream(session: Session, chunks: AsyncIterable<Buffer>): Promise<Stored> {
+    const hash = createHash('sha512');
+    const temporary = new TemporaryObject(session);
+    let held: Buffer[] = [];
+    let size = 0;
+    try {
+      for await (const chunk of chunks) {
+        size += chunk.length;
+        held.push(chunk);
+        if (size <= SMALL_BYTES) continue;
+        for (const piece of held) {
+          hash.update(piece);
+          await temporary.write(piece);
+        }
+        held = [];
+      }
+      if (size <= SMALL_BYTES)
+        return await this.put(session, held.length === 1 ? held[0]! : Buffer.concat(held, size));
+      const stored = { digest: hash.digest(), size };
+      if (await this.has(stored.digest, size)) return { ...stored, added: false };
+      await temporary.publish(this.#pathOf(stored.digest));
+      return { ...stored, added: true };
+    } catch (reason) {
+      throw this.#failed(reason, 'store an object in');
+    } finally {
+      await temporary.discard();
+    }
+  }
+
+  /** Hashes and stores files: see `Store.ingest`. */
+  async ingest(session: Session, root: number, files: Buffer, watch: Watch): Promise<Buffer> {
+    const objects = await this.openDirectory();
+    try {
+      const directories = { objects: objects.fd, temporary: session.directory.fd };
+      return await ingestFiles(root, files, directories, watch);
+    } catch (reason) {
+      const isAboutFile = isNativeError(reason) && !CALLS_ON_STORE.has(reason.syscall);
+      throw isAboutFile ? reason : this.#failed(reason, 'store an object in');
+    } finally {
+      await objects.close();
+    }
+  }
+
+  /** Those of the objects that are not as their digests say, in the order asked. */
+  async check(directory: number, digests: readonly Buffer[], watch: Watch): Promise<ObjectFault[]> {
+    let packed: Buffer;
+    try {
+      packed = await checkObjects(directory, Buffer.concat(digests, digests.length * DIGEST_BYTES), watch);
+    } catch (reason) {
+      throw this.#failed(reason, 'read an object of');
+    }
+    return digests.flatMap((digest, at) => {
+      const state = STATES[packed[at * CHECK_BYTES]!];
+      return state === undefined ? [] : [{ digest, state }];
+    });
+  }
+
+  async #open(digest: Buffer): Promise<FileHandle> {
+    try {
+      return await open(this.#pathOf(digest), READ);
+    } catch (reason) {
+      const { code } = reason as NodeJS.ErrnoException;
+      if (code === 'ENOENT') throw this.#fault(digest, 'is missing');
+      if (code === 'ELOOP') throw this.#fault(digest, 'is a symbolic link');
+      throw this.#failed(reason, 'open an object of');
+    }
+  }
+
+  #pathOf(digest: Buffer): string {
+    return join(this.#path, objectPath(digest));
+  }
+
+  #damaged(digest: Buffer): ImageUnpackerError {
+    return this.#fault(digest, 'is damaged: it does not have the digest that is its name');
+  }
+
+  #fault(digest: Buffer, what: string): ImageUnpackerError {
+    const hex = digest.toString('hex');
+    const message = `The object ${hex} of the store ${this.#location} ${what}; delete it and store it anew`;
+    return new ImageUnpackerError('STORE_DAMAGED', message, { path: this.#location, digest: hex });
+  }
+
+  #failed(reason: unknown, doing: string): ImageUnpackerError {
+    return ImageUnpackerError.from(reason, `Cannot ${doing} the store ${this.#location}`, {
+      path: this.#location,
+    });
+  }
+}
+
+/** An object that is being written, and goes away unless it is published. */
+class TemporaryObject {
+  readonly #path: string;
+  #file: FileHandle | undefined;
+
+  constructor(session: Session) {
+    this.#path = join(session.path, `object-${String(temporaries++)}`);
+  }
+
+  async write(bytes: Buffer): Promise<void> {
+    this.#file ??= await open(this.#path, CREATE, OBJECT_MODE);
+    for (let at = 0; at < bytes.length;) at += (await this.#file.write(bytes, at)).bytesWritten;
+  }
+
+  async publish(path: string): Promise<void> {
+    const file = this.#file ?? (await open(this.#path, CREATE, OBJECT_MODE));
+    this.#file = undefined;
+    await file.close();
+    try {
+      await rename(this.#path, path);
+    } catch (reason) {
+      await rm(this.#path, { force: true });
+      throw reason;
+    }
+  }
+
+  async discard(): Promise<void> {
+    if (this.#file === undefined) return;
+    const file = this.#file;
+    this.#file = undefined;
+    await file.close();
+    await rm(this.#path, { force: true });
+  }
+}

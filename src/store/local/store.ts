@@ -1,0 +1,156 @@
+import type { FileHandle } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { ImageUnpackerError } from '../../image/error.js';
+import { checkStreamName } from '../../image/name.js';
+import type { Watch } from '../../native.js';
+import { syncFileSystem } from '../../native.js';
+import { requireObjects } from '../require-objects.js';
+import type { FetchedObjects, ImageRecord, ObjectFault, Store, Stored } from '../store.js';
+import { LocalImages } from './images.js';
+import { lockStore } from './lock-store.js';
+import { LocalObjects } from './objects.js';
+import { openDirectory } from './open-directory.js';
+import type { Session } from './session.js';
+import { beginSession } from './session.js';
+
+/** As long as a collection may take; what waits for one may be interrupted. */
+const LOCK_MILLISECONDS = 10 * 60_000;
+
+export interface LocalStoreOptions {
+  /** Whether to make the store if the directory does not exist or is empty. */
+  create?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+/** Opens the store in the directory `location`. Throws `STORE_MISSING` when there is none. */
+export async function openLocalStore(location: string, options: LocalStoreOptions = {}): Promise<LocalStore> {
+  await openDirectory(resolve(location), options.create === true);
+  return new LocalStore(location, options.signal);
+}
+
+/**
+ * A store in a directory (local/layout.ts). Objects that were read, found or put stay until `close`: the
+ * store is locked against collection from the first of these calls on.
+ */
+export class LocalStore implements Store {
+  readonly location: string;
+  readonly #path: string;
+  readonly #signal: AbortSignal | undefined;
+  readonly #objects: LocalObjects;
+  readonly #images: LocalImages;
+  #lock: Promise<FileHandle> | undefined;
+  #session: Promise<Session> | undefined;
+
+  constructor(location: string, signal: AbortSignal | undefined) {
+    this.location = location;
+    this.#path = resolve(location);
+    this.#signal = signal;
+    this.#objects = new LocalObjects(this.#path);
+    this.#images = new LocalImages(this.#path);
+  }
+
+  async image(name: string): Promise<ImageRecord> {
+    return this.#images.read(name);
+  }
+
+  async list(stream?: string): Promise<ImageRecord[]> {
+    if (stream !== undefined) checkStreamName(stream);
+    return this.#images.list(stream);
+  }
+
+  async checkIsNew(name: string): Promise<void> {
+    if (await this.#images.has(name)) throw this.#images.exists(name);
+  }
+
+  async create(record: ImageRecord): Promise<void> {
+    const session = await this.#begin();
+    await this.checkIsNew(record.name);
+    try {
+      await syncFileSystem(session.directory.fd);
+    } catch (reason) {
+      throw ImageUnpackerError.from(reason, `Cannot write to the store ${this.location}`, {
+        path: this.location,
+      });
+    }
+    await this.#images.create(session, record);
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#images.remove(name);
+  }
+
+  async has(digests: readonly Buffer[]): Promise<boolean[]> {
+    await this.#hold();
+    const found: boolean[] = [];
+    for (const digest of digests) found.push(await this.#objects.has(digest));
+    return found;
+  }
+
+  async read(digest: Buffer, limit: number): Promise<Buffer> {
+    await this.#hold();
+    return this.#objects.read(digest, limit);
+  }
+
+  async *stream(digest: Buffer): AsyncGenerator<Buffer, void, undefined> {
+    await this.#hold();
+    yield* this.#objects.stream(digest);
+  }
+
+  async put(bytes: Buffer): Promise<Stored> {
+    return this.#objects.put(await this.#begin(), bytes);
+  }
+
+  async putStream(chunks: AsyncIterable<Buffer>): Promise<Stored> {
+    return this.#objects.putStream(await this.#begin(), chunks);
+  }
+
+  async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {
+    return this.#objects.ingest(await this.#begin(), root, files, watch);
+  }
+
+  async check(digests: readonly Buffer[], watch: Watch): Promise<ObjectFault[]> {
+    await this.#hold();
+    const directory = await this.#objects.openDirectory();
+    try {
+      return await this.#objects.check(directory.fd, digests, watch);
+    } finally {
+      await directory.close();
+    }
+  }
+
+  async fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects> {
+    await requireObjects(this, digests, watch);
+    const directory = await this.#objects.openDirectory();
+    return { directory: directory.fd, bytesFetched: 0, close: () => directory.close() };
+  }
+
+  async close(): Promise<void> {
+    const [session, lock] = [
+      await this.#session?.catch(() => undefined),
+      await this.#lock?.catch(() => undefined),
+    ];
+    this.#session = undefined;
+    this.#lock = undefined;
+    try {
+      await session?.end();
+    } finally {
+      await lock?.close();
+    }
+  }
+
+  /** Keeps the objects from being collected until `close`. */
+  async #hold(): Promise<void> {
+    this.#lock ??= lockStore(this.#path, 'shared', LOCK_MILLISECONDS, this.#signal);
+    await this.#lock;
+  }
+
+  async #begin(): Promise<Session> {
+    await this.#hold();
+    this.#session ??= beginSession(this.#path).catch((reason: unknown) => {
+      throw ImageUnpackerError.from(reason, `Cannot write to the store ${this.location}`, {
+        path: this.location,
+      });
+    });
+    return this.#session;
+  }
+}
