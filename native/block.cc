@@ -41,7 +41,8 @@ Napi::Value flushBuffers(const Napi::CallbackInfo &info) {
 // zeros block by block. Resolves to whether it did.
 Napi::Value punchZeros(const Napi::CallbackInfo &info) {
   int fd = descriptorOf(info);
-  auto length = static_cast<off_t>(info[1].As<Napi::BigInt>().Int64Value(nullptr));
+  bool exact = true;
+  auto length = static_cast<off_t>(info[1].As<Napi::BigInt>().Int64Value(&exact));
   auto done = std::make_shared<bool>(false);
   return Job::run(
       info.Env(), info.Env().Undefined(), {},

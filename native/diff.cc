@@ -4,6 +4,9 @@
 //   pages       = (number:u32 page:bytes)*
 //   differences = (path:bytes have:place want:place)*
 //   place       = page:u32 entry:u32 offset:u32        page 0xffffffff: there is no such entry on this side
+//   paths       = (path:bytes)*                        ascending
+//   places      = place*                               one for each path
+//   origins     = (page:u32 entry:u32)*                one for each entry wanted: the entry with its path that is there
 //
 // `number` is the caller's name for a page; `entry` counts entries in the page; `offset` is where the body of
 // the entry begins in it.
@@ -138,10 +141,65 @@ Napi::Value comparePages(const Napi::CallbackInfo &info) {
       [differences](Napi::Env env) { return toBuffer(env, std::move(*differences)); });
 }
 
+std::vector<uint8_t> matchRuns(std::string_view have, std::string_view want, const Control &control) {
+  Writer writer;
+  Cursor a(have), b(want);
+  for (uint32_t count = 0; b.valid(); count++) {
+    if (count % 4096 == 0) control.checkCancelled();
+    int order = a.valid() ? compare(a.path(), b.path()) : 1;
+    if (order < 0) {
+      a.next();
+      continue;
+    }
+    Place origin = order == 0 ? a.place() : Place{};
+    writer.number(origin.page);
+    writer.number(origin.entry);
+    b.next();
+  }
+  return std::move(writer.bytes_);
+}
+
+// matchPages(have, want, control): resolves to the packed origins of the entries of `want`.
+Napi::Value matchPages(const Napi::CallbackInfo &info) {
+  std::string_view have = bytesOf(info[0]);
+  std::string_view want = bytesOf(info[1]);
+  auto origins = std::make_shared<std::vector<uint8_t>>();
+  return Job::run(
+      info.Env(), info[2], {info[0], info[1]},
+      [have, want, origins](const Control &control) { *origins = matchRuns(have, want, control); },
+      [origins](Napi::Env env) { return toBuffer(env, std::move(*origins)); });
+}
+
+std::vector<uint8_t> findAll(std::string_view pages, std::string_view paths, const Control &control) {
+  Writer writer;
+  Cursor cursor(pages);
+  for (Reader reader(paths); !reader.done();) {
+    control.checkCancelled();
+    std::string path(reader.bytes());
+    int order = 1;
+    while (cursor.valid() && (order = compare(cursor.path(), path)) < 0) cursor.next();
+    writePlace(writer, cursor.valid() && order == 0 ? cursor.place() : Place{});
+  }
+  return std::move(writer.bytes_);
+}
+
+// findPaths(pages, paths, control): resolves to the packed places of some paths.
+Napi::Value findPaths(const Napi::CallbackInfo &info) {
+  std::string_view pages = bytesOf(info[0]);
+  std::string_view paths = bytesOf(info[1]);
+  auto places = std::make_shared<std::vector<uint8_t>>();
+  return Job::run(
+      info.Env(), info[2], {info[0], info[1]},
+      [pages, paths, places](const Control &control) { *places = findAll(pages, paths, control); },
+      [places](Napi::Env env) { return toBuffer(env, std::move(*places)); });
+}
+
 }  // namespace
 
 void initDiff(Napi::Env env, Napi::Object exports) {
   exports.Set("comparePages", Napi::Function::New(env, comparePages));
+  exports.Set("matchPages", Napi::Function::New(env, matchPages));
+  exports.Set("findPaths", Napi::Function::New(env, findPaths));
 }
 
 }  // namespace native

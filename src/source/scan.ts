@@ -1,6 +1,5 @@
-import type { Segment, Xattr } from '../image/entry.js';
-import type { InodeEntry } from '../image/entry.js';
-import { INODE_FLAGS } from '../image/entry.js';
+import type { InodeEntry, Segment, Xattr } from '../image/entry.js';
+import { dataSizeOf, holesBetween, INODE_FLAGS, PRESERVED_FLAGS, segmentsOf } from '../image/entry.js';
 
 /*
  * Decodes what native/scan.cc packs (its grammar stands there), and packs what native/ingest.cc takes.
@@ -33,13 +32,13 @@ export interface ScanRecord {
 
 const TYPES = ['file', 'directory', 'symlink', 'character', 'block', 'fifo', 'socket'] as const;
 const NANOSECONDS = 1_000_000_000n;
-const FIXED_BYTES = 68;
+const FIXED_BYTES = 72;
 /** The flags that a scan without detail knows. */
 export const STAT_FLAGS = INODE_FLAGS.immutable | INODE_FLAGS.append | INODE_FLAGS.nodump;
 
 /** The records of a packed scan, in the order of their paths. */
 export function* decodeScan(scan: Buffer): Generator<ScanRecord, void, undefined> {
-  for (let at = 0; at < scan.length; ) {
+  for (let at = 0; at < scan.length;) {
     const end = at + 4 + scan.readUInt32LE(at);
     yield decodeRecord(scan, at + 4);
     at = end;
@@ -113,7 +112,43 @@ class PackedReader {
 }
 
 /** A file whose data is to be hashed, as a scan found it. */
-export type FileToHash = Pick<ScanRecord, 'path' | 'size' | 'mtime' | 'ctime'> & { segments: readonly Segment[] };
+export type FileToHash = Pick<ScanRecord, 'path' | 'size' | 'mtime' | 'ctime'> & {
+  segments: readonly Segment[];
+};
+
+/** What of a scanned file is hashed and stored: all but whole absent blocks. */
+export function fileToHash(record: ScanRecord): FileToHash {
+  const { path, size, mtime, ctime } = record;
+  return { path, size, mtime, ctime, segments: segmentsOf(size, holesBetween(size, record.segments)) };
+}
+
+/** The entry of an inode that was scanned in detail. `digest` is that of the data of a file. */
+export function entryOfRecord(
+  record: ScanRecord,
+  names: readonly Buffer[],
+  digest: Buffer | null,
+): InodeEntry {
+  const { path, type, uid, gid, mtime, xattrs } = record;
+  const flags = record.flags & PRESERVED_FLAGS;
+  const inode = { path, mode: record.mode, uid, gid, mtime, flags, xattrs };
+  switch (type) {
+    case 'directory':
+      return { type, ...inode };
+    case 'file': {
+      const holes = holesBetween(record.size, record.segments);
+      const hasData = dataSizeOf(record.size, holes) > 0n;
+      return { type, ...inode, names, size: record.size, holes, digest: hasData ? digest : null };
+    }
+    case 'symlink':
+      return { type, ...inode, names, target: record.target };
+    case 'character':
+    case 'block':
+      return { type, ...inode, names, major: record.major, minor: record.minor };
+    case 'fifo':
+    case 'socket':
+      return { type, ...inode, names };
+  }
+}
 
 /** Packs files for `ingestFiles`; the segments are what of them is data. */
 export function packFiles(files: readonly FileToHash[]): Buffer {
@@ -148,7 +183,9 @@ export function nanosecondsOf(time: bigint): number {
 }
 
 /** The digests that `ingestFiles` resolved to, and whether each was a new object. */
-export function* decodeDigests(packed: Buffer): Generator<{ added: boolean; digest: Buffer }, void, undefined> {
+export function* decodeDigests(
+  packed: Buffer,
+): Generator<{ added: boolean; digest: Buffer }, void, undefined> {
   for (let at = 0; at < packed.length; at += 65) {
     yield { added: packed[at] === 1, digest: packed.subarray(at + 1, at + 65) };
   }

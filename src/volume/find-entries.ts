@@ -1,0 +1,60 @@
+import { ByteReader } from '../image/encoding.js';
+import type { Entry } from '../image/entry.js';
+import { decodeBody } from '../image/page.js';
+import type { Watch } from '../native.js';
+import { findPaths } from '../native.js';
+import type { ManifestReader } from '../store/manifest-reader.js';
+
+/** An entry and where it is: its page, and its number in the page. */
+export interface FoundEntry {
+  entry: Entry;
+  page: number;
+  index: number;
+}
+
+const NO_PAGE = 0xffff_ffff;
+const PLACE_BYTES = 12;
+
+/** The entries of some paths, which ascend; undefined for those that the manifest has not. */
+export async function findEntries(
+  manifest: ManifestReader,
+  paths: readonly Buffer[],
+  watch: Watch,
+): Promise<(FoundEntry | undefined)[]> {
+  const pages = new Map<number, Buffer>();
+  for (const path of paths) {
+    const number = manifest.pageOf(path);
+    if (!pages.has(number)) pages.set(number, await manifest.page(number));
+  }
+  const places = await findPaths(packNumbered(pages), packPaths(paths), watch);
+  return paths.map((path, at) => {
+    const page = places.readUInt32LE(at * PLACE_BYTES);
+    if (page === NO_PAGE) return undefined;
+    const index = places.readUInt32LE(at * PLACE_BYTES + 4);
+    const offset = places.readUInt32LE(at * PLACE_BYTES + 8);
+    return { entry: decodeBody(new ByteReader(pages.get(page)!, offset), path), page, index };
+  });
+}
+
+/** Pages with their numbers, as the addon takes them. */
+export function packNumbered(pages: ReadonlyMap<number, Buffer>): Buffer {
+  const parts: Buffer[] = [];
+  for (const [number, page] of pages) {
+    const head = Buffer.allocUnsafe(8);
+    head.writeUInt32LE(number, 0);
+    head.writeUInt32LE(page.length, 4);
+    parts.push(head, page);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Paths one behind the other, each with its length, as the addon takes them. */
+export function packPaths(paths: readonly Buffer[]): Buffer {
+  const parts: Buffer[] = [];
+  for (const path of paths) {
+    const head = Buffer.allocUnsafe(4);
+    head.writeUInt32LE(path.length, 0);
+    parts.push(head, path);
+  }
+  return Buffer.concat(parts);
+}

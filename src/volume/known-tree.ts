@@ -1,0 +1,78 @@
+import type { Entry } from '../image/entry.js';
+import type { EncodedPage, ManifestIndex } from '../image/manifest.js';
+import { ManifestWriter } from '../image/manifest.js';
+import { ManifestReader } from '../store/manifest-reader.js';
+
+/*
+ * What is known of the tree on a volume: its manifest, and of each entry the inode and the time at which
+ * that last changed, by which a scan of stats tells what was touched since.
+ *
+ *   table = row*                                one row for each entry of a page
+ *   row   = inode:u32 ctime:i64                 little-endian; ctime in nanoseconds since 1970
+ */
+
+/** Bytes of a row of an inode table. */
+export const ROW_BYTES = 12;
+
+/** Where an inode is and when it last changed. */
+export interface InodeRow {
+  inode: number;
+  ctime: bigint;
+}
+
+/** A tree on a volume. */
+export interface KnownTree {
+  manifest: ManifestReader;
+  /** SHA-512 of the manifest's index, and its bytes. */
+  digest: Buffer;
+  indexBytes: Buffer;
+  /** The inode table of page `number`. */
+  table(number: number): Promise<Buffer>;
+}
+
+/** Reads row `at` of an inode table. */
+export function readRow(table: Buffer, at: number): InodeRow {
+  return { inode: table.readUInt32LE(at * ROW_BYTES), ctime: table.readBigInt64LE(at * ROW_BYTES + 4) };
+}
+
+/** Writes row `at` of an inode table. */
+export function writeRow(table: Buffer, at: number, row: InodeRow): void {
+  table.writeUInt32LE(row.inode, at * ROW_BYTES);
+  table.writeBigInt64LE(row.ctime, at * ROW_BYTES + 4);
+}
+
+/** Builds a known tree in memory from entries in order and their rows. */
+export class KnownTreeBuilder {
+  readonly #writer = new ManifestWriter();
+  readonly #pages: EncodedPage[] = [];
+  readonly #tables: Buffer[] = [];
+  #rows: InodeRow[] = [];
+
+  add(entry: Entry, row: InodeRow): void {
+    const ended = this.#writer.add(entry);
+    if (ended !== undefined) this.#end(ended);
+    this.#rows.push(row);
+  }
+
+  finish(): KnownTree {
+    const { page, index } = this.#writer.finish();
+    this.#end(page);
+    const manifest = memoryReader(index.index, this.#pages);
+    const table = (number: number): Promise<Buffer> => Promise.resolve(this.#tables[number]!);
+    return { manifest, digest: index.digest, indexBytes: index.bytes, table };
+  }
+
+  #end(page: EncodedPage): void {
+    const table = Buffer.alloc(this.#rows.length * ROW_BYTES);
+    this.#rows.forEach((row, at) => {
+      writeRow(table, at, row);
+    });
+    this.#rows = [];
+    this.#pages.push(page);
+    this.#tables.push(table);
+  }
+}
+
+function memoryReader(index: ManifestIndex, pages: readonly EncodedPage[]): ManifestReader {
+  return new ManifestReader(index, { page: number => Promise.resolve(pages[number]!.bytes) });
+}

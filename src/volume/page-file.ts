@@ -1,0 +1,49 @@
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** A file of pages and tables, which is only ever appended to: what a state refers to stays where it is. */
+export class PageFile {
+  readonly path: string;
+  readonly #file: FileHandle;
+
+  private constructor(path: string, file: FileHandle) {
+    this.path = path;
+    this.#file = file;
+  }
+
+  /** Opens the file of that generation, making it if it is not there. */
+  static async open(directory: string, generation: number): Promise<PageFile> {
+    const path = join(directory, `pages.${String(generation)}`);
+    return new PageFile(path, await open(path, constants.O_RDWR | constants.O_CREAT, 0o600));
+  }
+
+  /** At most `length` bytes from `offset`; fewer where the file ends. */
+  async read(offset: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(length);
+    const { bytesRead } = await this.#file.read(bytes, 0, length, offset);
+    return bytes.subarray(0, bytesRead);
+  }
+
+  /** Writes pieces one behind the other from `offset`, where nothing in use is, durably. Returns where they end. */
+  async append(offset: number, pieces: readonly Buffer[]): Promise<number> {
+    // What an interrupted run left behind.
+    await this.#file.truncate(offset);
+    const bytes = Buffer.concat(pieces);
+    await this.#file.write(bytes, 0, bytes.length, offset);
+    await this.#file.datasync();
+    return offset + bytes.length;
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+/** Removes the page files of a record but the one in use. */
+export async function removeOldPageFiles(directory: string, generation: number): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.startsWith('pages.') && name !== `pages.${String(generation)}`) await rm(join(directory, name));
+  }
+}

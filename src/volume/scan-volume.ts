@@ -1,0 +1,130 @@
+import type { Entry, InodeEntry } from '../image/entry.js';
+import { keyOf } from '../image/inode-match.js';
+import { comparePaths } from '../image/path.js';
+import type { Watch } from '../native.js';
+import { ingestFiles, scanPaths, scanTree } from '../native.js';
+import type { ScanRecord } from '../source/scan.js';
+import { decodeDigests, decodeScan, entryOfRecord, fileToHash, packFiles } from '../source/scan.js';
+import { packPaths } from './find-entries.js';
+import type { InodeRow, KnownTree } from './known-tree.js';
+import { KnownTreeBuilder, readRow } from './known-tree.js';
+
+/** The directory that e2fsck needs, in the root: no image has it. */
+export const LOST_AND_FOUND = Buffer.from('lost+found');
+
+/** What a scan may rely on. */
+export interface ScanBasis {
+  /** What was there before: an inode with the same number and ctime is as it was. Without it all is read. */
+  known?: KnownTree | undefined;
+  /** Paths that are read whatever their inodes say: what interrupted work may have left half done. */
+  doubtful?: ReadonlySet<string> | undefined;
+}
+
+/** Scans the tree on the volume that is mounted at `root`. What is not known to be as it was is read and hashed. */
+export async function scanVolume(root: number, basis: ScanBasis, watch: Watch): Promise<KnownTree> {
+  const { known } = basis;
+  const scan = await scanTree(root, known === undefined, watch);
+  const found = [...inodesOf(scan)];
+  const rows = known === undefined ? [] : await matchKnown(found, known, basis.doubtful ?? new Set());
+  const suspects = found.filter((inode, at) => inode.first && rows[at] === undefined);
+  const read = await readInodes(root, suspects, known === undefined, watch);
+  const builder = new KnownTreeBuilder();
+  found.forEach((inode, at) => {
+    const { record } = inode;
+    const row = { inode: Number(record.inode), ctime: record.ctime };
+    const entry = inode.first ? (rows[at] ?? read.get(inode)!) : linkTo(inode);
+    builder.add(entry, row);
+  });
+  return builder.finish();
+}
+
+/** A path of a scan, and the group of paths of its inode. */
+interface FoundInode {
+  record: ScanRecord;
+  /** All paths of the inode, in order. */
+  paths: Buffer[];
+  /** Whether this is the first of them. */
+  first: boolean;
+}
+
+function* inodesOf(scan: Buffer): Generator<FoundInode, void, undefined> {
+  const groups = new Map<bigint, Buffer[]>();
+  for (const record of decodeScan(scan)) {
+    if (record.path.equals(LOST_AND_FOUND) && record.type === 'directory') continue;
+    if (record.type === 'directory' || record.links === 1) {
+      yield { record, paths: [record.path], first: true };
+      continue;
+    }
+    const group = groups.get(record.inode);
+    if (group === undefined) groups.set(record.inode, [record.path]);
+    else group.push(record.path);
+    yield { record, paths: groups.get(record.inode)!, first: group === undefined };
+  }
+}
+
+function linkTo({ record, paths }: FoundInode): Entry {
+  return { type: 'link', path: record.path, target: paths[0]! };
+}
+
+/** For each inode the entry that is known of it, if it is as it was. */
+async function matchKnown(
+  found: readonly FoundInode[],
+  known: KnownTree,
+  doubtful: ReadonlySet<string>,
+): Promise<(InodeEntry | undefined)[]> {
+  const matched = new Array<InodeEntry | undefined>(found.length);
+  let at = 0;
+  for await (const { entry, row } of knownEntries(known)) {
+    while (at < found.length && comparePaths(found[at]!.record.path, entry.path) < 0) at++;
+    const inode = found[at];
+    if (inode?.first !== true || entry.type === 'link' || !inode.record.path.equals(entry.path)) continue;
+    if (isAsItWas(inode, entry, row) && !inode.paths.some(path => doubtful.has(keyOf(path))))
+      matched[at] = entry;
+  }
+  return matched;
+}
+
+async function* knownEntries(
+  known: KnownTree,
+): AsyncGenerator<{ entry: Entry; row: InodeRow }, void, undefined> {
+  for (let number = 0; number < known.manifest.index.pages.length; number++) {
+    const table = await known.table(number);
+    const entries = await known.manifest.entriesOf(number);
+    for (const [at, entry] of entries.entries()) yield { entry, row: readRow(table, at) };
+  }
+}
+
+function isAsItWas({ record, paths }: FoundInode, entry: InodeEntry, row: InodeRow): boolean {
+  const names = entry.type === 'directory' ? [] : entry.names;
+  return (
+    record.type === entry.type &&
+    Number(record.inode) === row.inode &&
+    record.ctime === row.ctime &&
+    record.mtime === entry.mtime &&
+    record.mode === entry.mode &&
+    record.uid === entry.uid &&
+    record.gid === entry.gid &&
+    (entry.type !== 'file' || record.size === entry.size) &&
+    names.length === paths.length - 1 &&
+    names.every((name, at) => name.equals(paths[at + 1]!))
+  );
+}
+
+async function readInodes(
+  root: number,
+  suspects: readonly FoundInode[],
+  detailed: boolean,
+  watch: Watch,
+): Promise<Map<FoundInode, InodeEntry>> {
+  const records = detailed
+    ? suspects.map(({ record }) => record)
+    : [...decodeScan(await scanPaths(root, packPaths(suspects.map(({ record }) => record.path)), watch))];
+  const files = records.filter(({ type }) => type === 'file');
+  const digests = decodeDigests(await ingestFiles(root, packFiles(files.map(fileToHash)), undefined, watch));
+  const entries = new Map<FoundInode, InodeEntry>();
+  for (const [at, record] of records.entries()) {
+    const digest = record.type === 'file' ? (digests.next().value?.digest ?? null) : null;
+    entries.set(suspects[at]!, entryOfRecord(record, suspects[at]!.paths.slice(1), digest));
+  }
+  return entries;
+}

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+
+/*
+ * What the engine needs to know of an ext4 file system without mounting it: whose it is, whether it was
+ * left in order, and whether anybody has written to it since (Documentation/filesystems/ext4/super.rst).
+ */
+
+const SUPERBLOCK_OFFSET = 1024;
+const SUPERBLOCK_BYTES = 1024;
+const MAGIC = 0xef53;
+const STATE_CLEAN = 1;
+const STATE_ERRORS = 2;
+const INCOMPATIBLE_RECOVER = 0x4;
+
+/** The first superblock of an ext4 file system. */
+export interface Superblock {
+  /** As it is written: 8-4-4-4-12 hex digits. */
+  uuid: string;
+  /** The seed of directory hashes, 16 bytes, which carries the mark of our volumes. */
+  hashSeed: Buffer;
+  /** It was unmounted in order: no journal to replay, no errors recorded. */
+  clean: boolean;
+  /** The kernel found it damaged. */
+  errors: boolean;
+  blocks: bigint;
+  freeBlocks: bigint;
+  inodes: number;
+  freeInodes: number;
+  /** Blocks of metadata that are there from the beginning. */
+  overhead: number;
+  /**
+   * SHA-256 of the superblock. It holds the UUID, the count of mounts, the times of the last mount and
+   * write and a checksum: whoever mounts the file system for writing changes it.
+   */
+  fingerprint: string;
+}
+
+/** Reads the superblock at the start of a device; undefined when there is no ext4 file system. */
+export async function readSuperblock(file: FileHandle): Promise<Superblock | undefined> {
+  const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
+  const { bytesRead } = await file.read(bytes, 0, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET);
+  if (bytesRead < SUPERBLOCK_BYTES || bytes.readUInt16LE(0x38) !== MAGIC) return undefined;
+  return decodeSuperblock(bytes);
+}
+
+/** Decodes a superblock whose magic number is right. */
+export function decodeSuperblock(bytes: Buffer): Superblock {
+  const state = bytes.readUInt16LE(0x3a);
+  const recover = (bytes.readUInt32LE(0x60) & INCOMPATIBLE_RECOVER) !== 0;
+  const wide = (low: number, high: number): bigint =>
+    BigInt(bytes.readUInt32LE(low)) | (BigInt(bytes.readUInt32LE(high)) << 32n);
+  return {
+    uuid: formatUuid(bytes.subarray(0x68, 0x78)),
+    hashSeed: Buffer.from(bytes.subarray(0xec, 0xfc)),
+    clean: (state & STATE_CLEAN) !== 0 && (state & STATE_ERRORS) === 0 && !recover,
+    errors: (state & STATE_ERRORS) !== 0,
+    blocks: wide(0x4, 0x150),
+    freeBlocks: wide(0xc, 0x158),
+    inodes: bytes.readUInt32LE(0x0),
+    freeInodes: bytes.readUInt32LE(0x10),
+    overhead: bytes.readUInt32LE(0x248),
+    fingerprint: createHash('sha256').update(bytes).digest('hex'),
+  };
+}
+
+/** 16 bytes as a UUID is written. */
+export function formatUuid(bytes: Buffer): string {
+  const hex = bytes.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}

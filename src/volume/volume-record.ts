@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { ImageUnpackerError } from '../image/error.js';
+import { decodeIndex } from '../image/manifest.js';
+import { sha512 } from '../image/digest.js';
+import { seal, unseal } from '../image/sealed.js';
+import { ManifestReader } from '../store/manifest-reader.js';
+import type { KnownTree } from './known-tree.js';
+import { PageFile } from './page-file.js';
+import { readIfThere, removeDurably, replaceFile } from './state-directory.js';
+
+/*
+ * The record of one volume. `state` says what was on the volume when it was last left clean; `journal`, with
+ * the next sequence number, says that work on it began which `state` does not know to have ended. Both are
+ * sealed (image/sealed.ts): a byte that is not as it was written makes them unreadable, and the volume is
+ * then one of which nothing is known.
+ */
+
+const hex = v.pipe(v.string(), v.regex(/^[0-9a-f]+$/));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const imageSchema = v.strictObject({ name: v.string(), digest: hex });
+const placeSchema = v.strictObject({ offset: count, length: count, check: hex });
+
+const stateSchema = v.strictObject({
+  sequence: count,
+  image: imageSchema,
+  layout: v.picklist(['whole', 'disk']),
+  fingerprint: hex,
+  /** Of the tree on the volume: the image's, with what the layout added. */
+  treeDigest: hex,
+  /** Which page file, and how much of it is in use. */
+  generation: count,
+  end: count,
+  index: placeSchema,
+  pages: v.array(v.strictObject({ offset: count, table: placeSchema })),
+});
+
+const journalSchema = v.strictObject({
+  sequence: count,
+  from: v.nullable(imageSchema),
+  to: imageSchema,
+  /** Every path that the work touches, one byte a character. */
+  paths: v.array(v.string()),
+});
+
+/** What was on a volume when it was left clean. */
+export type VolumeState = v.InferOutput<typeof stateSchema>;
+/** What was begun on a volume. */
+export type VolumeJournal = v.InferOutput<typeof journalSchema>;
+/** An image by name and digest in hex. */
+export type ImageReference = v.InferOutput<typeof imageSchema>;
+/** Where a piece of a page file is; `check` is the SHA-256 of what has no digest of its own. */
+export type Place = v.InferOutput<typeof placeSchema>;
+
+/** One volume's record, opened. */
+export interface VolumeRecord {
+  directory: string;
+  state: VolumeState | undefined;
+  /** There is one only while the volume is not known to be clean. */
+  journal: VolumeJournal | undefined;
+}
+
+/** Reads a record. What is damaged of it is as if it were not there: nothing is known then. */
+export async function readRecord(directory: string): Promise<VolumeRecord> {
+  const state = await readSealed(join(directory, 'state'), stateSchema);
+  const journal = await readSealed(join(directory, 'journal'), journalSchema);
+  if (journal === 'damaged' || state === 'damaged')
+    return { directory, state: undefined, journal: undefined };
+  // A journal entry that the state has overtaken only had no time to go.
+  const open = journal !== undefined && journal.sequence > (state?.sequence ?? -1) ? journal : undefined;
+  return { directory, state, journal: open };
+}
+
+async function readSealed<S extends v.GenericSchema>(
+  path: string,
+  schema: S,
+): Promise<v.InferOutput<S> | 'damaged' | undefined> {
+  const text = await readIfThere(path);
+  if (text === undefined) return undefined;
+  try {
+    return v.parse(schema, unseal(text, path, 'STATE_DAMAGED'));
+  } catch (reason) {
+    if (reason instanceof v.ValiError) return 'damaged';
+    if (reason instanceof ImageUnpackerError && reason.code === 'STATE_DAMAGED') return 'damaged';
+    throw reason;
+  }
+}
+
+/** Says durably what is about to be done, before the first write to the volume. */
+export async function beginWork(record: VolumeRecord, work: Omit<VolumeJournal, 'sequence'>): Promise<void> {
+  const journal = { sequence: nextSequence(record), ...work };
+  await replaceFile(join(record.directory, 'journal'), seal(journal));
+  record.journal = journal;
+}
+
+/** Says durably that the volume is clean, and what is on it; whatever was begun is thereby ended. */
+export async function endWork(record: VolumeRecord, state: Omit<VolumeState, 'sequence'>): Promise<void> {
+  const sequence = record.journal?.sequence ?? nextSequence(record);
+  record.state = { sequence, ...state };
+  await replaceFile(join(record.directory, 'state'), seal(record.state));
+  if (record.journal !== undefined) await removeDurably(join(record.directory, 'journal'));
+  record.journal = undefined;
+}
+
+function nextSequence(record: VolumeRecord): number {
+  return Math.max(record.state?.sequence ?? 0, record.journal?.sequence ?? 0) + 1;
+}
+
+/**
+ * The tree that a record's state tells of, its pages read when they are needed. Throws `STATE_DAMAGED` as soon
+ * as a piece of it is not as it was written.
+ */
+export async function openKnownTree(record: VolumeRecord, state: VolumeState): Promise<OpenKnownTree> {
+  const file = await PageFile.open(record.directory, state.generation);
+  const piece = async (
+    place: { offset: number; length: number },
+    check: (bytes: Buffer) => boolean,
+  ): Promise<Buffer> => {
+    const bytes = await file.read(place.offset, place.length);
+    if (bytes.length === place.length && check(bytes)) return bytes;
+    throw new ImageUnpackerError('STATE_DAMAGED', `${file.path} is damaged at ${String(place.offset)}`, {
+      path: file.path,
+    });
+  };
+  const checked = (place: Place): Promise<Buffer> => piece(place, bytes => checkOf(bytes) === place.check);
+  try {
+    const indexBytes = await checked(state.index);
+    const index = decodeIndex(indexBytes);
+    const page = (number: number): Promise<Buffer> => {
+      const { digest, length } = index.pages[number]!;
+      const { offset } = state.pages[number]!;
+      return piece({ offset, length }, bytes => sha512(bytes).equals(digest));
+    };
+    return {
+      manifest: new ManifestReader(index, { page }),
+      digest: Buffer.from(state.treeDigest, 'hex'),
+      indexBytes,
+      table: number => checked(state.pages[number]!.table),
+      close: () => file.close(),
+    };
+  } catch (reason) {
+    await file.close();
+    throw reason;
+  }
+}
+
+/** A known tree that holds a file open. */
+export interface OpenKnownTree extends KnownTree {
+  close(): Promise<void>;
+}
+
+/** What shows that a piece of a page file is as it was written. */
+export function checkOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
