@@ -37,8 +37,8 @@ test('a second signal does not cut the cleaning up short', async t => {
 
 test('the log goes to standard error: JSON, or readable lines on a terminal', async t => {
   for (const [isTTY, line] of [
-    [false, /^\{"level":"info","time":"[^"]*".*,"size":1,"msg":"ready"\}\n/],
-    [true, /^info: ready size=1\n/],
+    [false, /^\{"level":"info","time":"[^"]*".*,"size":1,"path":"\/\\u001b\[2J","msg":"ready"\}\n/],
+    [true, /^info: ready size=1 path=\/\\u001b\[2J\n/],
   ] as const) {
     const { err, events, ended } = start(['wait'], {}, isTTY);
     await setTimeout(10);

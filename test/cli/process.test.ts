@@ -50,3 +50,11 @@ test('Ctrl-C ends the process with 130', async t => {
   child.kill('SIGINT');
   t.deepEqual(await once(child, 'exit'), [130, null]);
 });
+
+test('standard input that stays open does not keep the process', async t => {
+  const child = spawn(process.execPath, ['--import=tsx', program, 'peek'], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  t.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(20_000) }), [0, null]);
+});

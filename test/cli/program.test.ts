@@ -55,7 +55,7 @@ test('a result is shown to people, or printed as one document', async t => {
 });
 
 const wrongCalls: [parameters: string[], says: string][] = [
-  [[], 'the commands are echo, fail, wait, long'],
+  [[], 'the commands are echo, fail, wait, long, peek'],
   [['ecko'], "Unknown command 'ecko' (Did you mean echo?); see 'fixture --help'"],
   [['zzz'], 'the commands are echo'],
   [
@@ -134,6 +134,13 @@ test('a fault of the program is an error too, with a trace only at the log level
   t.regex(plain.err, /^fixture: Something unforeseen happened .*: x is not a function\n$/);
   const traced = await run(['fail', 'bug', '--log-level', 'debug']);
   t.regex(traced.err, /TypeError: x is not a function\n +at /);
+});
+
+test('after -- there are no options, --json neither', async t => {
+  const { code, out, err } = await run(['ecko', '--', '--json']);
+  t.is(code, 2);
+  t.is(out, '');
+  t.regex(err, /Unknown command 'ecko'/);
 });
 
 test('help and version are printed and are no failure', async t => {
