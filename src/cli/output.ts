@@ -7,6 +7,11 @@ export interface Output {
   readonly columns?: number;
 }
 
+/** How many columns an output has; some terminals do not know theirs and say 0. */
+export function columnsOf({ columns = 0 }: Output): number {
+  return columns > 0 ? columns : 80;
+}
+
 /**
  * Writes `text` and waits until the system has it. A reader that has gone (`| head`) has seen enough,
  * which is no error; whatever else goes wrong throws `OUTPUT`.

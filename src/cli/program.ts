@@ -9,7 +9,7 @@ import { abortWhenInterrupted } from './interrupt.js';
 import type { ProcessEvents } from './interrupt.js';
 import { toJson } from './json.js';
 import { logLines, logToTerminal } from './log.js';
-import { writeAll } from './output.js';
+import { columnsOf, writeAll } from './output.js';
 import type { Output } from './output.js';
 import { asksForJson, parseCommandLine } from './parse.js';
 import type { CommonOptions, ProgramDefinition, Request } from './parse.js';
@@ -62,12 +62,7 @@ export async function runProgram(program: ProgramDefinition, around: Surrounding
   });
   let common: CommonOptions | undefined;
   try {
-    const request = parseCommandLine(
-      program,
-      around.parameters,
-      around.environment,
-      around.out.columns ?? 80,
-    );
+    const request = parseCommandLine(program, around.parameters, around.environment, columnsOf(around.out));
     if (request.kind === 'run') {
       common = request.common;
       return await runCommand(request, around, terminal, signal);

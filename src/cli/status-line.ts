@@ -1,3 +1,4 @@
+import { columnsOf } from './output.js';
 import type { Output } from './output.js';
 
 const ERASE_TO_END = '\x1b[K';
@@ -13,7 +14,7 @@ export class StatusLine {
 
   /** How many characters fit; a line that reaches the last column would wrap on some terminals. */
   get width(): number {
-    return (this.#output.columns ?? 80) - 1;
+    return columnsOf(this.#output) - 1;
   }
 
   draw(text: string): void {

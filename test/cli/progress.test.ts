@@ -122,6 +122,13 @@ test('a line keeps to the width of the terminal', t => {
   }
 });
 
+test('a terminal that does not know its width is taken for one of 80 columns', t => {
+  const { written, clock, progress } = onTerminal(0);
+  progress.step('Scanning', 'entries');
+  clock.advance(1200);
+  t.is(written.at(-1), '\rScanning  0 entries\x1b[K');
+});
+
 test('the rate follows the last seconds', t => {
   const { lines, clock, progress } = onLines();
   const step = progress.step('Copying', 'bytes', 1000 << 20);
