@@ -56,6 +56,7 @@ export class BlockUsage {
       this.#uses.push({ start: block, count: 1, kind: 'xattrs', of: 0 });
     }
     if (map === undefined) return;
+    if (inode.type === 'directory') checkDirectorySize(inode, map);
     const kind = inode.flags & FLAG_EXTENTS ? 'extent-node' : 'pointers';
     for (const start of map.nodes) this.#uses.push({ start, count: 1, kind, of: inode.seed });
     for (const extent of map.extents) this.#addExtent(inode, extent);
@@ -78,8 +79,7 @@ export class BlockUsage {
     } else if (inode.type === 'directory') {
       const indexed = (inode.flags & FLAG_INDEX) !== 0;
       add(indexed ? 'indexed-root' : 'directory', inode.seed, 0, 1);
-      add(indexed ? 'indexed' : 'directory', inode.seed, 1, whole);
-      add('zero', 0, whole, all.to);
+      add(indexed ? 'indexed' : 'directory', inode.seed, 1, all.to);
     } else {
       add('data', 0, 0, whole);
       if (rest > 0) add('tail', rest, whole, whole + 1);
@@ -102,6 +102,13 @@ export class BlockUsage {
     }
     await compareWithBitmaps(this.#volume, uses);
     return uses;
+  }
+}
+
+function checkDirectorySize({ size }: Inode, { extents }: BlockMap): void {
+  const last = extents.at(-1);
+  if (last === undefined || size !== (last.logical + last.count) * BLOCK_SIZE) {
+    throw damaged('the size of the directory is not that of its blocks');
   }
 }
 

@@ -58,7 +58,7 @@ export async function readDirectories(
 }
 
 function directoryRuns(store: InodeStore, inode: Inode): Run<Part>[] {
-  const { number, seed, size } = inode;
+  const { number, seed } = inode;
   const indexed = (inode.flags & FLAG_INDEX) !== 0;
   const runs: Run<Part>[] = [];
   let next = 0;
@@ -70,8 +70,6 @@ function directoryRuns(store: InodeStore, inode: Inode): Run<Part>[] {
     if (count > rest) runs.push({ block: physical + rest, count: count - rest, of: { number, seed, kind } });
     next = logical + count;
   }
-  if (next === 0 || size !== next * BLOCK_SIZE)
-    throw damaged('the size of the directory is not that of its blocks');
   return runs;
 }
 
