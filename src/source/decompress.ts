@@ -159,6 +159,8 @@ async function* runTool(
     ...(signal && { signal }),
   });
   const ended = endOf(child, tool, name, signal);
+  // Of no interest to a reader who has left; all others wait for it below.
+  ended.catch(() => undefined);
   // What fails here shows in `feed` and in how the program ends.
   pipeline(bytes, child.stdin).catch(() => undefined);
   try {
@@ -169,14 +171,21 @@ async function* runTool(
       throw damaged(name, tool.program, complaint ?? 'it stopped early');
   } catch (reason) {
     // That the program could not be started, or was stopped, is the cause of whatever else went wrong.
-    child.kill('SIGKILL');
+    await kill(child);
     await ended;
     throw reason;
   } finally {
-    child.kill('SIGKILL');
-    // Said above already, or of no interest to a caller who has left.
-    await ended.catch(() => undefined);
+    await kill(child);
   }
+}
+
+/** Ends a program, if it still runs, and waits until it is gone. */
+async function kill(child: ChildProcessWithoutNullStreams): Promise<void> {
+  const isGone = child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+  if (isGone) return;
+  const gone = new Promise(resolve => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await gone;
 }
 
 /** Waits for the end of a program: undefined if it was content, else what it complained of. */
@@ -191,9 +200,9 @@ async function endOf(
     complaint = (complaint + text).slice(0, COMPLAINT_BYTES);
   });
   try {
-    const [code] = (await once(child, 'close')) as [number | null];
-    if (code === 0) return undefined;
-    return complaint.trim() || `it ended with status ${String(code)}`;
+    const [status, killer] = (await once(child, 'close')) as [number | null, string | null];
+    if (status === 0) return undefined;
+    return complaint.trim() || `it was ended by ${killer ?? `its status ${String(status)}`}`;
   } catch (reason) {
     if (signal?.aborted === true) throw cancelled();
     if ((reason as NodeJS.ErrnoException).code !== 'ENOENT') {

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { cancelled, ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 
 /**
@@ -8,14 +9,16 @@ import { cancelled, ImageUnpackerError, throwIfAborted } from '../../image/error
 export async function* openInput(
   open: () => AsyncIterable<Buffer> | Promise<AsyncIterable<Buffer>>,
   name: string,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   throwIfAborted(signal);
+  let input: AsyncIterable<Buffer> | undefined;
   let iterator: AsyncIterator<Buffer> | undefined;
   let isWaiting = true;
   let isDone = false;
   try {
-    iterator = (await orAborted(Promise.resolve(open()), signal))[Symbol.asyncIterator]();
+    input = await orAborted(Promise.resolve(open()), signal);
+    iterator = input[Symbol.asyncIterator]();
     while (!isDone) {
       isWaiting = true;
       const result = await orAborted(iterator.next(), signal);
@@ -27,21 +30,21 @@ export async function* openInput(
     throw inputError(reason, name);
   } finally {
     const closing = isDone ? undefined : iterator?.return?.();
-    // One that was left while it waited may never wake up, and has nothing more to say if it does.
+    // One that was left while it waits answers only when it wakes up; a stream can be woken.
     if (isWaiting) closing?.catch(() => undefined);
     else await closing;
+    if (input instanceof Readable) input.destroy();
   }
 }
 
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await work;
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
     const stop = (): void => {
       reject(cancelled());
     };
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
-    work.then(resolve, reject).finally(() => {
+    void work.then(resolve, reject).finally(() => {
       signal.removeEventListener('abort', stop);
     });
   });
