@@ -28,6 +28,8 @@ interface Addon {
   ): Promise<Buffer>;
   checkObjects(objects: number, digests: Buffer, control: Control): Promise<Buffer>;
   comparePages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
+  matchPages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
+  findPaths(pages: Buffer, paths: Buffer, control: Control): Promise<Buffer>;
   runBatch(root: number, batch: Buffer, objects: number, control: Control): Promise<Buffer>;
 }
 
@@ -199,6 +201,16 @@ export async function checkObjects(objects: number, digests: Buffer, watch: Watc
 /** Compares two packed runs of manifest pages; resolves to the packed differences (native/diff.cc). */
 export async function comparePages(have: Buffer, want: Buffer, watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.comparePages(have, want, control));
+}
+
+/** Finds for each entry of the pages `want` the one in `have` with its path (native/diff.cc). */
+export async function matchPages(have: Buffer, want: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.matchPages(have, want, control));
+}
+
+/** Finds where in `pages` the entries of some paths are, packed and ascending (native/diff.cc). */
+export async function findPaths(pages: Buffer, paths: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.findPaths(pages, paths, control));
 }
 
 /** Runs a packed batch of operations beneath `root`; resolves to its packed reports (native/patch.cc). */

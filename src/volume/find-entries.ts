@@ -5,34 +5,59 @@ import type { Watch } from '../native.js';
 import { findPaths } from '../native.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
 
-/** An entry and where it is: its page, and its number in the page. */
-export interface FoundEntry {
-  entry: Entry;
-  page: number;
-  index: number;
-}
-
 const NO_PAGE = 0xffff_ffff;
 const PLACE_BYTES = 12;
+
+/** Where an entry is: its page, its number in the page, and where in the page its body begins. */
+export interface Place {
+  page: number;
+  index: number;
+  offset: number;
+}
+
+/** Where the entries of some paths are, which ascend; undefined for those that the manifest has not. */
+export async function findPlaces(
+  manifest: ManifestReader,
+  paths: readonly Buffer[],
+  watch: Watch,
+): Promise<(Place | undefined)[]> {
+  return placesIn(await pagesOf(manifest, paths), paths, watch);
+}
 
 /** The entries of some paths, which ascend; undefined for those that the manifest has not. */
 export async function findEntries(
   manifest: ManifestReader,
   paths: readonly Buffer[],
   watch: Watch,
-): Promise<(FoundEntry | undefined)[]> {
+): Promise<(Entry | undefined)[]> {
+  const pages = await pagesOf(manifest, paths);
+  const places = await placesIn(pages, paths, watch);
+  return paths.map((path, at) => {
+    const place = places[at];
+    return place && decodeBody(new ByteReader(pages.get(place.page)!, place.offset), path);
+  });
+}
+
+async function pagesOf(manifest: ManifestReader, paths: readonly Buffer[]): Promise<Map<number, Buffer>> {
   const pages = new Map<number, Buffer>();
   for (const path of paths) {
     const number = manifest.pageOf(path);
     if (!pages.has(number)) pages.set(number, await manifest.page(number));
   }
+  return pages;
+}
+
+async function placesIn(
+  pages: ReadonlyMap<number, Buffer>,
+  paths: readonly Buffer[],
+  watch: Watch,
+): Promise<(Place | undefined)[]> {
   const places = await findPaths(packNumbered(pages), packPaths(paths), watch);
-  return paths.map((path, at) => {
+  return paths.map((_, at) => {
     const page = places.readUInt32LE(at * PLACE_BYTES);
     if (page === NO_PAGE) return undefined;
     const index = places.readUInt32LE(at * PLACE_BYTES + 4);
-    const offset = places.readUInt32LE(at * PLACE_BYTES + 8);
-    return { entry: decodeBody(new ByteReader(pages.get(page)!, offset), path), page, index };
+    return { page, index, offset: places.readUInt32LE(at * PLACE_BYTES + 8) };
   });
 }
 

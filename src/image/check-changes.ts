@@ -1,0 +1,73 @@
+import type { LinkableEntry } from './entry.js';
+import { ImageUnpackerError } from './error.js';
+import { keyOf, pathsOf } from './inode-match.js';
+import { displayPath, parentPath } from './path.js';
+import type { Change } from './plan.js';
+import type { TouchedDirectory } from './plan-metadata.js';
+
+/**
+ * Checks that what is wanted is a tree, given that what is there is one and that the two differ by
+ * `changes` only: what is new lies in directories, nothing is left below what is no directory any more,
+ * and the names of each inode agree from both sides. `hasBelow` tells whether the wanted tree has an
+ * entry below a path. Throws `IMAGE_INVALID`.
+ */
+export async function checkChanges(
+  changes: readonly Change[],
+  directories: ReadonlyMap<string, TouchedDirectory>,
+  hasBelow: (path: Buffer) => Promise<boolean>,
+): Promise<void> {
+  const byPath = new Map(changes.map(change => [keyOf(change.path), change]));
+  for (const { path, have, want } of changes) {
+    if (
+      want !== undefined &&
+      path.length > 0 &&
+      directories.get(keyOf(parentPath(path)))?.want === undefined
+    ) {
+      throw fault(path, 'is not in a directory');
+    }
+    if (path.length === 0 && want?.type !== 'directory') throw fault(path, 'is not a directory');
+    if (have?.type === 'directory' && want?.type !== 'directory' && (await hasBelow(path))) {
+      throw fault(path, 'is not a directory, but has entries below it');
+    }
+    if (want !== undefined && 'names' in want) checkNames(want, byPath);
+    if (have !== undefined && 'names' in have) checkFormerNames(have, byPath);
+    if (want?.type === 'link') checkLink(path, byPath.get(keyOf(want.target)), want.target);
+  }
+}
+
+/** Each further name must be a link to the inode, now or already before. */
+function checkNames(want: LinkableEntry, byPath: ReadonlyMap<string, Change>): void {
+  const before = byPath.get(keyOf(want.path))?.have;
+  for (const name of want.names) {
+    const change = byPath.get(keyOf(name));
+    const links =
+      change === undefined
+        ? before !== undefined && 'names' in before && before.names.some(other => other.equals(name))
+        : change.want?.type === 'link' && change.want.target.equals(want.path);
+    if (!links) throw fault(want.path, `has the further name ${displayPath(name)}, which is not one`);
+  }
+}
+
+/** A name that an inode had, and about which nothing changes, must be one still. */
+function checkFormerNames(have: LinkableEntry, byPath: ReadonlyMap<string, Change>): void {
+  const after = byPath.get(keyOf(have.path))?.want;
+  for (const name of have.names) {
+    if (byPath.has(keyOf(name))) continue;
+    const kept = after !== undefined && 'names' in after && after.names.some(other => other.equals(name));
+    if (!kept)
+      throw fault(name, `is a hard link to ${displayPath(have.path)}, which does not have it as a name`);
+  }
+}
+
+function checkLink(path: Buffer, target: Change | undefined, at: Buffer): void {
+  const want = target?.want;
+  if (want !== undefined && 'names' in want && pathsOf(want).some(name => name.equals(path))) return;
+  throw fault(path, `is a hard link to ${displayPath(at)}, which does not have it as a name`);
+}
+
+function fault(path: Buffer, what: string): ImageUnpackerError {
+  const shown = displayPath(path);
+  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, {
+    path: shown,
+  });
+}
