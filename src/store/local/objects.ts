@@ -189,7 +189,7 @@ export class LocalObjects {
 
   #fault(digest: Buffer, what: string): ImageUnpackerError {
     const hex = digest.toString('hex');
-    const message = `The object ${hex} of the store ${this.#location} ${what}; delete it and store it anew`;
+    const message = `The object ${hex} of the store ${this.#location} ${what}; build the image again, without that file if it is there`;
     return new ImageUnpackerError('STORE_DAMAGED', message, { path: this.#location, digest: hex });
   }
 

@@ -1,0 +1,228 @@
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import type { Entry, Hole, InodeEntry } from '../image/entry.js';
+import { dataSizeOf, holesBetween, segmentsOf } from '../image/entry.js';
+import type { ErrorCode } from '../image/error.js';
+import { ImageUnpackerError } from '../image/error.js';
+import { MAX_ENTRIES, MAX_HOLES, MAX_NAMES } from '../image/limits.js';
+import { displayPath } from '../image/path.js';
+import type { Watch } from '../native.js';
+import { isNativeError, scanTree } from '../native.js';
+import { entryFault, unsupported } from './fault.js';
+import { normalise } from './normalise.js';
+import type { FileToHash, ScanRecord } from './scan.js';
+import { decodeDigests, decodeScan, packFiles } from './scan.js';
+import { selectEntries } from './select-entries.js';
+import type { ObjectSink } from './sink.js';
+import type { Tree, TreeOptions } from './tree.js';
+
+/** Files that are handed to the native code at once: enough for all cores, little to hold. */
+const BATCH_FILES = 16_384;
+/** What goes wrong where a tree changes under a reader's hands. */
+const CHANGED = new Set(['ESTALE', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV']);
+const LINK_TYPES = new Set<ScanRecord['type']>(['file', 'symlink', 'character', 'block', 'fifo', 'socket']);
+
+/**
+ * Reads the directory `location` (a symbolic link to one is followed) into a tree, and the data of its files
+ * into `sink`, each read once. Other file systems that are mounted in it are not entered: their mount points
+ * come as empty directories. Throws `SOURCE_MISSING`, `SOURCE_EMPTY`, `SOURCE_CHANGED` naming a file that was
+ * written to meanwhile, and `SOURCE_UNSUPPORTED` naming an entry that no image can hold.
+ */
+export async function readDirectory(location: string, sink: ObjectSink, options: TreeOptions): Promise<Tree> {
+  const directory = await openSource(location);
+  try {
+    const scan = await scanDirectory(directory.fd, options);
+    const plan = planDirectory(scan, options);
+    const digests = await ingest(directory.fd, plan, sink, options);
+    const { newObjects, newBytes } = digests;
+    return { newObjects, newBytes, entries: () => entriesOf(scan, plan, digests.digests) };
+  } catch (reason) {
+    throw failed(reason, location);
+  } finally {
+    await directory.close();
+  }
+}
+
+async function openSource(location: string): Promise<FileHandle> {
+  try {
+    return await open(location, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (reason) {
+    if ((reason as NodeJS.ErrnoException).code !== 'ENOENT') {
+      throw ImageUnpackerError.from(reason, `Cannot read the source ${location}`, { path: location });
+    }
+    throw new ImageUnpackerError('SOURCE_MISSING', `There is no source at ${location}`, { path: location });
+  }
+}
+
+async function scanDirectory(fd: number, { progress, signal }: TreeOptions): Promise<Buffer> {
+  const step = progress.step('Looking through the source', 'entries');
+  try {
+    return await scanTree(fd, true, { signal, onProgress: entries => step.update(entries) });
+  } finally {
+    step.end();
+  }
+}
+
+/** What is made of a scan before any data is read. */
+interface DirectoryPlan {
+  /** Whether each record becomes an entry. */
+  kept: readonly boolean[];
+  /** The names of each inode that has more than one, in order, by inode number. */
+  names: ReadonlyMap<bigint, Buffer[]>;
+  /** The files that have data, each inode once, in order, packed in batches. */
+  batches: { packed: Buffer; sizes: bigint[] }[];
+}
+
+function planDirectory(scan: Buffer, options: TreeOptions): DirectoryPlan {
+  const kept = selectEntries(describe(scan), options);
+  if (kept.length > MAX_ENTRIES) {
+    const message = `The source has more than ${String(MAX_ENTRIES)} entries`;
+    throw new ImageUnpackerError('LIMIT_EXCEEDED', message);
+  }
+  const names = new Map<bigint, Buffer[]>();
+  const batches: DirectoryPlan['batches'] = [];
+  let files: FileToHash[] = [];
+  const endBatch = (): void => {
+    const sizes = files.map(file => file.segments.reduce((sum, segment) => sum + segment.length, 0n));
+    batches.push({ packed: packFiles(files), sizes });
+    files = [];
+  };
+  for (const record of keptRecords(scan, kept)) {
+    checkRecord(record, options);
+    if (isFurtherName(record, names)) continue;
+    if (record.type !== 'file') continue;
+    const segments = segmentsOf(record.size, holesOf(record));
+    if (segments.length > 0) files.push({ ...record, segments });
+    if (files.length === BATCH_FILES) endBatch();
+  }
+  if (files.length > 0) endBatch();
+  for (const [inode, [, ...more]] of names) if (more.length === 0) names.delete(inode);
+  return { kept, names, batches };
+}
+
+function* describe(scan: Buffer) {
+  for (const { path, type } of decodeScan(scan)) yield { path, isDirectory: type === 'directory' };
+}
+
+function* keptRecords(scan: Buffer, kept: readonly boolean[]): Generator<ScanRecord, void, undefined> {
+  let at = 0;
+  for (const record of decodeScan(scan)) if (kept[at++] === true) yield record;
+}
+
+function checkRecord(record: ScanRecord, { warn }: TreeOptions): void {
+  if (!record.mountRoot) {
+    normalise(toInode(record, null));
+  } else if (record.type === 'directory') {
+    warn(`${displayPath(record.path)} is left empty: another file system is mounted there`);
+  } else {
+    throw unsupported(record.path, 'is on another file system, mounted there; unmount it');
+  }
+}
+
+/** Takes note of the names of inodes that have several; says whether this one was met before. */
+function isFurtherName(record: ScanRecord, names: Map<bigint, Buffer[]>): boolean {
+  if (record.links < 2 || !LINK_TYPES.has(record.type)) return false;
+  const known = names.get(record.inode);
+  if (known === undefined) {
+    names.set(record.inode, [record.path]);
+    return false;
+  }
+  if (known.push(record.path) > MAX_NAMES) throw unsupported(record.path, 'is one of too many hard links');
+  return true;
+}
+
+function holesOf({ path, size, segments }: ScanRecord): Hole[] {
+  const holes = holesBetween(size, segments);
+  if (holes.length > MAX_HOLES) throw unsupported(path, 'has more holes than an image can hold');
+  return holes;
+}
+
+async function ingest(fd: number, { batches }: DirectoryPlan, sink: ObjectSink, options: TreeOptions) {
+  const count = { newObjects: 0, newBytes: 0, digests: [] as Buffer[] };
+  const total = batches.reduce((sum, { sizes }) => sizes.reduce((bytes, size) => bytes + size, sum), 0n);
+  const step = options.progress.step('Reading files', 'bytes', Number(total));
+  let done = 0;
+  try {
+    for (const { packed, sizes } of batches) {
+      const watch: Watch = { signal: options.signal, onProgress: (_, bytes) => step.update(done + bytes) };
+      const digests = await sink.ingest(fd, packed, watch);
+      count.digests.push(digests);
+      countAdded(digests, sizes, count);
+      done += sizes.reduce((bytes, size) => bytes + Number(size), 0);
+    }
+  } finally {
+    step.end();
+  }
+  return count;
+}
+
+/** Of files that are the same and new, any number may have been told to be added. */
+function countAdded(
+  digests: Buffer,
+  sizes: readonly bigint[],
+  count: { newObjects: number; newBytes: number },
+): void {
+  const counted = new Set<string>();
+  let at = 0;
+  for (const { added, digest } of decodeDigests(digests)) {
+    const size = sizes[at++]!;
+    const key = digest.toString('latin1');
+    if (!added || counted.has(key)) continue;
+    counted.add(key);
+    count.newObjects++;
+    count.newBytes += Number(size);
+  }
+}
+
+function* entriesOf(
+  scan: Buffer,
+  { kept, names }: DirectoryPlan,
+  digests: readonly Buffer[],
+): Generator<Entry, void, undefined> {
+  const known = digestsOf(digests);
+  for (const record of keptRecords(scan, kept)) {
+    const group = LINK_TYPES.has(record.type) && record.links > 1 ? names.get(record.inode) : undefined;
+    if (group !== undefined && !group[0]!.equals(record.path)) {
+      yield { type: 'link', path: record.path, target: group[0]! };
+      continue;
+    }
+    const hasData = record.type === 'file' && dataSizeOf(record.size, holesOf(record)) > 0n;
+    const entry = normalise(toInode(record, hasData ? (known.next().value as Buffer) : null));
+    yield group === undefined || entry.type === 'directory' ? entry : { ...entry, names: group.slice(1) };
+  }
+}
+
+function* digestsOf(packed: readonly Buffer[]): Generator<Buffer, void, undefined> {
+  for (const batch of packed) for (const { digest } of decodeDigests(batch)) yield digest;
+}
+
+function toInode(record: ScanRecord, digest: Buffer | null): InodeEntry {
+  const { path, mode, uid, gid, mtime, flags, xattrs, type } = record;
+  const inode = { path, mode, uid, gid, mtime, flags, xattrs };
+  switch (type) {
+    case 'directory':
+      return { type, ...inode };
+    case 'file':
+      return { type, ...inode, names: [], size: record.size, holes: holesOf(record), digest };
+    case 'symlink':
+      return { type, ...inode, names: [], target: record.target };
+    case 'character':
+    case 'block':
+      return { type, ...inode, names: [], major: record.major, minor: record.minor };
+    case 'fifo':
+    case 'socket':
+      return { type, ...inode, names: [] };
+  }
+}
+
+function failed(reason: unknown, location: string): unknown {
+  if (!isNativeError(reason)) return reason;
+  const path = reason.path ?? Buffer.alloc(0);
+  if (CHANGED.has(reason.code)) {
+    const why = 'changed while it was read; build again when nothing writes to the source';
+    return entryFault('SOURCE_CHANGED' satisfies ErrorCode, path, why, reason);
+  }
+  const shown = displayPath(path);
+  return ImageUnpackerError.from(reason, `Cannot read ${shown} of the source ${location}`, { path: shown });
+}

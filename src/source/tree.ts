@@ -1,0 +1,133 @@
+import type { Entry, InodeEntry, LinkableEntry } from '../image/entry.js';
+import { dataSizeOf } from '../image/entry.js';
+import { ImageUnpackerError } from '../image/error.js';
+import type { PathFilter } from '../image/filter.js';
+import { joinPath, pathFault } from '../image/path.js';
+import type { ProgressSink } from '../image/progress.js';
+import { entryFault, unsupported } from './fault.js';
+import { normalise } from './normalise.js';
+import { selectEntries } from './select-entries.js';
+import type { ObjectSink } from './sink.js';
+import type { Source, SourceEntry, SourceFile } from './source.js';
+import type { TreeNode } from './tree-builder.js';
+import { TreeBuilder } from './tree-builder.js';
+
+/** A whole tree, its data stored already. */
+export interface Tree {
+  /** The entries in the order of their paths. May be called more than once. */
+  entries(): Iterable<Entry>;
+  /** Data of files that was not stored before: how many objects, how many bytes. */
+  readonly newObjects: number;
+  readonly newBytes: number;
+}
+
+export interface TreeOptions {
+  filter?: PathFilter | undefined;
+  progress: ProgressSink;
+  signal?: AbortSignal | undefined;
+  /** Told of what is left out or may surprise. */
+  warn: (message: string) => void;
+}
+
+/**
+ * Reads a source into a tree, and the data of its files into `sink`. Throws `SOURCE_*` as the source does,
+ * `SOURCE_UNSUPPORTED` for entries that make no tree, and `SOURCE_EMPTY` when no entry is left.
+ */
+export async function readTree(source: Source, sink: ObjectSink, options: TreeOptions): Promise<Tree> {
+  const builder = new TreeBuilder();
+  const count = { newObjects: 0, newBytes: 0, entries: 0 };
+  const step = options.progress.step('Reading entries', 'entries');
+  try {
+    for await (const entry of source.entries(options.signal)) {
+      const fault = pathFault(entry.path);
+      if (fault !== undefined) throw unsupported(entry.path, fault);
+      if (entry.type === 'link') builder.link(entry);
+      else builder.add(normalise(await store(entry, sink, count)));
+      step.update(++count.entries);
+    }
+  } finally {
+    step.end();
+  }
+  const { newObjects, newBytes } = count;
+  return { newObjects, newBytes, entries: arrange(builder, options) };
+}
+
+type Count = Pick<Tree, 'newObjects' | 'newBytes'> & { newObjects: number; newBytes: number };
+
+async function store(entry: Exclude<SourceEntry, { type: 'link' }>, sink: ObjectSink, count: Count) {
+  if (entry.type === 'directory') return entry;
+  if (entry.type !== 'file') return { ...entry, names: [] };
+  const { content, ...file } = entry;
+  const digest =
+    content.kind === 'stored' ? content.digest : await storeData(entry, content.chunks, sink, count);
+  return { ...file, names: [], digest };
+}
+
+async function storeData(file: SourceFile, chunks: AsyncIterable<Buffer>, sink: ObjectSink, count: Count) {
+  const size = dataSizeOf(file.size, file.holes);
+  if (size === 0n) {
+    for await (const chunk of chunks) if (chunk.length > 0) throw misfit(file);
+    return null;
+  }
+  const stored = await sink.putStream(chunks);
+  if (BigInt(stored.size) !== size) throw misfit(file);
+  if (stored.added) {
+    count.newObjects++;
+    count.newBytes += stored.size;
+  }
+  return stored.digest;
+}
+
+function misfit(file: SourceFile): ImageUnpackerError {
+  return entryFault('SOURCE_DAMAGED', file.path, 'does not have as much data as its size says');
+}
+
+/** A node of the tree where it stands. */
+interface Placed {
+  path: Buffer;
+  node: TreeNode;
+}
+
+/** Settles which paths are kept and which names belong together; returns what lists the entries. */
+function arrange(builder: TreeBuilder, options: TreeOptions): () => Iterable<Entry> {
+  const { root, arena } = builder;
+  const kept = selectEntries(describe(root), options);
+  const groups = new Map<TreeNode, Buffer[]>();
+  for (const { path, node } of walk(root, kept)) {
+    if (node.names < 2) continue;
+    const names = groups.get(node);
+    if (names === undefined) groups.set(node, [path]);
+    else names.push(path);
+  }
+  return function* () {
+    for (const { path, node } of walk(root, kept)) {
+      const names = groups.get(node);
+      if (names === undefined) yield arena.get(node.at, path);
+      else if (names[0]!.equals(path)) yield withNames(arena.get(node.at, path), names.slice(1));
+      else yield { type: 'link', path, target: names[0]! };
+    }
+  };
+}
+
+function withNames(entry: InodeEntry, names: Buffer[]): Entry {
+  return { ...(entry as LinkableEntry), names };
+}
+
+function* describe(root: TreeNode) {
+  for (const { path, node } of walk(root)) yield { path, isDirectory: node.children !== undefined };
+}
+
+/** The nodes in the order of their paths; of those, the ones that are `kept` by their place. */
+function* walk(root: TreeNode, kept?: readonly boolean[]): Generator<Placed, void, undefined> {
+  let at = 0;
+  const waiting: Placed[] = [{ path: Buffer.alloc(0), node: root }];
+  for (let placed; (placed = waiting.pop()) !== undefined;) {
+    if (kept?.[at++] !== false) yield placed;
+    const { children } = placed.node;
+    if (children === undefined) continue;
+    // Last in, first out: the first name goes in last.
+    for (const name of [...children.keys()].sort().reverse()) {
+      waiting.push({ path: joinPath(placed.path, Buffer.from(name, 'latin1')), node: children.get(name)! });
+    }
+  }
+}

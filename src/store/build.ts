@@ -1,0 +1,86 @@
+import type { Entry } from '../image/entry.js';
+import { throwIfAborted } from '../image/error.js';
+import type { EncodedIndex } from '../image/manifest.js';
+import { ManifestWriter } from '../image/manifest.js';
+import { mergeTimes } from '../image/merge-times.js';
+import type { ProgressSink } from '../image/progress.js';
+import { TreeValidator } from '../image/validate.js';
+import type { Tree } from '../source/tree.js';
+import type { ManifestReader } from './manifest-reader.js';
+import type { ImageRecord, Store } from './store.js';
+
+/** What an image is to be beside its content. */
+export interface BuildOptions {
+  name: string;
+  /** The image whose times unchanged content keeps (image/merge-times.ts). */
+  earlier?: ManifestReader | undefined;
+  createdAt: Date;
+  expiresAt: Date | null;
+  tags: Readonly<Record<string, string>>;
+  /** Digests, in hex, of objects that are stored already. */
+  annotations: Readonly<Record<string, string>>;
+  progress: ProgressSink;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Makes an image of a tree whose data is stored: its manifest, and then, when all is durable, its record.
+ * Until that last step nothing of it can be seen. Throws `IMAGE_EXISTS`, `NO_SPACE`.
+ */
+export async function buildImage(store: Store, tree: Tree, options: BuildOptions): Promise<ImageRecord> {
+  const { earlier } = options;
+  const entries = earlier
+    ? mergeTimes(
+        () => earlier.entries(),
+        () => tree.entries(),
+      )
+    : tree.entries();
+  const index = await writeManifest(store, entries, options);
+  const { name, createdAt, expiresAt, tags, annotations } = options;
+  const record: ImageRecord = {
+    name,
+    digest: index.digest.toString('hex'),
+    createdAt: createdAt.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
+    entries: index.index.entries,
+    bytes: index.index.bytes,
+    tags,
+    annotations,
+  };
+  throwIfAborted(options.signal);
+  const step = options.progress.step('Making the image durable');
+  try {
+    await store.create(record);
+  } finally {
+    step.end();
+  }
+  return record;
+}
+
+async function writeManifest(
+  store: Store,
+  entries: AsyncIterable<Entry> | Iterable<Entry>,
+  { progress, signal }: Pick<BuildOptions, 'progress' | 'signal'>,
+): Promise<EncodedIndex> {
+  const writer = new ManifestWriter();
+  const validator = new TreeValidator();
+  const step = progress.step('Writing the manifest', 'entries');
+  let count = 0;
+  try {
+    for await (const entry of entries) {
+      validator.add(entry);
+      const page = writer.add(entry);
+      step.update(++count);
+      if (page === undefined) continue;
+      throwIfAborted(signal);
+      await store.put(page.bytes);
+    }
+    const { page, index } = writer.finish();
+    await store.put(page.bytes);
+    await store.put(index.bytes);
+    validator.finish(index.index);
+    return index;
+  } finally {
+    step.end();
+  }
+}
