@@ -63,7 +63,7 @@ interface Feed {
   /** Whether they came to their end. */
   isAll: boolean;
   /** Why they did not. */
-  failure?: unknown;
+  failure?: Error;
 }
 
 /**
@@ -121,7 +121,7 @@ async function* fed(head: Buffer, iterator: AsyncIterator<Buffer>, feed: Feed): 
       if (result.done === true) break;
       chunk = result.value;
     } catch (reason) {
-      feed.failure = reason;
+      feed.failure = reason as Error;
       throw reason;
     }
   }

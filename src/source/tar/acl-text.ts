@@ -60,7 +60,7 @@ function decodeEntry(place: Place, entry: string): AclEntry {
 
 function decodePermissions(text: string | undefined): number | undefined {
   if (text === undefined || !/^[r-][w-][x-]$/.test(text)) return undefined;
-  return [...text].reduce((sum, letter) => sum * 2 + (letter === '-' ? 0 : 1), 0);
+  return (text[0] === 'r' ? 4 : 0) | (text[1] === 'w' ? 2 : 0) | (text[2] === 'x' ? 1 : 0);
 }
 
 function decodeId(place: Place, entry: string, id: string): number {
