@@ -26,7 +26,8 @@ export function keyOf(path: Buffer): string {
 /**
  * Matches inodes, preferring in this order: one with the same content that has one of the wanted names;
  * one with the same content anywhere, whose names are all given up; for files of at least
- * `rewriteFrom` bytes one with other content that has one of the wanted names.
+ * `rewriteFrom` bytes, and those that may differ in holes alone, one with other content that has one of
+ * the wanted names.
  */
 export function matchInodes(
   have: readonly LinkableEntry[],
@@ -92,8 +93,13 @@ function byContent(
 }
 
 /** Whether two inodes differ in nothing but names and metadata. */
-export function sameContent(a: LinkableEntry, b: LinkableEntry): boolean {
-  return contentKey(a) === contentKey(b);
+function sameContent(a: LinkableEntry, b: LinkableEntry): boolean {
+  if (a.type === 'file' && b.type === 'file' && !sameBytes(a.digest, b.digest)) return false;
+  return a.type === b.type && contentKey(a) === contentKey(b);
+}
+
+function sameBytes(a: Buffer | null, b: Buffer | null): boolean {
+  return a === null || b === null ? a === b : a.equals(b);
 }
 
 /** What cannot be changed of an inode (or, of a file, is its content), as a key. */
@@ -114,7 +120,17 @@ function contentKey(entry: LinkableEntry): string {
   }
 }
 
+function sameHoles(a: FileEntry, b: FileEntry): boolean {
+  const { length } = a.holes;
+  return (
+    length === b.holes.length &&
+    a.holes.every(({ start, count }, at) => b.holes[at]!.start === start && b.holes[at]!.count === count)
+  );
+}
+
+/** Files of one size that differ in their holes are mostly the same otherwise. */
 function worthRewriting(have: LinkableEntry, want: LinkableEntry, from: bigint): boolean {
-  const large = (entry: FileEntry): boolean => entry.size >= from;
-  return have.type === 'file' && want.type === 'file' && large(have) && large(want);
+  if (have.type !== 'file' || want.type !== 'file') return false;
+  if (have.size === want.size && !sameHoles(have, want)) return true;
+  return have.size >= from && want.size >= from;
 }

@@ -1,4 +1,5 @@
-import type { Entry, FileEntry, Hole, InodeEntry, LinkableEntry } from './entry.js';
+import { sameHoles } from './difference.js';
+import type { Entry, FileEntry, InodeEntry } from './entry.js';
 import { comparePaths, parentPath } from './path.js';
 
 /*
@@ -105,7 +106,9 @@ function isUnchanged(earlier: Earlier, entry: InodeEntry, changed: ReadonlySet<s
     case 'symlink':
       return earlier.target?.equals(entry.target) === true;
     case 'file':
-      return earlier.size === entry.size && sameData(earlier, entry) && sameHoles(earlier.holes, entry.holes);
+      return (
+        earlier.size === entry.size && sameData(earlier, entry) && sameHoles(earlier.holes ?? [], entry.holes)
+      );
     default:
       return false;
   }
@@ -114,12 +117,6 @@ function isUnchanged(earlier: Earlier, entry: InodeEntry, changed: ReadonlySet<s
 function sameData(earlier: Earlier, entry: FileEntry): boolean {
   const digest = earlier.digest ?? null;
   return digest === null ? entry.digest === null : entry.digest?.equals(digest) === true;
-}
-
-function sameHoles(a: readonly Hole[] = [], b: readonly Hole[]): boolean {
-  return (
-    a.length === b.length && a.every((hole, at) => hole.start === b[at]!.start && hole.count === b[at]!.count)
-  );
 }
 
 function keyOf(path: Buffer): string {

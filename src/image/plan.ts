@@ -98,11 +98,3 @@ function namesOf(entry: Entry | undefined): readonly Buffer[] {
 function linkable(entries: readonly (Entry | undefined)[]): LinkableEntry[] {
   return entries.filter(entry => entry !== undefined && 'names' in entry);
 }
-
-/** A name for the staging directory that nothing else has. */
-export function stagingName(taken: (name: Buffer) => boolean): Buffer {
-  for (let number = 0; ; number++) {
-    const name = Buffer.from(`.image-unpacker-${String(number)}`);
-    if (!taken(name)) return name;
-  }
-}

@@ -67,17 +67,26 @@ export function overheadOf(size: bigint, shape: FileSystemShape): bigint {
 }
 
 /**
- * Makes an ext4 file system on a device, whatever was on it. The device need not be zeros. Throws
- * `TOOL_MISSING`, `TOOL_FAILED`, `DEVICE_FAILED`.
+ * Gives up what is on a device: makes all of it read as zeros if the device can do that by itself, else wipes
+ * what other programs would know it by. Resolves to whether all is zeros now.
+ */
+export async function zeroDevice(device: BlockDevice): Promise<boolean> {
+  const zeroed = await punchZeros(device.file.fd, device.size);
+  if (!zeroed) await wipeSignatures(device);
+  return zeroed;
+}
+
+/**
+ * Makes an ext4 file system on a device that was given up to it. Throws `TOOL_MISSING`, `TOOL_FAILED`,
+ * `DEVICE_FAILED`.
  */
 export async function makeFileSystem(
   device: BlockDevice,
   identity: VolumeIdentity,
   shape: FileSystemShape,
+  zeroed: boolean,
   watch: Watch,
 ): Promise<void> {
-  const zeroed = await punchZeros(device.file.fd, device.size);
-  if (!zeroed) await wipeSignatures(device);
   // Where all reads as zeros, inode tables and journal need not be written; older tools do not know that.
   const attempts = zeroed ? ['assume_storage_prezeroed=1,', ''] : [''];
   let outcome: ToolOutcome | undefined;

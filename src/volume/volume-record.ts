@@ -127,6 +127,9 @@ export async function openKnownTree(record: VolumeRecord, state: VolumeState): P
   try {
     const indexBytes = await checked(state.index);
     const index = decodeIndex(indexBytes);
+    if (index.pages.length !== state.pages.length) {
+      throw new ImageUnpackerError('STATE_DAMAGED', `The state in ${record.directory} is damaged`);
+    }
     const page = (number: number): Promise<Buffer> => {
       const { digest, length } = index.pages[number]!;
       const { offset } = state.pages[number]!;

@@ -42,6 +42,7 @@ export class WriteWatch {
   readonly #device: string;
   readonly #before: number;
   readonly #trace: Trace | undefined;
+  #written: Written | undefined;
 
   private constructor(device: string, before: number, trace: Trace | undefined) {
     this.#device = device;
@@ -54,8 +55,13 @@ export class WriteWatch {
     return new WriteWatch(device, await sectorsWritten(device), trace);
   }
 
-  /** Ends the watch. All that was written must have reached the device. */
+  /** Ends the watch, if it has not ended. All that was written must have reached the device. */
   async stop(): Promise<Written> {
+    this.#written ??= await this.#count();
+    return this.#written;
+  }
+
+  async #count(): Promise<Written> {
     const sectors = (await sectorsWritten(this.#device)) - this.#before;
     const traced = await this.#trace?.stop();
     const complete = traced !== undefined && traced.sectors >= sectors;

@@ -1,0 +1,93 @@
+import type { Watch } from '../native.js';
+import { matchPages } from '../native.js';
+import type { ManifestReader } from '../store/manifest-reader.js';
+import { findPlaces, packNumbered } from './find-entries.js';
+import type { InodeRow, KnownTree } from './known-tree.js';
+import { ROW_BYTES, writeRow } from './known-tree.js';
+import type { PageToRemember, TreeToRemember } from './remember.js';
+
+const NONE = 0xffff_ffff;
+const ORIGIN_BYTES = 8;
+
+/** A volume that has become another tree. */
+export interface TreeChange {
+  have: KnownTree;
+  /** Whether `have` is stored in the record in which the new tree will be. */
+  stored: boolean;
+  want: ManifestReader;
+  wantDigest: Buffer;
+  wantIndexBytes: Buffer;
+  /** Paths of what was touched, in order, and the inodes that are there now. */
+  touched: readonly Buffer[];
+  rows: readonly InodeRow[];
+}
+
+/** What is known of the tree that a volume has become: what was not touched is where it was. */
+export async function nextTree(change: TreeChange, watch: Watch): Promise<TreeToRemember> {
+  const { have, want } = change;
+  const known = new Map(
+    have.manifest.index.pages.map(({ digest }, number) => [digest.toString('hex'), number]),
+  );
+  const origins = want.index.pages.map(({ digest }) => known.get(digest.toString('hex')));
+  const tables = await newTables(have, want, origins, watch);
+  const places = await findPlaces(want, change.touched, watch);
+  for (const [at, place] of places.entries()) {
+    if (place === undefined) continue;
+    let table = tables.get(place.page);
+    if (table === undefined) {
+      table = Buffer.from(await have.table(origins[place.page]!));
+      tables.set(place.page, table);
+    }
+    writeRow(table, place.index, change.rows[at]!);
+  }
+  const pages: PageToRemember[] = [];
+  for (const [number, { length }] of want.index.pages.entries()) {
+    const origin = origins[number];
+    const table = tables.get(number);
+    if (origin !== undefined && change.stored) pages.push({ stored: origin, length, table });
+    else if (origin !== undefined) {
+      pages.push({ page: await have.manifest.page(origin), table: table ?? (await have.table(origin)) });
+    } else pages.push({ page: await want.page(number), table: table! });
+  }
+  return { indexBytes: change.wantIndexBytes, digest: change.wantDigest, pages };
+}
+
+/** Inode tables of the wanted pages that are not there as they are: rows by path. */
+async function newTables(
+  have: KnownTree,
+  want: ManifestReader,
+  origins: readonly (number | undefined)[],
+  watch: Watch,
+): Promise<Map<number, Buffer>> {
+  const used = new Set(origins);
+  const mine = await pagesWhere(have.manifest, number => !used.has(number));
+  const theirs = await pagesWhere(want, number => origins[number] === undefined);
+  const matches = await matchPages(packNumbered(mine), packNumbered(theirs), watch);
+  const known = new Map<number, Buffer>();
+  for (const number of mine.keys()) known.set(number, await have.table(number));
+  const tables = new Map<number, Buffer>();
+  let at = 0;
+  for (const number of theirs.keys()) {
+    const { entries } = want.index.pages[number]!;
+    const table = Buffer.alloc(entries * ROW_BYTES);
+    for (let index = 0; index < entries; index++, at += ORIGIN_BYTES) {
+      const page = matches.readUInt32LE(at);
+      if (page === NONE) continue;
+      const from = matches.readUInt32LE(at + 4) * ROW_BYTES;
+      known.get(page)!.copy(table, index * ROW_BYTES, from, from + ROW_BYTES);
+    }
+    tables.set(number, table);
+  }
+  return tables;
+}
+
+async function pagesWhere(
+  manifest: ManifestReader,
+  chosen: (number: number) => boolean,
+): Promise<Map<number, Buffer>> {
+  const pages = new Map<number, Buffer>();
+  for (let number = 0; number < manifest.index.pages.length; number++) {
+    if (chosen(number)) pages.set(number, await manifest.page(number));
+  }
+  return pages;
+}

@@ -1,0 +1,78 @@
+import type { FileEntry } from '../image/entry.js';
+import { dataSizeOf } from '../image/entry.js';
+import { ImageUnpackerError } from '../image/error.js';
+import type { Operation } from '../image/operation.js';
+import { displayPath } from '../image/path.js';
+import type { Plan } from '../image/plan.js';
+import type { ProgressSink } from '../image/progress.js';
+import { isNativeError, runBatch } from '../native.js';
+import { packBatch, unpackReports } from './batch.js';
+import type { BlockDevice } from './device.js';
+import type { InodeRow } from './known-tree.js';
+import { withMount } from './mounted.js';
+
+/** How a plan is carried out. */
+export interface PatchOptions {
+  /** The directory of the objects that the plan needs, all of them verified. */
+  objects: number;
+  progress: ProgressSink;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Carries out a plan on a volume: mounts it, does all of the operations, makes them durable, and unmounts it.
+ * Resolves to the inodes that were touched, in the order of `plan.touched`.
+ */
+export async function patchVolume(
+  device: BlockDevice,
+  plan: Plan,
+  options: PatchOptions,
+): Promise<InodeRow[]> {
+  const total = contentOf(plan.operations).reduce((sum, file) => sum + dataSizeOf(file.size, file.holes), 0n);
+  const step = options.progress.step('Writing the volume', 'bytes', Number(total));
+  const onProgress = (_: number, bytes: number): void => {
+    step.update(bytes);
+  };
+  try {
+    return await withMount(device, true, async root => {
+      const batch = packBatch(plan.operations, plan.touched);
+      return unpackReports(
+        await runBatch(root, batch, options.objects, { signal: options.signal, onProgress }),
+      );
+    });
+  } catch (reason) {
+    throw explained(reason, device);
+  } finally {
+    step.end();
+  }
+}
+
+/** The files whose content a plan writes. */
+export function contentOf(operations: readonly Operation[]): FileEntry[] {
+  return operations.flatMap(operation =>
+    operation.do === 'make-file' || operation.do === 'rewrite' ? [operation.entry] : [],
+  );
+}
+
+function explained(reason: unknown, device: BlockDevice): ImageUnpackerError {
+  const doubtful = 'The volume counts as doubtful now, and the next apply repairs it';
+  if (!isNativeError(reason))
+    return ImageUnpackerError.from(reason, `Cannot patch ${device.path}`, { device: device.path });
+  const path = displayPath(reason.path ?? Buffer.alloc(0));
+  const what = `${path}: ${reason.message}${reason.detail === undefined ? '' : ` ${reason.detail}`}`;
+  const subject = { device: device.path, path };
+  if (reason.code === 'ENOSPC' && reason.syscall !== 'setxattr') {
+    return new ImageUnpackerError(
+      'NO_SPACE',
+      `${device.path} is full: ${what}. ${doubtful}`,
+      subject,
+      reason,
+    );
+  }
+  if (['setxattr', 'utimensat'].includes(reason.syscall)) {
+    const why = `The file system cannot hold ${what}. ${doubtful}`;
+    return new ImageUnpackerError('IMAGE_UNSUPPORTED', why, subject, reason);
+  }
+  const code = reason.code === 'EIO' ? 'DEVICE_FAILED' : 'VOLUME_DAMAGED';
+  return new ImageUnpackerError(code, `Cannot patch ${device.path} at ${what}. ${doubtful}`, subject, reason);
+}
