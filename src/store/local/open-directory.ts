@@ -9,23 +9,27 @@ const OF_FILE_SYSTEM = 'lost+found';
 const STORE_WORDS = FORMAT_LINE.slice(0, FORMAT_LINE.lastIndexOf(' '));
 
 /**
- * Sees to it that `location` is a store; makes it one if it is asked to and the directory does not exist or
- * is empty. Resolves to whether it was made. Throws `STORE_MISSING` when there is none or the directory
- * holds something else, which is left as it is.
+ * Whether `location` is a store; if not, it can become one: it does not exist, is empty, or its making was
+ * cut short. Throws `STORE_MISSING` when the directory holds something else, and `UNSUPPORTED` for a store of
+ * another version.
  */
-export async function openDirectory(location: string, create: boolean): Promise<boolean> {
+export async function isStore(location: string): Promise<boolean> {
   const names = await list(location);
   const format = names?.includes(FORMAT_FILE) === true ? await read(location) : undefined;
-  if (format === FORMAT_LINE && names?.includes(LOCK_FILE) === true) return false;
-  const begun = names === undefined || isUnused(names, format);
-  if (!begun && format !== FORMAT_LINE) throw foreign(location, format);
+  if (format === FORMAT_LINE) return names?.includes(LOCK_FILE) === true;
+  if (names === undefined || isUnused(names, format)) return false;
+  throw foreign(location, format);
+}
+
+/** Sees to it that `location` is a store; makes it one if it is asked to. Throws as `isStore`. */
+export async function openDirectory(location: string, create: boolean): Promise<void> {
+  if (await isStore(location)) return;
   if (!create) throw missing(location);
   try {
     await make(location);
   } catch (reason) {
     throw ImageUnpackerError.from(reason, `Cannot make a store in ${location}`, { path: location });
   }
-  return true;
 }
 
 async function list(location: string): Promise<string[] | undefined> {

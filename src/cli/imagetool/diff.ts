@@ -1,0 +1,35 @@
+import type { ImageDifference } from '../../store/diff.js';
+import { command } from '../command.js';
+import { storeOptions, withStore } from '../open-store.js';
+import { argument } from '../option.js';
+import { showCount, showSize, showText } from '../show.js';
+
+export const diffCommand = command({
+  name: 'diff',
+  summary: 'Compare two images',
+  details:
+    'Lists what A has not (+), what B has not (-), and in what the other entries differ. A hard link is told of at the first name of its file.',
+  arguments: { from: argument('the image A'), to: argument('the image B') },
+  options: storeOptions,
+  run: async ({ options, args, signal }) => {
+    const { diffManifests } = await import('../../store/diff.js');
+    const { ManifestReader } = await import('../../store/manifest-reader.js');
+    return withStore(options, signal, async store => {
+      const [from, to] = [await store.image(args.from), await store.image(args.to)];
+      const before = await ManifestReader.open(store, Buffer.from(from.digest, 'hex'));
+      const after = await ManifestReader.open(store, Buffer.from(to.digest, 'hex'));
+      return { from: from.name, to: to.name, ...(await diffManifests(before, after, { signal })) };
+    });
+  },
+  show: showDifference,
+});
+
+function showDifference({ added, removed, changed, newBytes }: ImageDifference): string {
+  const lines = [
+    ...added.map(path => ({ path, line: `+ ${showText(path)}` })),
+    ...removed.map(path => ({ path, line: `- ${showText(path)}` })),
+    ...changed.map(({ path, what }) => ({ path, line: `  ${showText(path)}: ${showText(what.join(', '))}` })),
+  ].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  const counts = `${showCount(added.length)} added, ${showCount(removed.length)} removed, ${showCount(changed.length)} changed`;
+  return [...lines.map(({ line }) => line), `${counts}, ${showSize(newBytes)} of new data`].join('\n');
+}

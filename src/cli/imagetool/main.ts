@@ -1,0 +1,24 @@
+import { main } from '../program.js';
+import { buildCommand } from './build.js';
+import { deleteCommand } from './delete.js';
+import { diffCommand } from './diff.js';
+import { gcCommand } from './gc.js';
+import { latestCommand } from './latest.js';
+import { listCommand } from './list.js';
+import { showCommand } from './show.js';
+import { verifyCommand } from './verify.js';
+
+await main({
+  name: 'imagetool',
+  description: 'Makes, lists, compares and checks images',
+  commands: [
+    buildCommand,
+    listCommand,
+    latestCommand,
+    showCommand,
+    diffCommand,
+    verifyCommand,
+    deleteCommand,
+    gcCommand,
+  ],
+});

@@ -1,0 +1,135 @@
+import { constants, createReadStream } from 'node:fs';
+import { access, readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { ImageUnpackerError } from '../../image/error.js';
+import type { PathFilter } from '../../image/filter.js';
+import { parseFilter } from '../../image/filter.js';
+import { parseImageName } from '../../image/name.js';
+import { readSource } from '../../source/read-source.js';
+import type { ObjectSink } from '../../source/sink.js';
+import { buildImage } from '../../store/build.js';
+import { isWithin } from '../../store/local/is-within.js';
+import { isStore } from '../../store/local/open-directory.js';
+import type { LocalStore } from '../../store/local/store.js';
+import { openLocalStore } from '../../store/local/store.js';
+import { ManifestReader } from '../../store/manifest-reader.js';
+import { checkAnnotationKeys, checkTags } from '../../store/record.js';
+import type { Context } from '../command.js';
+import { locationOf } from '../open-store.js';
+import type { buildArguments, buildOptions, BuiltImage } from './build.js';
+
+type BuildContext = Context<typeof buildOptions, typeof buildArguments>;
+
+/** A store that is opened, and made, only when there is something to put into it. */
+type OpenStore = () => Promise<LocalStore>;
+
+/** Builds an image. Whatever is wrong with the call is found before anything is written. */
+export async function runBuild(context: BuildContext): Promise<BuiltImage> {
+  const began = performance.now();
+  const { options, args, signal } = context;
+  const location = locationOf(options);
+  parseImageName(args.name);
+  checkTags(options.tags);
+  await checkAnnotations(options.annotations);
+  const filter = options.filter === undefined ? undefined : await readFilter(options.filter);
+  await refuseStoreInSource(location, options.from);
+  let opened: Promise<LocalStore> | undefined;
+  const open: OpenStore = () => (opened ??= openLocalStore(location, { create: true, signal }));
+  try {
+    const isThere = await isStore(resolve(location));
+    if (isThere) await (await open()).checkIsNew(args.name);
+    const earlier = await findEarlier(context, isThere ? open : undefined);
+    const built = await build(context, open, filter, earlier);
+    return { ...built, seconds: Math.round(performance.now() - began) / 1000 };
+  } finally {
+    await (await opened?.catch(() => undefined))?.close();
+  }
+}
+
+async function build(
+  { options, args, signal, log, progress }: BuildContext,
+  open: OpenStore,
+  filter: PathFilter | undefined,
+  earlier: ManifestReader | undefined,
+): Promise<Omit<BuiltImage, 'seconds'>> {
+  const sink: ObjectSink = {
+    putStream: async chunks => (await open()).putStream(chunks),
+    ingest: async (root, files, watch) => (await open()).ingest(root, files, watch),
+  };
+  const tree = await readSource(options.from, sink, {
+    filter,
+    progress,
+    signal,
+    warn: message => log.warn(message),
+    standardInput: process.stdin,
+  });
+  const store = await open();
+  const annotations: Record<string, string> = {};
+  for (const [key, file] of options.annotations) {
+    annotations[key] = (await store.putStream(createReadStream(file))).digest.toString('hex');
+  }
+  const createdAt = new Date();
+  const lifetime = options.expiresIn === undefined ? undefined : options.expiresIn * 1000;
+  const expiresAt = lifetime === undefined ? null : new Date(createdAt.getTime() + lifetime);
+  const tags = Object.fromEntries(options.tags);
+  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations };
+  const { name, digest, entries, bytes } = await buildImage(store, tree, { ...facts, progress, signal });
+  return { name, digest, entries, bytes, newObjects: tree.newObjects, newBytes: tree.newBytes };
+}
+
+/** The image whose times are kept; in a store that is not there yet, there is none. */
+async function findEarlier(
+  { options: { mtimesFrom, store: location = '' }, args }: BuildContext,
+  open: OpenStore | undefined,
+): Promise<ManifestReader | undefined> {
+  if (mtimesFrom === 'none') return undefined;
+  if (mtimesFrom !== undefined) parseImageName(mtimesFrom);
+  const store = await open?.();
+  if (mtimesFrom !== undefined && store === undefined) {
+    const message = `There is no image ${mtimesFrom} to take times from: there is no store at ${location}`;
+    throw new ImageUnpackerError('IMAGE_UNKNOWN', message, { image: mtimesFrom });
+  }
+  const record =
+    mtimesFrom === undefined
+      ? (await store?.list(parseImageName(args.name).stream))?.at(-1)
+      : await store?.image(mtimesFrom);
+  return store && record && ManifestReader.open(store, Buffer.from(record.digest, 'hex'));
+}
+
+async function readFilter(file: string): Promise<PathFilter> {
+  return parseFilter(await inOption('--filter', file, () => readFile(file)), file);
+}
+
+async function checkAnnotations(annotations: ReadonlyMap<string, string>): Promise<void> {
+  checkAnnotationKeys([...annotations.keys()]);
+  for (const file of annotations.values()) {
+    const found = await inOption('--annotation', file, async () => {
+      await access(file, constants.R_OK);
+      return stat(file);
+    });
+    if (found.isFile()) continue;
+    throw new ImageUnpackerError('USAGE', `Option '--annotation': ${file} is not a file`, { path: file });
+  }
+}
+
+async function inOption<T>(option: string, file: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (reason) {
+    const why = reason instanceof Error ? reason.message : String(reason);
+    throw new ImageUnpackerError(
+      'USAGE',
+      `Option '${option}': cannot read ${file}: ${why}`,
+      { path: file },
+      reason,
+    );
+  }
+}
+
+/** A store that grows in the tree that is being read would become part of the image. */
+async function refuseStoreInSource(location: string, source: string): Promise<void> {
+  const found = await stat(source).catch(() => undefined);
+  if (found?.isDirectory() !== true || !(await isWithin(location, source))) return;
+  const message = `The store ${location} lies in the source ${source}; put it elsewhere`;
+  throw new ImageUnpackerError('USAGE', message, { path: location });
+}

@@ -1,0 +1,54 @@
+import type { Entry } from '../../image/entry.js';
+import type { ImageRecord } from '../../store/store.js';
+import { command } from '../command.js';
+import { storeOptions, withStore } from '../open-store.js';
+import { argument, flag } from '../option.js';
+import { showCount, showSize, showText } from '../show.js';
+import type { ShownEntry } from './shown-entry.js';
+
+interface ShownImage extends ImageRecord {
+  /** Data of files as it is stored: objects, each counted once. */
+  objects: number;
+  objectBytes: bigint;
+  types: Partial<Record<Entry['type'], number>>;
+  list?: ShownEntry[];
+}
+
+export const showCommand = command({
+  name: 'show',
+  summary: 'Show what is known of an image',
+  arguments: { name: argument('the image') },
+  options: { ...storeOptions, list: flag('--entries', 'list its entries as well') },
+  run: async ({ options, args, signal }) => {
+    const { summariseImage } = await import('./summarise-image.js');
+    return withStore(options, signal, async (store): Promise<ShownImage> => {
+      const record = await store.image(args.name);
+      return { ...record, ...(await summariseImage(store, record, options.list)) };
+    });
+  },
+  show: showImage,
+});
+
+function showImage(image: ShownImage): string {
+  const types = Object.entries(image.types).map(([type, count]) => `${showCount(count)} ${type}`);
+  const lines = [
+    `Name:        ${image.name}`,
+    `Digest:      ${image.digest}`,
+    `Created:     ${image.createdAt}`,
+    `Expires:     ${image.expiresAt ?? 'never'}`,
+    `Entries:     ${showCount(image.entries)} (${types.join(', ')})`,
+    `Size:        ${showSize(image.bytes)}`,
+    `Data:        ${showCount(image.objects)} objects of ${showSize(image.objectBytes)}`,
+    ...Object.entries(image.tags).map(([key, value]) => `Tag:         ${key}=${value}`),
+    ...Object.entries(image.annotations).map(([key, digest]) => `Annotation:  ${key} ${digest}`),
+  ].map(showText);
+  return [...lines, ...(image.list ?? []).map(showEntry)].join('\n');
+}
+
+function showEntry(entry: ShownEntry): string {
+  if (entry.type === 'link') return showText(`link ${entry.path} -> ${entry.target ?? ''}`);
+  const what = [entry.type, entry.mode, `${String(entry.uid)}:${String(entry.gid)}`, entry.mtime];
+  const more = [entry.size, entry.device, entry.xattrs?.map(({ name }) => name).join(',')];
+  const target = entry.target === undefined ? [] : ['->', entry.target];
+  return showText([...what, ...more.filter(Boolean), entry.path, ...target].join(' '));
+}

@@ -1,0 +1,41 @@
+import type { ImageFault, Verification } from '../../store/verify.js';
+import { command } from '../command.js';
+import { EXIT_CODES } from '../exit-code.js';
+import { storeOptions, withStore } from '../open-store.js';
+import { argument } from '../option.js';
+import { showCount, showSize, showText } from '../show.js';
+
+export const verifyCommand = command({
+  name: 'verify',
+  summary: 'Read and check everything that an image is made of',
+  details: 'Exits with 1 when something is missing or damaged, and says what needs it.',
+  arguments: { name: argument('the image') },
+  options: storeOptions,
+  run: async ({ options, args, signal, progress }) => {
+    const { verifyImage } = await import('../../store/verify.js');
+    return withStore(options, signal, async store => {
+      const verification = await verifyImage(store, await store.image(args.name), { signal, progress });
+      return { ...verification, ok: verification.faults.length === 0 };
+    });
+  },
+  show: showVerification,
+  exitCode: ({ ok }) => (ok ? EXIT_CODES.done : EXIT_CODES.failed),
+});
+
+function showVerification({ name, objects, bytes, faults }: Verification & { ok: boolean }): string {
+  const read = `${showCount(objects)} objects of ${showSize(bytes)} read`;
+  if (faults.length === 0) return `${showText(name)} is good: ${read}`;
+  return [
+    ...faults.flatMap(showFault),
+    `${showText(name)} is not good: ${showCount(faults.length)} faults; ${read}`,
+  ].join('\n');
+}
+
+function showFault({ kind, digest, state, why, neededBy }: ImageFault): string[] {
+  const what = kind === 'data' ? 'object' : kind;
+  const reason = why === undefined ? '' : `: ${showText(why)}`;
+  return [
+    `${what} ${digest} is ${state}${reason}; needed by`,
+    ...neededBy.map(each => `  ${showText(each)}`),
+  ];
+}

@@ -1,0 +1,59 @@
+import type { Stats } from 'node:fs';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { ImageUnpackerError } from '../image/error.js';
+import { readDirectory } from './directory.js';
+import type { ObjectSink } from './sink.js';
+import { tarSource } from './tar/source.js';
+import type { Tree, TreeOptions } from './tree.js';
+import { readTree } from './tree.js';
+
+export interface ReadSourceOptions extends TreeOptions {
+  /** What the source `-` is. */
+  standardInput: AsyncIterable<Buffer>;
+}
+
+const READ_BYTES = 256 << 10;
+const STANDARD_INPUT = '-';
+
+/**
+ * Reads the content that a user calls `location` into a tree, and its data into `sink`: a directory, a tar
+ * file, or `-`. Throws `SOURCE_*`.
+ */
+export async function readSource(
+  location: string,
+  sink: ObjectSink,
+  options: ReadSourceOptions,
+): Promise<Tree> {
+  if (/^(oci|docker-archive):/.test(location)) {
+    const message = `${location}: OCI layouts and Docker archives cannot be read in this version; give a directory or a tar file`;
+    throw new ImageUnpackerError('UNSUPPORTED', message, { path: location });
+  }
+  if (location === STANDARD_INPUT) {
+    return readTree(
+      tarSource(() => options.standardInput, 'standard input'),
+      sink,
+      options,
+    );
+  }
+  const found = await find(location);
+  if (found.isDirectory()) return readDirectory(location, sink, options);
+  if (!found.isFile() && !found.isFIFO() && !found.isCharacterDevice()) {
+    const message = `The source ${location} is neither a directory nor a tar file`;
+    throw new ImageUnpackerError('SOURCE_UNSUPPORTED', message, { path: location });
+  }
+  const open = (): AsyncIterable<Buffer> => createReadStream(location, { highWaterMark: READ_BYTES });
+  return readTree(tarSource(open, location), sink, options);
+}
+
+async function find(location: string): Promise<Stats> {
+  try {
+    return await stat(location);
+  } catch (reason) {
+    const { code } = reason as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') {
+      throw ImageUnpackerError.from(reason, `Cannot read the source ${location}`, { path: location });
+    }
+    throw new ImageUnpackerError('SOURCE_MISSING', `There is no source at ${location}`, { path: location });
+  }
+}

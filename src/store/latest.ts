@@ -1,0 +1,15 @@
+import { ImageUnpackerError } from '../image/error.js';
+import { parseImageName } from '../image/name.js';
+import { nearest } from '../image/nearest.js';
+import type { ImageRecord, Store } from './store.js';
+
+/** The newest image of a stream. Throws `IMAGE_UNKNOWN` when there is none, naming the nearest stream. */
+export async function latestOf(store: Store, stream: string): Promise<ImageRecord> {
+  const newest = (await store.list(stream)).at(-1);
+  if (newest !== undefined) return newest;
+  const streams = new Set((await store.list()).map(({ name }) => parseImageName(name).stream));
+  const near = nearest(stream, streams);
+  const hint = near === undefined ? "'imagetool list' shows what there is" : `did you mean ${near}?`;
+  const message = `The store ${store.location} has no image of the stream ${stream}; ${hint}`;
+  throw new ImageUnpackerError('IMAGE_UNKNOWN', message, { image: stream });
+}
