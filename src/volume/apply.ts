@@ -7,7 +7,7 @@ import type { Change, Plan } from '../image/plan.js';
 import { planChanges } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
 import { ManifestReader } from '../store/manifest-reader.js';
-import type { FetchedObjects, ImageRecord, Store } from '../store/store.js';
+import type { ImageRecord, Store } from '../store/store.js';
 import { checkRoom, shapeFor } from './capacity.js';
 import type { CurrentTree, ScanKind } from './current-tree.js';
 import { checkedSuperblock, currentTree, findRecord, noTree } from './current-tree.js';
@@ -15,6 +15,7 @@ import type { BlockDevice } from './device.js';
 import { openDevice } from './device.js';
 import type { Difference } from './difference.js';
 import { differenceOf } from './difference.js';
+import { fetchContent } from './fetch-content.js';
 import { findPlaces } from './find-entries.js';
 import type { Layout } from './identity.js';
 import { volumeIdentity } from './identity.js';
@@ -176,7 +177,8 @@ class Application {
     const plan = await this.#plan(difference);
     await this.#checkRoom(current, difference);
     this.#clock.enter('fetch');
-    const objects = await this.#fetch(plan);
+    const objects = await fetchContent(this.#request.store, contentOf(plan.operations), this.#request);
+    this.#bytesFetched = objects.bytesFetched;
     try {
       this.#clock.enter('apply');
       const record = current.record ?? (await this.#format());
@@ -218,26 +220,6 @@ class Application {
     checkRoom(this.#device, superblock, current.tree.manifest.index, want, changes);
   }
 
-  /** Has all objects that the plan needs at hand, verified. */
-  async #fetch(plan: Plan): Promise<FetchedObjects> {
-    const { progress, signal, store } = this.#request;
-    const digests = new Map<string, Buffer>();
-    for (const { digest } of contentOf(plan.operations)) {
-      if (digest !== null) digests.set(digest.toString('latin1'), digest);
-    }
-    const step = progress.step('Verifying objects', 'files', digests.size);
-    const onProgress = (items: number): void => {
-      step.update(items);
-    };
-    try {
-      const objects = await store.fetch([...digests.values()], { signal, onProgress });
-      this.#bytesFetched = objects.bytesFetched;
-      return objects;
-    } finally {
-      step.end();
-    }
-  }
-
   async #format(): Promise<VolumeRecord> {
     const { image, layout, progress, signal, state } = this.#request;
     const step = progress.step('Making the file system');
@@ -245,9 +227,8 @@ class Application {
       const identity = volumeIdentity(parseImageName(image.name).stream, layout);
       const zeroed = await zeroDevice(this.#device);
       await this.#watchWrites();
-      await makeFileSystem(this.#device, identity, shapeFor(this.#device, this.#image.manifest.index), {
-        signal,
-      });
+      const shape = shapeFor(this.#device, this.#image.manifest.index);
+      await makeFileSystem(this.#device, identity, shape, zeroed, { signal });
     } finally {
       step.end();
     }

@@ -1,0 +1,59 @@
+import type { ApplyResult } from '../../volume/apply.js';
+import { command } from '../command.js';
+import { flag, oneOf, required, withDefault } from '../option.js';
+import { storeOptions, withStore } from '../open-store.js';
+import { showCount, showDuration, showSize, showText } from '../show.js';
+import { volumeOptions, withState } from './volume-options.js';
+
+const DETAILS = `The device is changed only where it differs from the image. Nothing is written before
+all that is needed is there and verified. When it is interrupted, running it again carries on.
+Without --format a device that holds no file system of ours is refused; --format never re-makes ours.
+A device that is mounted, in use, or the machine's own is always refused.`;
+
+export const applyCommand = command({
+  name: 'apply',
+  summary: 'Make the file system on a device exactly an image',
+  details: DETAILS,
+  options: {
+    ...volumeOptions,
+    image: required('--image <name>', 'the image'),
+    layout: withDefault(
+      '--layout <layout>',
+      'whole: one file system on the whole device',
+      'whole' as const,
+      oneOf('whole', 'disk'),
+    ),
+    verify: withDefault(
+      '--verify <how>',
+      'auto: trust what is known of the volume; full: read all of it',
+      'auto' as const,
+      oneOf('auto', 'full'),
+    ),
+    format: flag('--format', 'a device that holds no file system of ours may be given one'),
+    ...storeOptions,
+  },
+  run: async ({ options, signal, progress }) => {
+    const { device, image, layout, verify, format, stateDir } = options;
+    const { applyImage } = await import('../../volume/apply.js');
+    return withStore(options, signal, async store => {
+      const record = await store.image(image);
+      return withState(stateDir, state =>
+        applyImage({ device, image: record, store, state, layout, verify, format, progress, signal }),
+      );
+    });
+  },
+  show: showApplied,
+});
+
+function showApplied(result: ApplyResult): string {
+  const { added, removed, changed, unchanged } = result.entries;
+  const written =
+    result.blocksWritten === null
+      ? `${showSize(result.bytesWritten)} written`
+      : `${showSize(result.bytesWritten)} written to ${showCount(result.blocksWritten)} blocks of 512 KiB`;
+  const from = result.from === null ? '' : ` (from ${showText(result.from)})`;
+  return [
+    `${showText(result.image)}${from} in ${showDuration(result.seconds.total)}`,
+    `${showCount(added)} added, ${showCount(removed)} removed, ${showCount(changed)} changed, ${showCount(unchanged)} unchanged; ${written}; scan: ${result.scan}`,
+  ].join('\n');
+}
