@@ -61,6 +61,16 @@ test('attributes larger than a block are read from inodes of their own', async t
   t.deepEqual((await checkVolume({ device: fixture.device, wanted })).differences, []);
 });
 
+test('a file whose blocks are mapped as ext3 did is read', async t => {
+  const fixture = makeVolume(t, { features: ',^64bit' });
+  fixture.mounted(root => {
+    shell(root, 'head -c 40001 /dev/urandom > file; sync -f file; chattr -e file');
+  });
+  t.notRegex(run('debugfs', '-R', 'stat file', fixture.device), /EXTENTS/);
+  const wanted = fixture.mounted(kernelView, 'ro');
+  t.deepEqual(await readEntries(fixture.device), wanted);
+});
+
 const CHANGES: { name: string; script: string; found: string[] }[] = [
   { name: 'a missing file', script: 'rm a/one', found: ['/a mtime', '/a/one missing'] },
   { name: 'an extra file', script: ': > a/two', found: ['/a mtime', '/a/two extra'] },
@@ -239,9 +249,9 @@ test('damage is shown with the path that it is about, and what e2fsck says as we
 });
 
 test('a check can be stopped', async t => {
-  const { fixture, wanted } = nastyVolume(t);
+  const fixture = makeVolume(t);
   const controller = new AbortController();
   controller.abort();
-  const stopped = checkVolume({ device: fixture.device, wanted, signal: controller.signal });
+  const stopped = checkVolume({ device: fixture.device, wanted: [], signal: controller.signal });
   await t.throwsAsync(stopped, { code: 'CANCELLED' });
 });

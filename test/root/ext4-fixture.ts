@@ -135,7 +135,6 @@ fallocate -l 100000 unwritten; fallocate -l 100000 partly; printf data | dd of=p
 printf kept > beyond; fallocate -n -l 200000 beyond; printf kept | dd of=beyond conv=notrunc status=none
 python3 -c 'import os; f = os.open("fragments", os.O_CREAT | os.O_WRONLY)
 for block in range(0, 902, 2): os.pwrite(f, b"block %d" % block, block * 4096)'
-head -c 40000 /dev/urandom > legacy; sync -f legacy; chattr -e legacy
 mkdir many; for number in $(seq 5000); do echo "many/$(printf %040d $number)"; done | xargs touch
 find many -name '*[1-9]' -print0 | xargs -0 rm
 mkdir some; for number in $(seq 300); do echo $number > some/$number-$(long d 100); done
