@@ -27,6 +27,8 @@ const SECTOR_BYTES = 512;
 const BUFFER_KIB = 2048;
 const DRAIN_MILLISECONDS = 50;
 const READ_BYTES = 256 << 10;
+/** Kinds of requests that change what is stored: writes, and zeroing, which older kernels print as `N`. */
+const WRITES = /[WN]/;
 /** Fields of /sys/block/X/stat: sectors written (Documentation/block/stat.rst). */
 const STAT_SECTORS_WRITTEN = 6;
 
@@ -146,7 +148,7 @@ class Trace {
   /** A line ends in `block_rq_issue: MAJOR,MINOR KIND BYTES (COMMAND) SECTOR + COUNT … [PROCESS]`. */
   #count(line: string): void {
     const fields = /block_rq_issue: \d+,\d+ (\w+) \d+ \(.*?\) (\d+) \+ (\d+) /.exec(line);
-    if (fields === null || !fields[1]!.includes('W')) return;
+    if (fields === null || !WRITES.test(fields[1]!)) return;
     const sector = Number(fields[2]);
     const count = Number(fields[3]);
     if (count === 0) return;
