@@ -1,5 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { decodeDiskMap, diskDigest } from '../../src/image/disk-map.js';
@@ -186,6 +196,15 @@ test('nothing that passed through the journal is in a captured disk', async t =>
   await assertGone(t, fixture, secrets);
 });
 
+function writeAt(device: string, text: string, position: number): void {
+  const descriptor = openSync(device, 'r+');
+  try {
+    writeSync(descriptor, text, position);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 test('what a file system leaves unwritten is not in a captured disk', async t => {
   const secrets = makeSecrets('filling');
   const size = 300 << 20;
@@ -199,6 +218,11 @@ test('what a file system leaves unwritten is not in a captured disk', async t =>
     writeFileSync(join(root, 'tail'), secrets.get('filling')!.padStart(4096));
   }, 'noatime,noinit_itable');
   run('debugfs', '-w', '-R', 'set_inode_field tail size 10', fixture.device);
+  // Before the superblock, behind the last group descriptor, and behind the last bit of an inode bitmap.
+  const bitmap = Number(/Inode bitmap at (\d+)/.exec(run('dumpe2fs', fixture.device))![1]);
+  for (const position of [100, 8192 - 100, (bitmap + 1) * 4096 - 100]) {
+    writeAt(fixture.device, secrets.get('filling')!, position);
+  }
   const wanted = fixture.mounted(kernelView, 'ro');
   await assertGone(t, fixture, secrets);
   const device = attach(t, join(fixture.directory, 'disk'));
