@@ -60,6 +60,8 @@ const HEAD_BYTES = USTAR_AT + 5;
 /** What is known of the bytes that are fed to a decompressor. */
 interface Feed {
   bytes: number;
+  /** Whether more of them are being waited for. */
+  isWaiting: boolean;
   /** Whether they came to their end. */
   isAll: boolean;
   /** Why they did not. */
@@ -81,17 +83,20 @@ export async function* decompress(
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const iterator = input[Symbol.asyncIterator]();
+  const feed: Feed = { bytes: 0, isWaiting: false, isAll: false };
   try {
     const head = await readHead(iterator);
     const format = formatOf(head);
-    const feed: Feed = { bytes: 0, isAll: false };
     const bytes = fed(head, iterator, feed);
     if (format === undefined) yield* bytes;
     else if (format.method === undefined) throw unknownCompression(name, format);
     else if (format.method === 'zlib') yield* gunzip(bytes, feed, name);
     else yield* runTool(format.method, bytes, feed, name, signal);
   } finally {
-    await iterator.return?.();
+    const closing = iterator.return?.();
+    // Input that is being waited for may not come; what went wrong is said without it.
+    if (feed.isWaiting) closing?.catch(() => undefined);
+    else await closing;
   }
 }
 
@@ -117,7 +122,9 @@ async function* fed(head: Buffer, iterator: AsyncIterator<Buffer>, feed: Feed): 
     feed.bytes += chunk.length;
     if (chunk.length > 0) yield chunk;
     try {
+      feed.isWaiting = true;
       const result = await iterator.next();
+      feed.isWaiting = false;
       if (result.done === true) break;
       chunk = result.value;
     } catch (reason) {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
@@ -83,7 +84,7 @@ for (const [name, compress] of Object.entries(compressors)) {
     t.is(error, own);
   });
 
-  test(`${name}: a reader who leaves closes the input`, async t => {
+  test.serial(`${name}: a reader who leaves closes the input and ends the program`, async t => {
     const input = Readable.from(
       pieces(compress(Buffer.concat(Array.from({ length: 20 }, () => data))), 1000),
     );
@@ -92,7 +93,23 @@ for (const [name, compress] of Object.entries(compressors)) {
       break;
     }
     t.true(input.destroyed);
+    t.false(childPrograms().includes(name));
   });
+
+  test(`${name}: damage is reported though the input hangs`, async t => {
+    // More than a program takes in before it looks at it.
+    const one = Buffer.from(compress(randomBytes(2 ** 20)));
+    one.fill(0xff, 6, 400);
+    const hanging = async function* () {
+      yield one;
+      await new Promise(() => undefined);
+    };
+    await t.throwsAsync(drain(decompress(hanging(), 'x.tar')), damaged);
+  });
+}
+
+function childPrograms(): string {
+  return spawnSync('ps', ['--ppid', String(process.pid), '-o', 'comm='], { encoding: 'utf8' }).stdout;
 }
 
 test('skippable frames of zstd are passed over', async t => {
@@ -139,8 +156,7 @@ for (const name of ['xz', 'zstd']) {
       controller.abort();
     }, 100);
     await t.throwsAsync(reading, { code: 'CANCELLED' });
-    const { stdout } = spawnSync('ps', ['--ppid', String(process.pid), '-o', 'comm='], { encoding: 'utf8' });
-    t.false(stdout.includes(name), stdout);
+    t.false(childPrograms().includes(name));
   });
 }
 

@@ -159,7 +159,6 @@ function withoutNul(reader: ByteReader, body: Buffer): Buffer {
 function addGlobals(reader: ByteReader, records: readonly PaxRecord[], globals: GlobalRecords): void {
   for (const record of records) {
     checkGlobalRecord(reader, record);
-    globals.delete(record.key);
     globals.set(record.key, record);
   }
   let bytes = 0;

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import { ImageUnpackerError } from '../../../src/image/error.js';
 import { tarSource } from '../../../src/source/tar/source.js';
@@ -386,6 +387,14 @@ test('reading stops at once when it is aborted, even while it waits', async t =>
     controller.abort();
   }, 10);
   await t.throwsAsync(next, { code: 'CANCELLED' });
+  t.true(hanging.destroyed);
+});
+
+test('an archive that is damaged is left at once, even if more of it should come', async t => {
+  const hanging = new Readable({ read: () => undefined });
+  hanging.push(Buffer.concat([gzipSync(Buffer.concat([file('a'), END])), Buffer.alloc(600, 'garbage')]));
+  const entries = tarSource(() => hanging, 'x.tar').entries();
+  await t.throwsAsync(readAll(entries), { ...damaged, message: /gzip/ });
   t.true(hanging.destroyed);
 });
 
