@@ -9,10 +9,10 @@ export async function requireObjects(store: Store, digests: readonly Buffer[], w
   const [first] = faults;
   if (first === undefined) return;
   const details = faults.map(({ digest, state }) => `${digest.toString('hex')} is ${state}`);
-  const what = faults.length === 1 ? 'An object' : `${String(faults.length)} objects`;
+  const others = faults.length === 1 ? '' : `, and so are ${String(faults.length - 1)} others`;
   throw new ImageUnpackerError(
     'STORE_DAMAGED',
-    `${what} of the store ${store.location} cannot be used; 'imagetool verify' says what needs them`,
+    `In the store ${store.location} the object ${details[0]!}${others}; 'imagetool verify' says what needs them`,
     { path: store.location, digest: first.digest.toString('hex'), details },
   );
 }

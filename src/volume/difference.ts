@@ -30,7 +30,8 @@ export async function differenceOf(
     changes.push({ path, have: before?.entry, want: after?.entry });
   }
   const directories = await touchedDirectories(have, want, changes, watch);
-  await checkChanges(changes, directories, path => hasBelow(want, path));
+  const pages = new Map<number, Promise<Entry[]>>();
+  await checkChanges(changes, directories, path => hasBelow(want, path, pages));
   return { changes, directories };
 }
 
@@ -52,10 +53,22 @@ function directory(entry: Entry | undefined): DirectoryEntry | undefined {
   return entry?.type === 'directory' ? entry : undefined;
 }
 
-/** Whether a tree has an entry below `path`; such an entry follows all that sort before `path` and itself. */
-async function hasBelow(manifest: ManifestReader, path: Buffer): Promise<boolean> {
+/**
+ * Whether a tree has an entry below `path`: those sort right after `path` and all that sorts before it. Pages
+ * that were decoded are kept in `pages`.
+ */
+async function hasBelow(
+  manifest: ManifestReader,
+  path: Buffer,
+  pages: Map<number, Promise<Entry[]>>,
+): Promise<boolean> {
   const number = manifest.pageOf(path);
   const next = manifest.index.pages[number + 1];
   if (next !== undefined && isBelow(next.first, path)) return true;
-  return (await manifest.entriesOf(number)).some(entry => isBelow(entry.path, path));
+  let page = pages.get(number);
+  if (page === undefined) {
+    page = manifest.entriesOf(number);
+    pages.set(number, page);
+  }
+  return (await page).some(entry => isBelow(entry.path, path));
 }

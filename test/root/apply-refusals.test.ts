@@ -1,0 +1,125 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { Entry } from '../../src/image/entry.js';
+import { sha512 } from '../../src/image/digest.js';
+import { attach, run, temporaryDirectory } from './ext4-fixture.js';
+import { VolumeFixture } from './volume-fixture.js';
+
+const metadata = { mode: 0o755, uid: 0, gid: 0, mtime: 5n, flags: 0, xattrs: [] };
+const root: Entry = { type: 'directory', path: Buffer.alloc(0), ...metadata };
+
+function file(path: string, more: Partial<Entry> = {}): Entry {
+  const content = { size: 3n, holes: [], digest: sha512(Buffer.from('one')), names: [] };
+  return { type: 'file', path: Buffer.from(path), ...metadata, ...content, ...more } as Entry;
+}
+
+test('a device that is not to be touched is refused, and stays as it is', async t => {
+  const volume = await VolumeFixture.make(t);
+  const image = await volume.image([root, file('a')]);
+  const blank = volume.bytes();
+  await t.throwsAsync(volume.apply(image, { format: false }), { code: 'DEVICE_BLANK' });
+  t.is(volume.bytes(), blank);
+  run('mkfs.ext4', '-q', volume.device);
+  const foreign = volume.bytes();
+  await t.throwsAsync(volume.apply(image, { format: false }), { code: 'DEVICE_FOREIGN', message: /ext4/ });
+  t.is(volume.bytes(), foreign);
+  await volume.mounted('ro', () =>
+    t.throwsAsync(volume.apply(image), { code: 'DEVICE_IN_USE', message: /mounted at/ }),
+  );
+});
+
+test('what is no usable block device is refused', async t => {
+  const volume = await VolumeFixture.make(t);
+  const image = await volume.image([root, file('a')]);
+  await t.throwsAsync(volume.apply(image, { device: volume.file }), { code: 'DEVICE_NOT_BLOCK' });
+  await t.throwsAsync(volume.apply(image, { device: join(volume.directory, 'none') }), {
+    code: 'DEVICE_MISSING',
+  });
+  const own = execFileSync('findmnt', ['-n', '-o', 'SOURCE', '/']).toString().trim();
+  if (own.startsWith('/dev/'))
+    await t.throwsAsync(volume.apply(image, { device: own }), { code: 'DEVICE_SYSTEM' });
+  run('blockdev', '--setro', volume.device);
+  await t.throwsAsync(volume.apply(image), { code: 'DEVICE_READ_ONLY' });
+});
+
+test('a device that is too small is refused, and it is said how much is needed', async t => {
+  const volume = await VolumeFixture.make(t, 16 << 20);
+  const size = 64n << 20n;
+  const zeros = Buffer.alloc(Number(size));
+  await volume.store.put(zeros);
+  const image = await volume.image([root, file('big', { size, digest: sha512(zeros) } as Partial<Entry>)]);
+  const blank = volume.bytes();
+  const refusal = await t.throwsAsync(volume.apply(image), { code: 'DEVICE_TOO_SMALL' });
+  t.is(volume.bytes(), blank);
+  const { needed } = (refusal as unknown as { subject: { needed: number } }).subject;
+  const other = join(volume.directory, 'larger');
+  writeFileSync(other, '');
+  truncateSync(other, needed);
+  const larger = attach(t, other);
+  await volume.apply(image, { device: larger });
+  const small = await volume.image([root, file('a')]);
+  await volume.apply(small, { device: larger });
+});
+
+test('an object that is damaged is named, and nothing is written', async t => {
+  const volume = await VolumeFixture.make(t);
+  const image = await volume.image([root, file('a')]);
+  const blank = volume.bytes();
+  const digest = sha512(Buffer.from('one')).toString('hex');
+  const object = join(volume.store.location, 'objects/sha512', digest.slice(0, 2), digest);
+  chmodSync(object, 0o644);
+  writeFileSync(object, 'onf');
+  await t.throwsAsync(volume.apply(image), {
+    code: 'STORE_DAMAGED',
+    message: new RegExp(digest),
+  });
+  t.is(volume.bytes(), blank);
+});
+
+const hostile: [string, Entry[]][] = [
+  ['an entry in a directory that is not there', [root, file('no/where')]],
+  ['an entry below a file', [root, file('a'), file('a/b')]],
+  ['a hard link to nowhere', [root, { type: 'link', path: Buffer.from('b'), target: Buffer.from('a') }]],
+  ['a further name that is not there', [root, file('a', { names: [Buffer.from('b')] } as Partial<Entry>)]],
+  [
+    'a further name that is another file',
+    [root, file('a', { names: [Buffer.from('b')] } as Partial<Entry>), file('b')],
+  ],
+  [
+    'a link that its inode does not have as a name',
+    [root, file('a'), { type: 'link', path: Buffer.from('b'), target: Buffer.from('a') }],
+  ],
+  ['a root that is no directory', [{ ...file(''), path: Buffer.alloc(0) }]],
+  ["the file system's own directory", [root, { ...root, path: Buffer.from('lost+found') }]],
+];
+
+for (const [what, entries] of hostile) {
+  test(`an image with ${what} is refused before anything is written`, async t => {
+    const volume = await VolumeFixture.make(t);
+    const image = await volume.image(entries);
+    const blank = volume.bytes();
+    const code = what.startsWith('the file system') ? 'IMAGE_UNSUPPORTED' : 'IMAGE_INVALID';
+    await t.throwsAsync(volume.apply(image), { code });
+    t.is(volume.bytes(), blank);
+    const good = [root, file('a')];
+    await volume.apply(await volume.image(good));
+    const before = volume.bytes();
+    await t.throwsAsync(volume.apply(image), { code });
+    t.is(volume.bytes(), before);
+  });
+}
+
+test('two processes do not work with one state directory', async t => {
+  const volume = await VolumeFixture.make(t);
+  const image = await volume.image([root, file('a')]);
+  const directory = temporaryDirectory(t);
+  const { StateDirectory } = await import('../../src/volume/state-directory.js');
+  const state = await StateDirectory.open(directory);
+  await t.throwsAsync(StateDirectory.open(directory), { code: 'STATE_BUSY' });
+  await state.close();
+  const after = await StateDirectory.open(directory);
+  await volume.apply(image, { state: after });
+  await after.close();
+});

@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import type { Entry } from '../../src/image/entry.js';
+import { silentProgress } from '../../src/image/progress.js';
+import type { LocalStore } from '../../src/store/local/store.js';
+import { openLocalStore } from '../../src/store/local/store.js';
+import type { ApplyRequest, ApplyResult } from '../../src/volume/apply.js';
+import { applyImage } from '../../src/volume/apply.js';
+import type { CheckResult } from '../../src/volume/check.js';
+import { checkVolume } from '../../src/volume/check.js';
+import { StateDirectory } from '../../src/volume/state-directory.js';
+import { storeImage } from '../model/stored-image.js';
+import { attach, run, temporaryDirectory } from './ext4-fixture.js';
+
+/** A store, a state directory and a blank device, gone when the test ends. */
+export class VolumeFixture {
+  readonly directory: string;
+  readonly file: string;
+  readonly device: string;
+  readonly store: LocalStore;
+  readonly stateDirectory: string;
+  #images = 0;
+
+  private constructor(directory: string, file: string, device: string, store: LocalStore) {
+    this.directory = directory;
+    this.file = file;
+    this.device = device;
+    this.store = store;
+    this.stateDirectory = join(directory, 'state');
+  }
+
+  static async make(t: ExecutionContext, size = 64 << 20): Promise<VolumeFixture> {
+    const directory = temporaryDirectory(t);
+    const file = join(directory, 'device');
+    writeFileSync(file, '');
+    truncateSync(file, size);
+    const store = await openLocalStore(join(directory, 'store'), { create: true });
+    t.teardown(() => store.close());
+    return new VolumeFixture(directory, file, attach(t, file), store);
+  }
+
+  /** Stores a tree as an image, and returns its name. */
+  async image(entries: readonly Entry[]): Promise<string> {
+    return (await storeImage(this.store, `test/volume/${String(++this.#images)}`, entries)).name;
+  }
+
+  async apply(image: string, more: Partial<ApplyRequest> = {}): Promise<ApplyResult> {
+    const state = await StateDirectory.open(this.stateDirectory);
+    try {
+      return await applyImage({
+        device: this.device,
+        image: await this.store.image(image),
+        store: this.store,
+        state,
+        layout: 'whole',
+        verify: 'auto',
+        format: true,
+        progress: silentProgress,
+        ...more,
+      });
+    } finally {
+      await state.close();
+    }
+  }
+
+  async check(wanted: readonly Entry[]): Promise<CheckResult> {
+    return checkVolume({ device: this.device, wanted });
+  }
+
+  /** The digest of every byte of the device. */
+  bytes(): string {
+    run('blockdev', '--flushbufs', this.device);
+    return createHash('sha256').update(readFileSync(this.file)).digest('hex');
+  }
+
+  /** Runs `work` with the volume mounted as anybody would. */
+  async mounted<T>(options: string, work: (root: string) => T | Promise<T>): Promise<T> {
+    const root = join(this.directory, 'mnt');
+    run('mkdir', '-p', root);
+    run('mount', '-o', options, this.device, root);
+    try {
+      return await work(root);
+    } finally {
+      run('umount', root);
+    }
+  }
+}
