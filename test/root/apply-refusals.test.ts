@@ -41,6 +41,8 @@ test('what is no usable block device is refused', async t => {
   if (own.startsWith('/dev/'))
     await t.throwsAsync(volume.apply(image, { device: own }), { code: 'DEVICE_SYSTEM' });
   run('blockdev', '--setro', volume.device);
+  // A loop device stays read-only beyond its file.
+  t.teardown(() => run('blockdev', '--setrw', volume.device));
   await t.throwsAsync(volume.apply(image), { code: 'DEVICE_READ_ONLY' });
 });
 
