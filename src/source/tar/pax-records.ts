@@ -29,7 +29,7 @@ export function decodePaxRecords(place: Place, body: Buffer): PaxRecord[] {
     const space = body.indexOf(SPACE, at);
     const length = space < 0 ? undefined : decodeLength(body, at, space);
     const end = at + (length ?? 0);
-    if (length === undefined || end > body.length || end <= space + 2 || body[end - 1] !== NEWLINE) {
+    if (length === undefined || end > body.length || body[end - 1] !== NEWLINE) {
       throw damaged(place, 'its pax header is not made of records');
     }
     const record = body.subarray(space + 1, end - 1);

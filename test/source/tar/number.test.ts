@@ -19,6 +19,7 @@ test('octal fields are read with every terminator that writers use', t => {
 test('what is no number is none', t => {
   for (const text of [
     '        ',
+    '\0       ',
     '0000648\0',
     '64 4\0\0\0\0',
     '-000001\0',
