@@ -12,13 +12,13 @@ import { isNativeError, scanTree } from '../native.js';
 import { entryFault, unsupported } from './fault.js';
 import { normalise } from './normalise.js';
 import type { FileToHash, ScanRecord } from './scan.js';
-import { decodeDigests, decodeScan, packFiles } from './scan.js';
+import { decodeDigests, decodePaths, decodeScan, packFiles } from './scan.js';
 import { selectEntries } from './select-entries.js';
 import type { ObjectSink } from './sink.js';
 import type { Tree, TreeOptions } from './tree.js';
 
 /** Files that are handed to the native code at once: enough for all cores, little to hold. */
-const BATCH_FILES = 16_384;
+const BATCH_FILES = 4096;
 /** What goes wrong where a tree changes under a reader's hands. */
 const CHANGED = new Set(['ESTALE', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV']);
 const LINK_TYPES = new Set<ScanRecord['type']>(['file', 'symlink', 'character', 'block', 'fifo', 'socket']);
@@ -92,8 +92,9 @@ function planDirectory(scan: Buffer, options: TreeOptions): DirectoryPlan {
     checkRecord(record, options);
     if (isFurtherName(record, names)) continue;
     if (record.type !== 'file') continue;
-    const segments = segmentsOf(record.size, holesOf(record));
-    if (segments.length > 0) files.push({ ...record, segments });
+    const { path, size, mtime, ctime } = record;
+    const segments = segmentsOf(size, holesOf(record));
+    if (segments.length > 0) files.push({ path, size, mtime, ctime, segments });
     if (files.length === BATCH_FILES) endBatch();
   }
   if (files.length > 0) endBatch();
@@ -102,7 +103,7 @@ function planDirectory(scan: Buffer, options: TreeOptions): DirectoryPlan {
 }
 
 function* describe(scan: Buffer) {
-  for (const { path, type } of decodeScan(scan)) yield { path, isDirectory: type === 'directory' };
+  for (const { path, type } of decodePaths(scan)) yield { path, isDirectory: type === 'directory' };
 }
 
 function* keptRecords(scan: Buffer, kept: readonly boolean[]): Generator<ScanRecord, void, undefined> {

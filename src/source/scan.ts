@@ -45,6 +45,16 @@ export function* decodeScan(scan: Buffer): Generator<ScanRecord, void, undefined
   }
 }
 
+/** Only the paths and types of the records, in the same order. */
+export function* decodePaths(scan: Buffer): Generator<Pick<ScanRecord, 'path' | 'type'>, void, undefined> {
+  for (let at = 0; at < scan.length; at += 4 + scan.readUInt32LE(at)) {
+    const record = at + 4;
+    const path = record + FIXED_BYTES + 4;
+    const length = scan.readUInt32LE(record + FIXED_BYTES);
+    yield { path: scan.subarray(path, path + length), type: TYPES[scan[record]! - 1]! };
+  }
+}
+
 function decodeRecord(scan: Buffer, at: number): ScanRecord {
   const pathLength = scan.readUInt32LE(at + FIXED_BYTES);
   const path = at + FIXED_BYTES + 4;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { lstat, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -94,18 +94,22 @@ export class LocalObjects {
     }
   }
 
-  /** Stores bytes under their digest. */
-  async put(session: Session, bytes: Buffer): Promise<Stored> {
+  /**
+   * Stores bytes under their digest. They are few, and the calls are synchronous: for small files, which come
+   * by the hundred thousand, going through the thread pool takes five times as long.
+   */
+  put(session: Session, bytes: Buffer): Stored {
     const stored = { digest: sha512(bytes), size: bytes.length };
-    if (await this.has(stored.digest, stored.size)) return { ...stored, added: false };
-    const temporary = new TemporaryObject(session);
+    const path = this.#pathOf(stored.digest);
+    const temporary = temporaryPath(session);
     try {
-      await temporary.write(bytes);
-      await temporary.publish(this.#pathOf(stored.digest));
+      const found = lstatSync(path, { throwIfNoEntry: false });
+      if (found?.isFile() === true && found.size === bytes.length) return { ...stored, added: false };
+      writeFileSync(temporary, bytes, { flag: 'wx', mode: OBJECT_MODE });
+      renameSync(temporary, path);
     } catch (reason) {
+      rmSync(temporary, { force: true });
       throw this.#failed(reason, 'store an object in');
-    } finally {
-      await temporary.discard();
     }
     return { ...stored, added: true };
   }
@@ -128,7 +132,7 @@ export class LocalObjects {
         held = [];
       }
       if (size <= SMALL_BYTES)
-        return await this.put(session, held.length === 1 ? held[0]! : Buffer.concat(held, size));
+        return this.put(session, held.length === 1 ? held[0]! : Buffer.concat(held, size));
       const stored = { digest: hash.digest(), size };
       if (await this.has(stored.digest, size)) return { ...stored, added: false };
       await temporary.publish(this.#pathOf(stored.digest));
@@ -200,13 +204,17 @@ export class LocalObjects {
   }
 }
 
+function temporaryPath(session: Session): string {
+  return join(session.path, `object-${String(temporaries++)}`);
+}
+
 /** An object that is being written, and goes away unless it is published. */
 class TemporaryObject {
   readonly #path: string;
   #file: FileHandle | undefined;
 
   constructor(session: Session) {
-    this.#path = join(session.path, `object-${String(temporaries++)}`);
+    this.#path = temporaryPath(session);
   }
 
   async write(bytes: Buffer): Promise<void> {
