@@ -28,6 +28,8 @@ export interface CaptureOptions {
   map?: string | undefined;
   /** The disk map of an earlier capture, to count the blocks that have changed since. */
   parentMap?: string | undefined;
+  /** Throws unless the volume on the opened device may be captured. */
+  guard: (device: BlockDevice) => Promise<unknown>;
   signal?: AbortSignal | undefined;
   progress?: ProgressSink;
 }
@@ -48,8 +50,8 @@ export interface CaptureResult {
 /**
  * Writes the disk behind `device`, an ext4 file system as a whole, as a sparse file of exactly its size that
  * holds what the file system has in use and nothing else: free blocks, unused inodes, the body of the
- * journal and all slack are zeros. The device must not be mounted and is held for the time. Whether the
- * volume is one that may be captured is for the caller to know. The files become visible, durably, when all
+ * journal and all slack are zeros. The device must not be mounted and is held for the time, from before
+ * `guard` says that the volume may be captured until the end. The files become visible, durably, when all
  * of them are complete, else nothing of them is left.
  *
  * Throws `DEVICE_*`, `VOLUME_DAMAGED`, `VOLUME_DOUBTFUL`, `UNSUPPORTED`, `OUTPUT`, `NO_SPACE`, `USAGE` for a
@@ -59,6 +61,7 @@ export async function captureVolume(options: CaptureOptions): Promise<CaptureRes
   const parent = options.parentMap === undefined ? undefined : await readParentMap(options.parentMap);
   const device = await openDevice(options.device, { write: false, signal: options.signal });
   try {
+    await options.guard(device);
     return await capture(device, options, parent);
   } catch (error) {
     throw nameDevice(error, device.path);

@@ -2,6 +2,7 @@ import { main } from '../program.js';
 import { buildCommand } from './build.js';
 import { deleteCommand } from './delete.js';
 import { diffCommand } from './diff.js';
+import { extractCommand } from './extract.js';
 import { gcCommand } from './gc.js';
 import { latestCommand } from './latest.js';
 import { listCommand } from './list.js';
@@ -10,7 +11,7 @@ import { verifyCommand } from './verify.js';
 
 await main({
   name: 'imagetool',
-  description: 'Makes, lists, compares and checks images',
+  description: 'Makes, lists, compares, checks and extracts images',
   commands: [
     buildCommand,
     listCommand,
@@ -18,6 +19,7 @@ await main({
     showCommand,
     diffCommand,
     verifyCommand,
+    extractCommand,
     deleteCommand,
     gcCommand,
   ],
