@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { decodeDiskMap, diskDigest } from '../../src/image/disk-map.js';
-import type { ImageUnpackerError } from '../../src/image/error.js';
+import { ImageUnpackerError } from '../../src/image/error.js';
 import { captureVolume } from '../../src/volume/capture.js';
 import { checkVolume } from '../../src/volume/check.js';
 import {
@@ -311,6 +311,15 @@ function makeSmallTree(root: string): void {
   );
 }
 
+test('what the caller does not let pass is not captured', async t => {
+  const fixture = makeVolume(t, { size: 64 << 20 });
+  const { device, directory } = fixture;
+  const refuse = (): Promise<never> => Promise.reject(new ImageUnpackerError('VOLUME_DOUBTFUL', 'No'));
+  const refused = captureVolume({ device, out: join(directory, 'disk'), guard: refuse });
+  await t.throwsAsync(refused, { code: 'VOLUME_DOUBTFUL' });
+  t.deepEqual(leftIn(directory), []);
+});
+
 test('a mounted device is refused', async t => {
   const fixture = makeVolume(t, { size: 64 << 20 });
   mountUntilEnd(t, fixture);
@@ -332,7 +341,9 @@ test('an output that cannot be written is an error, and nothing is left of it', 
     await t.throwsAsync(captureVolume({ device, out, guard }), { code: 'OUTPUT' }, out);
   }
   const out = join(directory, 'disk');
-  await t.throwsAsync(captureVolume({ device, out, map: join(directory, 'taken'), guard }), { code: 'OUTPUT' });
+  await t.throwsAsync(captureVolume({ device, out, map: join(directory, 'taken'), guard }), {
+    code: 'OUTPUT',
+  });
   t.deepEqual(leftIn(directory), ['taken']);
   t.deepEqual(readdirSync(join(directory, 'taken')), []);
   t.true(statSync('/dev/null').isCharacterDevice());
@@ -364,7 +375,12 @@ test('a capture that is stopped leaves the file that was there', async t => {
     },
     end: () => undefined,
   };
-  const options = { device: fixture.device, out, signal: controller.signal, progress: { step: () => step } };
+  const options = {
+    device: fixture.device,
+    out,
+    signal: controller.signal,
+    progress: { step: () => step },
+  };
   await t.throwsAsync(captureVolume({ ...options, guard }), { code: 'CANCELLED' });
   t.is(readFileSync(out, 'utf8'), 'earlier');
   t.deepEqual(leftIn(fixture.directory), ['disk']);

@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import type { Entry } from '../../src/image/entry.js';
 import { ImageUnpackerError } from '../../src/image/error.js';
 import { checkVolume } from '../../src/volume/check.js';
-import type { BlockUse } from '../../src/volume/ext4/block-usage.js';
+import type { BlockUse } from '../../src/volume/ext4/block-use-table.js';
 import { refuseDamage } from '../../src/volume/ext4/damage.js';
 import { deviceReader } from '../../src/volume/ext4/device-reader.js';
 import { surveyVolume } from '../../src/volume/ext4/survey.js';
@@ -199,7 +199,7 @@ test('a flipped byte is found wherever it is', async t => {
   await opened.file.close();
   const kinds = new Set<string>();
   for (const [kind, offsets] of Object.entries(MEANINGFUL)) {
-    const some = uses.filter(use => use.kind === kind);
+    const some = [...uses].filter(use => use.kind === kind);
     for (const use of [some[0]!, some.at(-1)!]) {
       for (const offset of offsets(use)) {
         kinds.add(kind);

@@ -1,5 +1,5 @@
 import { BLOCK_SIZE } from '../../image/entry.js';
-import type { BlockUse } from '../ext4/block-usage.js';
+import type { BlockUse } from '../ext4/block-use-table.js';
 import { cleanDirectoryBlock, decodeDirectoryBlock } from '../ext4/directory.js';
 import { cleanExtentBlock } from '../ext4/extent.js';
 import { descriptorsAfter } from '../ext4/group.js';

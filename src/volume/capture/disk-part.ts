@@ -1,5 +1,5 @@
 import { BLOCK_SIZE } from '../../image/entry.js';
-import type { BlockUse } from '../ext4/block-usage.js';
+import type { BlockUse } from '../ext4/block-use-table.js';
 import { tableRuns } from '../ext4/inode-table.js';
 import type { Survey } from '../ext4/survey.js';
 import type { Ext4Volume } from '../ext4/volume.js';
@@ -38,10 +38,15 @@ function isPlain({ kind }: BlockUse): boolean {
 }
 
 /** All uses but those that mean nothing; of inode tables, the blocks with an inode in use. */
-function usesWithContent(volume: Ext4Volume, { inUse, uses }: Survey): BlockUse[] {
-  const content = uses.filter(({ kind }) => kind !== 'zero' && kind !== 'inode-table');
-  for (const { block, count, of } of tableRuns(volume, inUse)) {
-    content.push({ start: block, count, kind: 'inode-table', of: of.group.index });
+function* usesWithContent(volume: Ext4Volume, { inUse, uses }: Survey): Generator<BlockUse, void, undefined> {
+  for (const use of uses) {
+    if (use.kind === 'zero') continue;
+    if (use.kind !== 'inode-table') {
+      yield use;
+      continue;
+    }
+    for (const { block, count } of tableRuns(volume, inUse, volume.groups[use.of]!)) {
+      yield { ...use, start: block, count };
+    }
   }
-  return content.sort((a, b) => a.start - b.start);
 }

@@ -1,6 +1,6 @@
 import { BLOCK_SIZE } from '../../image/entry.js';
 import { readRuns } from './block-reader.js';
-import type { BlockKind, BlockUse } from './block-usage.js';
+import type { BlockKind, BlockUseTable } from './block-use-table.js';
 import { bitmapMatches } from './group.js';
 import type { Ext4Volume } from './volume.js';
 
@@ -18,7 +18,7 @@ const IN_UNINITIALISED_GROUPS: ReadonlySet<BlockKind> = new Set<BlockKind>([
  * Compares the block bitmaps with what the blocks are used for (sorted). Reports every group where they
  * differ, and bitmaps that do not match their checksums.
  */
-export async function compareWithBitmaps(volume: Ext4Volume, uses: readonly BlockUse[]): Promise<void> {
+export async function compareWithBitmaps(volume: Ext4Volume, uses: BlockUseTable): Promise<void> {
   const { superblock, groups, reader, report, signal } = volume;
   checkUninitialised(volume, uses);
   const runs = groups
@@ -43,7 +43,7 @@ export async function compareWithBitmaps(volume: Ext4Volume, uses: readonly Bloc
   }
 }
 
-function checkUninitialised({ superblock, groups, report }: Ext4Volume, uses: readonly BlockUse[]): void {
+function checkUninitialised({ superblock, groups, report }: Ext4Volume, uses: BlockUseTable): void {
   for (const { start, count, kind } of uses) {
     if (IN_UNINITIALISED_GROUPS.has(kind)) continue;
     const last = Math.floor((start + count - 1) / superblock.blocksPerGroup);
@@ -56,10 +56,10 @@ function checkUninitialised({ superblock, groups, report }: Ext4Volume, uses: re
 }
 
 /** The bitmap that `uses` make for `count` blocks from `start` on; `cursor` moves on through the uses. */
-function bitmapOf(uses: readonly BlockUse[], start: number, count: number, cursor: { at: number }): Buffer {
+function bitmapOf(uses: BlockUseTable, start: number, count: number, cursor: { at: number }): Buffer {
   const bitmap = Buffer.alloc(BLOCK_SIZE);
   for (; cursor.at < uses.length; cursor.at++) {
-    const use = uses[cursor.at]!;
+    const use = uses.get(cursor.at);
     if (use.start >= start + count) break;
     const end = use.start + use.count - start;
     setBits(bitmap, Math.max(0, use.start - start), Math.min(count, end));

@@ -1,50 +1,22 @@
 import { BLOCK_SIZE } from '../../image/entry.js';
 import { compareWithBitmaps } from './block-bitmap.js';
 import type { BlockMap } from './block-map.js';
+import { BlockUseTable, type BlockKind, type BlockUse } from './block-use-table.js';
 import { damaged } from './damage.js';
-import type { DirectoryBlockKind } from './directory.js';
 import type { Extent } from './extent.js';
 import { descriptorsAfter, hasSuperblock, inodeTableBlocks } from './group.js';
 import { FLAG_EXTENTS, FLAG_INDEX, RESIZE_INODE, type Inode } from './inode.js';
 import type { Ext4Volume } from './volume.js';
 
-/**
- * What blocks in use are for. `of` of a use is, by kind: the group (superblock, descriptors, bitmaps,
- * inode-table), the seed of checksums (directories, extent-node), the bytes before the end of the file
- * (tail), else 0. `zero` is allocated and means nothing: unwritten, reserved, the body of the journal.
- */
-export type BlockKind =
-  | DirectoryBlockKind
-  | 'superblock'
-  | 'descriptors'
-  | 'block-bitmap'
-  | 'inode-bitmap'
-  | 'inode-table'
-  | 'extent-node'
-  | 'pointers'
-  | 'xattrs'
-  | 'journal'
-  | 'data'
-  | 'tail'
-  | 'zero';
-
-/** A run of blocks in use. */
-export interface BlockUse {
-  start: number;
-  count: number;
-  kind: BlockKind;
-  of: number;
-}
-
 /** Gathers what every block of a file system is used for. */
 export class BlockUsage {
   readonly #volume: Ext4Volume;
-  readonly #uses: BlockUse[];
+  readonly #uses = new BlockUseTable();
   readonly #xattrBlocks = new Set<number>();
 
   constructor(volume: Ext4Volume) {
     this.#volume = volume;
-    this.#uses = groupUses(volume);
+    for (const use of groupUses(volume)) this.#uses.add(use);
   }
 
   /** Adds the blocks of an inode. */
@@ -53,12 +25,12 @@ export class BlockUsage {
     if (block !== 0 && !this.#xattrBlocks.has(block)) {
       if (block >= this.#volume.superblock.blocks) throw damaged('the attribute block is outside the device');
       this.#xattrBlocks.add(block);
-      this.#uses.push({ start: block, count: 1, kind: 'xattrs', of: 0 });
+      this.#uses.add({ start: block, count: 1, kind: 'xattrs', of: 0 });
     }
     if (map === undefined) return;
     if (inode.type === 'directory') checkDirectorySize(inode, map);
     const kind = inode.flags & FLAG_EXTENTS ? 'extent-node' : 'pointers';
-    for (const start of map.nodes) this.#uses.push({ start, count: 1, kind, of: inode.seed });
+    for (const start of map.nodes) this.#uses.add({ start, count: 1, kind, of: inode.seed });
     for (const extent of map.extents) this.#addExtent(inode, extent);
   }
 
@@ -67,7 +39,7 @@ export class BlockUsage {
     const add = (kind: BlockKind, of: number, from: number, to: number): void => {
       const [first, end] = [Math.max(from, all.from), Math.min(to, all.to)];
       if (end <= first) return;
-      this.#uses.push({ start: extent.physical + first - all.from, count: end - first, kind, of });
+      this.#uses.add({ start: extent.physical + first - all.from, count: end - first, kind, of });
     };
     const whole = Math.floor(inode.size / BLOCK_SIZE);
     const rest = inode.size % BLOCK_SIZE;
@@ -91,14 +63,12 @@ export class BlockUsage {
    * All uses, sorted and apart from each other. Reports blocks that are used twice, and those that are
    * used but free by the block bitmaps or the other way round.
    */
-  async finish(): Promise<readonly BlockUse[]> {
-    this.#uses.sort((a, b) => a.start - b.start);
-    const uses = joinNeighbours(this.#uses);
-    for (const [index, use] of uses.entries()) {
-      const before = uses[index - 1];
-      if (before !== undefined && before.start + before.count > use.start) {
-        this.#volume.report(`block ${String(use.start)} is used twice`);
-      }
+  async finish(): Promise<BlockUseTable> {
+    const uses = this.#uses.sorted();
+    let end = 0;
+    for (const { start, count } of uses) {
+      if (start < end) this.#volume.report(`block ${String(start)} is used twice`);
+      end = start + count;
     }
     await compareWithBitmaps(this.#volume, uses);
     return uses;
@@ -112,21 +82,10 @@ function checkDirectorySize({ size }: Inode, { extents }: BlockMap): void {
   }
 }
 
-function joinNeighbours(sorted: readonly BlockUse[]): BlockUse[] {
-  const joined: BlockUse[] = [];
-  for (const use of sorted) {
-    const last = joined.at(-1);
-    const joins = last?.kind === use.kind && last.of === use.of && last.start + last.count === use.start;
-    if (joins) last.count += use.count;
-    else joined.push({ ...use });
-  }
-  return joined;
-}
-
-function groupUses({ superblock, groups }: Ext4Volume): BlockUse[] {
-  return groups.flatMap(group => {
+function* groupUses({ superblock, groups }: Ext4Volume): Generator<BlockUse, void, undefined> {
+  for (const group of groups) {
     const of = group.index;
-    const uses: BlockUse[] = [
+    const own: BlockUse[] = [
       { start: group.blockBitmap, count: 1, kind: group.blocksUninitialised ? 'zero' : 'block-bitmap', of },
       {
         start: group.inodeBitmap,
@@ -136,12 +95,10 @@ function groupUses({ superblock, groups }: Ext4Volume): BlockUse[] {
       },
       { start: group.inodeTable, count: inodeTableBlocks(superblock), kind: 'inode-table', of },
     ];
-    if (!hasSuperblock(of, superblock)) return uses;
+    yield* own;
+    if (!hasSuperblock(of, superblock)) continue;
     const start = of * superblock.blocksPerGroup;
-    return [
-      ...uses,
-      { start, count: 1, kind: 'superblock', of },
-      { start: descriptorsAfter(start), count: superblock.descriptorBlocks, kind: 'descriptors', of },
-    ];
-  });
+    yield { start, count: 1, kind: 'superblock', of };
+    yield { start: descriptorsAfter(start), count: superblock.descriptorBlocks, kind: 'descriptors', of };
+  }
 }

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, hash as hashAtOnce, type Hash } from 'node:crypto';
 import { BLOCK_SIZE } from '../../image/entry.js';
 import type { ProgressSink } from '../../image/progress.js';
 import { readRuns, type Run } from './block-reader.js';
@@ -16,32 +16,37 @@ export function dataExtents(inode: Inode, extents: readonly Extent[]): Extent[] 
   return data.map(extent => ({ ...extent, count: Math.min(extent.count, end - extent.logical) }));
 }
 
-/** SHA-512 digests by inode, side by side in one buffer. */
+/** SHA-512 digests of files, side by side in one buffer, by the places of their inodes. */
 export class FileDigests {
-  readonly #places = new Map<number, number>();
+  readonly #store: InodeStore;
   readonly #digests: Buffer;
+  readonly #known: Uint8Array;
 
-  constructor(capacity: number) {
-    this.#digests = Buffer.allocUnsafeSlow(capacity * DIGEST_SIZE);
+  constructor(store: InodeStore) {
+    this.#store = store;
+    this.#digests = Buffer.allocUnsafeSlow(store.size * DIGEST_SIZE);
+    this.#known = new Uint8Array(store.size);
   }
 
   add(inode: number, digest: Buffer): void {
-    const place = this.#places.size * DIGEST_SIZE;
-    digest.copy(this.#digests, place);
-    this.#places.set(inode, place);
+    const place = this.#store.placeOf(inode)!;
+    digest.copy(this.#digests, place * DIGEST_SIZE);
+    this.#known[place] = 1;
   }
 
   /** The digest of a file's data, or null if it has none. */
   get(inode: number): Buffer | null {
-    const place = this.#places.get(inode);
-    return place === undefined ? null : this.#digests.subarray(place, place + DIGEST_SIZE);
+    const place = this.#store.placeOf(inode)!;
+    if (this.#known[place] === 0) return null;
+    return this.#digests.subarray(place * DIGEST_SIZE, (place + 1) * DIGEST_SIZE);
   }
 }
 
 /** A file that is being hashed. */
 interface Hashing {
   inode: Inode;
-  hash: Hash;
+  /** Made when the first of several pieces comes: most files are one piece, and hash objects are large. */
+  hash: Hash | undefined;
   bytesLeft: number;
 }
 
@@ -56,16 +61,8 @@ export async function hashFiles(
   store: InodeStore,
   progress: ProgressSink,
 ): Promise<FileDigests> {
-  const files: { number: number; block: number }[] = [];
-  let total = 0;
-  for (const inode of store) {
-    if (inode.type !== 'file' || inode.number < volume.superblock.firstInode) continue;
-    const extents = dataExtents(inode, store.mapOf(inode).extents);
-    if (extents.length > 0) files.push({ number: inode.number, block: extents[0]!.physical });
-    total += dataBytes(inode, extents);
-  }
-  files.sort((a, b) => a.block - b.block);
-  const digests = new FileDigests(files.length);
+  const { files, total } = filesByPlace(volume, store);
+  const digests = new FileDigests(store);
   const step = progress.step('Reading files', 'bytes', total);
   try {
     let done = 0;
@@ -81,20 +78,35 @@ export async function hashFiles(
   return digests;
 }
 
+/** The files that have data, by where that begins on the device, and how many bytes it is in all. */
+function filesByPlace(volume: Ext4Volume, store: InodeStore): { files: Uint32Array; total: number } {
+  const files = new Uint32Array(store.size);
+  const starts = new Float64Array(store.size);
+  let count = 0;
+  let total = 0;
+  for (const inode of store.ofType('file')) {
+    if (inode.number < volume.superblock.firstInode) continue;
+    const extents = dataExtents(inode, store.mapOf(inode).extents);
+    if (extents.length === 0) continue;
+    files[count++] = inode.number;
+    starts[store.placeOf(inode.number)!] = extents[0]!.physical;
+    total += dataBytes(inode, extents);
+  }
+  const startOf = (number: number): number => starts[store.placeOf(number)!]!;
+  return { files: files.subarray(0, count).sort((a, b) => startOf(a) - startOf(b)), total };
+}
+
 function dataBytes(inode: Inode, extents: readonly Extent[]): number {
   return extents.reduce((sum, { logical, count }) => {
     return sum + Math.min(count * BLOCK_SIZE, inode.size - logical * BLOCK_SIZE);
   }, 0);
 }
 
-function* dataRuns(
-  store: InodeStore,
-  files: readonly { number: number }[],
-): Generator<Run<Part>, void, undefined> {
-  for (const { number } of files) {
+function* dataRuns(store: InodeStore, files: Uint32Array): Generator<Run<Part>, void, undefined> {
+  for (const number of files) {
     const inode = store.get(number)!;
     const extents = dataExtents(inode, store.mapOf(inode).extents);
-    const file = { inode, hash: createHash('sha512'), bytesLeft: dataBytes(inode, extents) };
+    const file = { inode, hash: undefined, bytesLeft: dataBytes(inode, extents) };
     for (const { logical, physical, count } of extents) {
       yield { block: physical, count, of: { file, logical } };
     }
@@ -103,10 +115,17 @@ function* dataRuns(
 
 /** Hashes the part of `data` that is before the end of the file; returns how many bytes that is. */
 function hashPiece({ file, logical }: Part, from: number, data: Buffer, digests: FileDigests): number {
-  const { inode, hash } = file;
+  const { inode } = file;
   const length = Math.min(data.length, inode.size - (logical + from) * BLOCK_SIZE);
-  hash.update(length === data.length ? data : data.subarray(0, length));
+  const bytes = length === data.length ? data : data.subarray(0, length);
+  const last = length === file.bytesLeft;
   file.bytesLeft -= length;
-  if (file.bytesLeft === 0) digests.add(inode.number, hash.digest());
+  if (last && file.hash === undefined) {
+    digests.add(inode.number, hashAtOnce('sha512', bytes, 'buffer'));
+  } else {
+    file.hash ??= createHash('sha512');
+    file.hash.update(bytes);
+    if (last) digests.add(inode.number, file.hash.digest());
+  }
   return length;
 }

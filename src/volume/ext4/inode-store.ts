@@ -1,5 +1,5 @@
 import { shallowMap, type BlockMap } from './block-map.js';
-import { decodeInode, hasBlocks, type Inode } from './inode.js';
+import { decodeInode, hasBlocks, typeOfInode, type Inode, type InodeType } from './inode.js';
 import { surveyVolume, type Survey } from './survey.js';
 import type { Ext4Volume } from './volume.js';
 
@@ -34,14 +34,27 @@ export class InodeStore {
     this.#places.set(number, place);
   }
 
+  /** How many inodes there are. */
+  get size(): number {
+    return this.#places.size;
+  }
+
+  /** The place of an inode among all, from 0, if it is in use and sound. */
+  placeOf(number: number): number | undefined {
+    return this.#places.get(number);
+  }
+
   /** An inode, if it is in use and sound. */
   get(number: number): Inode | undefined {
     const place = this.#places.get(number);
     if (place === undefined) return undefined;
-    const { inodeSize, seed } = this.#volume.superblock;
+    return decodeInode(this.#bytesAt(place), number, this.#volume.superblock.seed);
+  }
+
+  #bytesAt(place: number): Buffer {
+    const { inodeSize } = this.#volume.superblock;
     const start = (place % INODES_PER_SLAB) * inodeSize;
-    const slab = this.#slabs[Math.floor(place / INODES_PER_SLAB)]!;
-    return decodeInode(slab.subarray(start, start + inodeSize), number, seed);
+    return this.#slabs[Math.floor(place / INODES_PER_SLAB)]!.subarray(start, start + inodeSize);
   }
 
   /** Where the content of one of these inodes is. */
@@ -54,5 +67,12 @@ export class InodeStore {
   /** All inodes, in the order of their numbers. */
   *[Symbol.iterator](): Generator<Inode, void, undefined> {
     for (const number of this.#places.keys()) yield this.get(number)!;
+  }
+
+  /** The inodes of one type, in the order of their numbers. */
+  *ofType(type: InodeType): Generator<Inode, void, undefined> {
+    for (const [number, place] of this.#places) {
+      if (typeOfInode(this.#bytesAt(place)) === type) yield this.get(number)!;
+    }
   }
 }

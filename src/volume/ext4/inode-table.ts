@@ -61,10 +61,14 @@ export async function* scanInodes(
   volume: Ext4Volume,
   inUse: InodesInUse,
 ): AsyncGenerator<StoredInode[], void, undefined> {
-  const runs = tableRuns(volume, inUse);
+  const runs = allTableRuns(volume, inUse);
   for await (const pieces of readRuns(volume.reader, runs, volume.signal)) {
     yield pieces.flatMap(({ run, from, count, data }) => inodesIn(volume, inUse, run, from, count, data));
   }
+}
+
+function* allTableRuns(volume: Ext4Volume, inUse: InodesInUse): Generator<Run<TablePart>, void, undefined> {
+  for (const group of volume.groups) yield* tableRuns(volume, inUse, group);
 }
 
 /** A stretch of the inode table of `group`, from its block `first` on. */
@@ -73,24 +77,22 @@ export interface TablePart {
   first: number;
 }
 
-/** The blocks of inode tables that hold an inode in use, group by group. */
+/** The blocks of the inode table of a group that hold an inode in use. */
 export function* tableRuns(
-  volume: Ext4Volume,
+  { superblock }: Ext4Volume,
   inUse: InodesInUse,
+  group: Group,
 ): Generator<Run<TablePart>, void, undefined> {
-  const { superblock, groups } = volume;
   const perBlock = BLOCK_SIZE / superblock.inodeSize;
   const blocks = inodeTableBlocks(superblock);
-  for (const group of groups) {
-    const bitmap = inUse.get(group.index);
-    if (bitmap === undefined) continue;
-    for (let first = 0; first < blocks; first++) {
-      let end = first;
-      while (end < blocks && hasBit(bitmap, end * perBlock, perBlock)) end++;
-      if (end === first) continue;
-      yield { block: group.inodeTable + first, count: end - first, of: { group, first } };
-      first = end;
-    }
+  const bitmap = inUse.get(group.index);
+  if (bitmap === undefined) return;
+  for (let first = 0; first < blocks; first++) {
+    let end = first;
+    while (end < blocks && hasBit(bitmap, end * perBlock, perBlock)) end++;
+    if (end === first) continue;
+    yield { block: group.inodeTable + first, count: end - first, of: { group, first } };
+    first = end;
   }
 }
 

@@ -69,10 +69,15 @@ export interface Inode {
   seed: number;
 }
 
+/** The type of an inode, as `decodeInode` has it. */
+export function typeOfInode(bytes: Buffer): InodeType | undefined {
+  return TYPES[bytes.readUInt16LE(0) >>> 12];
+}
+
 /** Decodes an inode, without its checksum. Throws `VOLUME_DAMAGED` for values that cannot be. */
 export function decodeInode(bytes: Buffer, number: number, volumeSeed: number): Inode {
   const mode = bytes.readUInt16LE(0);
-  const type = TYPES[mode >>> 12];
+  const type = typeOfInode(bytes);
   if (type === undefined && mode !== 0) throw damaged(`mode ${mode.toString(8)} is of no type`);
   const flags = bytes.readUInt32LE(0x20);
   if ((flags & FOREIGN_FLAGS) !== 0)

@@ -19,9 +19,6 @@ interface Part {
   kind: DirectoryBlockKind;
 }
 
-const DOT = Buffer.from('.');
-const DOT_DOT = Buffer.from('..');
-
 /** Reads all directories, by inode. A block that cannot be understood is reported and left out. */
 export async function readDirectories(
   volume: Ext4Volume,
@@ -29,8 +26,7 @@ export async function readDirectories(
 ): Promise<Map<number, Directory>> {
   const directories = new Map<number, Directory>();
   const runs: Run<Part>[] = [];
-  for (const inode of store) {
-    if (inode.type !== 'directory') continue;
+  for (const inode of store.ofType('directory')) {
     directories.set(inode.number, { self: undefined, parent: undefined, records: [] });
     reporting(volume.report, inode.number, () => {
       for (const run of directoryRuns(store, inode)) runs.push(run);
@@ -75,17 +71,17 @@ function directoryRuns(store: InodeStore, inode: Inode): Run<Part>[] {
 
 function addRecords(directory: Directory, records: readonly DirectoryRecord[]): void {
   for (const record of records) {
-    if (record.name.equals(DOT)) directory.self = record.inode;
-    else if (record.name.equals(DOT_DOT)) directory.parent = record.inode;
+    if (record.name === '.') directory.self = record.inode;
+    else if (record.name === '..') directory.parent = record.inode;
     else directory.records.push(record);
   }
 }
 
 function sortRecords(number: number, { self, parent, records }: Directory): void {
-  records.sort((a, b) => a.name.compare(b.name));
+  records.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   if (self !== number || parent === undefined)
     throw damaged('the directory does not name itself and its parent');
-  if (records.some((record, index) => records[index + 1]?.name.equals(record.name) === true)) {
+  if (records.some((record, index) => records[index + 1]?.name === record.name)) {
     throw damaged('the directory holds a name twice');
   }
 }

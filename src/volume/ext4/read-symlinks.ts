@@ -14,8 +14,7 @@ export async function readSymlinks(volume: Ext4Volume, store: InodeStore): Promi
     if (inode.size === 0 || target.includes(0)) throw damaged('the target of the symlink is none');
     targets.set(inode.number, target);
   };
-  for (const inode of store) {
-    if (inode.type !== 'symlink') continue;
+  for (const inode of store.ofType('symlink')) {
     reporting(volume.report, inode.number, () => {
       if (isFastSymlink(inode)) take(inode, inode.block);
       else runs.push(targetRun(store, inode));

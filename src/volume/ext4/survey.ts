@@ -1,5 +1,6 @@
 import { readMap, shallowMap, type BlockMap } from './block-map.js';
-import { BlockUsage, type BlockUse } from './block-usage.js';
+import { BlockUsage } from './block-usage.js';
+import type { BlockUseTable } from './block-use-table.js';
 import { damaged, reportDamage } from './damage.js';
 import { decodeInode, hasBlocks, RESIZE_INODE, type Inode } from './inode.js';
 import { readInodesInUse, scanInodes, type InodesInUse, type StoredInode } from './inode-table.js';
@@ -9,7 +10,7 @@ import type { Ext4Volume } from './volume.js';
 export interface Survey {
   inUse: InodesInUse;
   /** Sorted, apart from each other. */
-  uses: readonly BlockUse[];
+  uses: BlockUseTable;
 }
 
 /**

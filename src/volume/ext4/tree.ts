@@ -18,7 +18,8 @@ import { readDirectories } from './read-directories.js';
 import { readSymlinks } from './read-symlinks.js';
 import { Xattrs } from './read-xattrs.js';
 import type { Ext4Volume } from './volume.js';
-import { walkTree, type Tree } from './walk-tree.js';
+import type { Tree } from './tree-nodes.js';
+import { walkTree } from './walk-tree.js';
 
 /** The tree of a volume, read in full. */
 export interface Ext4Tree {
@@ -36,22 +37,25 @@ export async function readTree(
   volume: Ext4Volume,
   progress: ProgressSink = silentProgress,
 ): Promise<Ext4Tree> {
+  const metadata = await readMetadata(volume, progress);
+  const parts = { ...metadata, digests: await hashFiles(volume, metadata.store, progress) };
+  const { tree } = metadata;
+  return {
+    entries: { [Symbol.iterator]: () => entriesOf(parts) },
+    pathOf: inode => tree.nodesOf(inode).map(node => tree.pathOf(node))[0],
+  };
+}
+
+async function readMetadata(volume: Ext4Volume, progress: ProgressSink): Promise<Omit<Parts, 'digests'>> {
   const step = progress.step('Reading the file system');
-  let parts: Omit<Parts, 'digests'>;
   try {
     const { store } = await InodeStore.read(volume);
-    const directories = await readDirectories(volume, store);
-    const tree = walkTree(volume, store, directories);
+    const tree = walkTree(volume, store, await readDirectories(volume, store));
     const xattrs = await Xattrs.read(volume, store);
-    parts = { volume, store, tree, xattrs, symlinks: await readSymlinks(volume, store) };
+    return { volume, store, tree, xattrs, symlinks: await readSymlinks(volume, store) };
   } finally {
     step.end();
   }
-  const digests = await hashFiles(volume, parts.store, progress);
-  const complete = { ...parts, digests };
-  const firstPath = (inode: number): Buffer | undefined =>
-    parts.tree.nodes.find(node => node.inode === inode)?.path;
-  return { entries: { [Symbol.iterator]: () => entriesOf(complete) }, pathOf: firstPath };
 }
 
 interface Parts {
@@ -64,15 +68,19 @@ interface Parts {
 }
 
 function* entriesOf(parts: Parts): Generator<Entry, void, undefined> {
-  for (const { path, inode: number } of parts.tree.nodes) {
-    const names = parts.tree.names.get(number) ?? [path];
-    if (!path.equals(names[0]!)) {
-      yield { type: 'link', path, target: names[0]! };
+  const { tree, store, volume } = parts;
+  for (let node = 0; node < tree.length; node++) {
+    const number = tree.inodeOf(node);
+    const path = tree.pathOf(node);
+    const [first, ...others] = tree.nodesOf(number);
+    if (first !== node) {
+      yield { type: 'link', path, target: tree.pathOf(first!) };
       continue;
     }
     let entry: InodeEntry | undefined;
-    reporting(parts.volume.report, number, () => {
-      entry = inodeEntry(parts, parts.store.get(number)!, path, names.slice(1));
+    reporting(volume.report, number, () => {
+      const names = others.map(other => tree.pathOf(other));
+      entry = inodeEntry(parts, store.get(number)!, path, names);
     });
     if (entry !== undefined) yield entry;
   }

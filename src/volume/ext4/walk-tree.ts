@@ -1,21 +1,10 @@
-import { displayPath, joinPath, MAX_PATH_BYTES } from '../../image/path.js';
+import { displayPath, MAX_PATH_BYTES } from '../../image/path.js';
+import type { DirectoryRecord } from './directory.js';
 import { FLAG_VALUE, ROOT_INODE, type Inode } from './inode.js';
 import type { InodeStore } from './inode-store.js';
 import type { Directory } from './read-directories.js';
+import { Tree } from './tree-nodes.js';
 import type { Ext4Volume } from './volume.js';
-
-/** A name in the tree. */
-export interface TreeNode {
-  path: Buffer;
-  inode: number;
-}
-
-/** The names of a tree, sorted by path components, and of each inode that is no directory all its paths. */
-export interface Tree {
-  nodes: TreeNode[];
-  /** Only of inodes with more than one name. */
-  names: Map<number, Buffer[]>;
-}
 
 /** Every directory counts its own name, its `.` and the `..` of the directories in it. */
 const OWN_LINKS = 2;
@@ -31,92 +20,71 @@ export function walkTree(
   store: InodeStore,
   directories: ReadonlyMap<number, Directory>,
 ): Tree {
-  const walk = new Walk(volume, store, directories);
-  walk.run();
-  walk.checkCounts();
-  return { nodes: walk.nodes, names: walk.names };
+  const tree = new Tree(store);
+  if (directories.has(ROOT_INODE)) walk(volume, store, directories, tree);
+  else volume.report('the root is no directory', ROOT_INODE);
+  for (const inode of store) checkLinks(volume, inode, directories.get(inode.number), tree);
+  return tree;
 }
 
-class Walk {
-  readonly nodes: TreeNode[] = [];
-  readonly names = new Map<number, Buffer[]>();
-  readonly #first = new Map<number, Buffer>();
-  readonly #volume: Ext4Volume;
-  readonly #store: InodeStore;
-  readonly #directories: ReadonlyMap<number, Directory>;
-
-  constructor(volume: Ext4Volume, store: InodeStore, directories: ReadonlyMap<number, Directory>) {
-    this.#volume = volume;
-    this.#store = store;
-    this.#directories = directories;
-  }
-
-  run(): void {
-    const root: Buffer = Buffer.alloc(0);
-    if (this.#store.get(ROOT_INODE)?.type !== 'directory') {
-      this.#volume.report('the root is no directory', ROOT_INODE);
-      return;
+function walk(
+  volume: Ext4Volume,
+  store: InodeStore,
+  directories: ReadonlyMap<number, Directory>,
+  tree: Tree,
+): void {
+  // What is still to be visited, the next one last; the root is its own parent.
+  const ahead = [{ parent: 0, name: '', inode: ROOT_INODE }];
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    const directory = directories.get(next.inode);
+    if (directory !== undefined && tree.hasName(next.inode)) {
+      volume.report('the directory has two names', next.inode);
+      continue;
     }
-    // The nodes still to visit, the next one last.
-    const ahead = [{ path: root, inode: ROOT_INODE, parent: ROOT_INODE }];
-    for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
-      const { path, inode, parent } = node;
-      if (!this.#visit(path, inode, parent)) continue;
-      const records = this.#directories.get(inode)?.records ?? [];
-      for (let at = records.length - 1; at >= 0; at--) {
-        const record = records[at]!;
-        const below = joinPath(path, record.name);
-        const fault = this.#faultOf(below, record.inode, record.type);
-        if (fault === undefined) ahead.push({ path: below, inode: record.inode, parent: inode });
-        else this.#volume.report(`the name ${displayPath(below)} ${fault}`, inode);
-      }
+    const node = tree.add(next.parent, next.name, next.inode);
+    if (directory === undefined) continue;
+    if (directory.parent !== tree.inodeOf(next.parent)) {
+      volume.report('the directory names another as its parent', next.inode);
+    }
+    for (let at = directory.records.length - 1; at >= 0; at--) {
+      const record = directory.records[at]!;
+      const fault = faultOf(volume, store, tree, node, record);
+      if (fault === undefined) ahead.push({ parent: node, name: record.name, inode: record.inode });
+      else volume.report(`the name ${displayPath(Buffer.from(record.name, 'latin1'))} ${fault}`, next.inode);
     }
   }
+}
 
-  /** Takes note of a node; returns whether it is a directory to be gone through. */
-  #visit(path: Buffer, number: number, parent: number): boolean {
-    const directory = this.#directories.get(number);
-    const first = this.#first.get(number);
-    if (directory !== undefined && first !== undefined) {
-      this.#volume.report(
-        `the directory ${displayPath(path)} has another name, ${displayPath(first)}`,
-        number,
-      );
-      return false;
-    }
-    this.nodes.push({ path, inode: number });
-    if (first === undefined) this.#first.set(number, path);
-    else if (!this.names.get(number)?.push(path)) this.names.set(number, [first, path]);
-    if (directory !== undefined && directory.parent !== parent) {
-      this.#volume.report('the directory names another as its parent', number);
-    }
-    return directory !== undefined;
+function faultOf(
+  { superblock }: Ext4Volume,
+  store: InodeStore,
+  tree: Tree,
+  parent: number,
+  { name, inode: number, type }: DirectoryRecord,
+): string | undefined {
+  const inode = store.get(number);
+  if (tree.pathLength(parent) + 1 + name.length > MAX_PATH_BYTES) return 'makes a path that is too long';
+  if (inode === undefined) return `is of inode ${String(number)}, which is not in use or damaged`;
+  if (number < superblock.firstInode || (inode.flags & FLAG_VALUE) !== 0) {
+    return `is of inode ${String(number)}, which is kept for the file system itself`;
   }
+  return inode.type === type ? undefined : `says that it is a ${type}, but it is a ${String(inode.type)}`;
+}
 
-  #faultOf(path: Buffer, number: number, type: string): string | undefined {
-    const inode = this.#store.get(number);
-    if (path.length > MAX_PATH_BYTES) return 'is too long';
-    if (inode === undefined) return `is of inode ${String(number)}, which is not in use or damaged`;
-    if (inode.number < this.#volume.superblock.firstInode || (inode.flags & FLAG_VALUE) !== 0) {
-      return `is of inode ${String(number)}, which is kept for the file system itself`;
-    }
-    return inode.type === type ? undefined : `says that it is a ${type}, but it is a ${String(inode.type)}`;
-  }
-
-  checkCounts(): void {
-    for (const inode of this.#store) {
-      const { number, links, flags } = inode;
-      const reserved = number < this.#volume.superblock.firstInode && number !== ROOT_INODE;
-      if (reserved || (flags & FLAG_VALUE) !== 0) continue;
-      if (!this.#first.has(number)) this.#volume.report('the inode has no name', number);
-      else if (!this.#mayCount(inode, links)) this.#volume.report('the number of links is wrong', number);
-    }
-  }
-
-  #mayCount({ number }: Inode, links: number): boolean {
-    const directory = this.#directories.get(number);
-    if (directory === undefined) return links === (this.names.get(number)?.length ?? 1);
+function checkLinks(
+  { superblock, report }: Ext4Volume,
+  inode: Inode,
+  directory: Directory | undefined,
+  tree: Tree,
+): void {
+  const { number, links, flags } = inode;
+  const reserved = number < superblock.firstInode && number !== ROOT_INODE;
+  if (reserved || (flags & FLAG_VALUE) !== 0) return;
+  if (!tree.hasName(number)) report('the inode has no name', number);
+  else if (directory === undefined && links !== tree.nodesOf(number).length) {
+    report('the number of links is wrong', number);
+  } else if (directory !== undefined && links !== UNCOUNTED) {
     const subdirectories = directory.records.filter(record => record.type === 'directory').length;
-    return links === UNCOUNTED || links === OWN_LINKS + subdirectories;
+    if (links !== OWN_LINKS + subdirectories) report('the number of links is wrong', number);
   }
 }
