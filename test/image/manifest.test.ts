@@ -1,0 +1,121 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { sha512 } from '../../src/image/digest.js';
+import type { Entry } from '../../src/image/entry.js';
+import type { EncodedPage } from '../../src/image/manifest.js';
+import { allocatedBytesOf, dataBlocksOf, decodeIndex, ManifestWriter } from '../../src/image/manifest.js';
+import { decodePage } from '../../src/image/page.js';
+import { golden } from '../golden.js';
+import { goldenTree } from './golden-tree.js';
+
+function encode(entries: readonly Entry[]) {
+  const writer = new ManifestWriter();
+  const pages: EncodedPage[] = [];
+  for (const entry of entries) {
+    const page = writer.add(entry);
+    if (page !== undefined) pages.push(page);
+  }
+  const { page, index } = writer.finish();
+  return { pages: [...pages, page], index };
+}
+
+/** A tree of so many files in directories, each with data of its own. */
+function manyFiles(count: number): Entry[] {
+  const common = { uid: 0, gid: 0, mtime: 0n, flags: 0, xattrs: [] };
+  const entries: Entry[] = [{ type: 'directory', path: Buffer.alloc(0), mode: 0o755, ...common }];
+  for (let number = 0; number < count; number++) {
+    const directory = `d${String(Math.floor(number / 100)).padStart(4, '0')}`;
+    if (number % 100 === 0)
+      entries.push({ type: 'directory', path: Buffer.from(directory), mode: 0o755, ...common });
+    const path = Buffer.from(`${directory}/f${String(number % 100).padStart(2, '0')}`);
+    const file = { size: 1n, holes: [], digest: sha512(path), names: [] };
+    entries.push({ type: 'file', path, mode: 0o644, ...common, ...file });
+  }
+  return entries;
+}
+
+const invalid = { code: 'IMAGE_INVALID' };
+
+test('the golden index is that of its tree, and says what the tree is', t => {
+  const { pages, index } = encode(goldenTree);
+  t.true(index.bytes.equals(golden('index')));
+  t.true(index.digest.equals(sha512(golden('index'))));
+  t.true(pages[0]!.bytes.equals(golden('page')));
+  t.deepEqual(decodeIndex(golden('index')), {
+    entries: goldenTree.length,
+    bytes: 5n + (3n << 40n) + 12_289n,
+    blocks: 1n + 2n,
+    pages: [
+      {
+        digest: sha512(golden('page')),
+        entries: goldenTree.length,
+        length: golden('page').length,
+        first: Buffer.alloc(0),
+      },
+    ],
+  });
+});
+
+test('pages hold all entries in order, and each is what the index says', t => {
+  const entries = manyFiles(10_000);
+  const { pages, index } = encode(entries);
+  t.deepEqual(decodeIndex(index.bytes), index.index);
+  t.is(pages.length, index.index.pages.length);
+  t.true(pages.length > 5);
+  const read = pages.flatMap((page, number) => {
+    const reference = index.index.pages[number]!;
+    t.true(sha512(page.bytes).equals(page.digest));
+    t.true(page.digest.equals(reference.digest));
+    t.is(page.bytes.length, reference.length);
+    const decoded = decodePage(page.bytes);
+    t.is(decoded.length, reference.entries);
+    t.true(decoded[0]!.path.equals(reference.first));
+    return decoded;
+  });
+  t.deepEqual(read, entries);
+});
+
+test('a change dirties the pages that it is in and few others', t => {
+  const entries = manyFiles(10_000);
+  const before = new Set(encode(entries).pages.map(page => page.digest.toString('hex')));
+  const isNew = (page: EncodedPage): boolean => !before.has(page.digest.toString('hex'));
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: entries.length - 1 }), fc.boolean(), (at, remove) => {
+      const entry = entries[at]!;
+      fc.pre(entry.type === 'file');
+      const changed = remove ? entries.toSpliced(at, 1) : entries.with(at, { ...entry, mtime: 1n } as Entry);
+      const dirty = encode(changed).pages.filter(isNew).length;
+      t.true(dirty >= 1 && dirty <= 2);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('an index that was changed or cut off is refused, or says something else', t => {
+  const { index } = encode(manyFiles(2000));
+  const original = index.bytes;
+  fc.assert(
+    fc.property(fc.nat({ max: original.length - 1 }), fc.integer({ min: 1, max: 255 }), (at, change) => {
+      const changed = Buffer.from(original);
+      changed[at]! ^= change;
+      try {
+        t.notDeepEqual(decodeIndex(changed), index.index);
+      } catch (error) {
+        t.is((error as { code?: string }).code, 'IMAGE_INVALID');
+      }
+      t.throws(() => decodeIndex(original.subarray(0, at)), invalid);
+    }),
+    { numRuns: 300 },
+  );
+  t.throws(() => decodeIndex(Buffer.concat([original, Buffer.alloc(1)])), {
+    ...invalid,
+    message: /mean nothing/,
+  });
+});
+
+test('what takes blocks is counted', t => {
+  const blocks = goldenTree.map(dataBlocksOf);
+  t.deepEqual(blocks, [0n, 0n, 1n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 2n]);
+  const long = { ...goldenTree[10]!, target: Buffer.alloc(60, 'x') } as Entry;
+  t.is(allocatedBytesOf(long), 4096n);
+});
