@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
-import { getSystemErrorMap, getSystemErrorName } from 'node:util';
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
 import { cancelled, throwIfAborted } from './image/error.js';
 
 /*
@@ -70,6 +71,11 @@ const PROGRESS_MILLISECONDS = 100;
 
 const addon = createRequire(import.meta.url)('../build/Release/image_unpacker.node') as Addon;
 
+/** Errors of Linux that Node has no name for (ESTALE, EBADMSG, EDQUOT …), and one that it has not at all. */
+const OTHER_ERRORS = new Map(
+  Object.entries({ ...constants.errno, EUCLEAN: 117 }).map(([name, number]) => [number, name]),
+);
+
 /** Whether `reason` came from a system call of the addon. */
 export function isNativeError(reason: unknown): reason is NativeError {
   return reason instanceof Error && 'syscall' in reason && 'errno' in reason;
@@ -77,10 +83,10 @@ export function isNativeError(reason: unknown): reason is NativeError {
 
 function named(reason: unknown): unknown {
   if (!isNativeError(reason)) return reason;
-  reason.code = getSystemErrorName(-reason.errno);
+  const [code, words] = getSystemErrorMap().get(-reason.errno) ?? [OTHER_ERRORS.get(reason.errno)];
+  reason.code = code ?? `errno ${String(reason.errno)}`;
   if (reason.code === 'ECANCELED') return cancelled();
-  const words = getSystemErrorMap().get(-reason.errno)?.[1] ?? 'unknown error';
-  reason.message = `${reason.code}: ${words}, ${reason.syscall}`;
+  reason.message = `${reason.code}: ${words === undefined ? '' : `${words}, `}${reason.syscall}`;
   return reason;
 }
 
