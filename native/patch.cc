@@ -302,7 +302,12 @@ class Batch {
     Descriptor inode = openInode(path, S_IFREG);
     Descriptor file(openBeneath(root_, path, O_RDWR | O_NOFOLLOW));
     check(file.operator int(), "openat2", path);
-    check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
+    struct stat stat {};
+    check(fstat(file, &stat), "fstat", path);
+    // Even to the size that it has, this would write the last block anew.
+    if (static_cast<uint64_t>(stat.st_size) != content.size) {
+      check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
+    }
     Descriptor object = openObject(content);
     off_t from = 0;
     uint64_t at = 0;

@@ -36,6 +36,8 @@ class NamePlanner {
   readonly #kept = new Set<string>();
   /** Where a matched inode is when its turn comes. */
   readonly #sources = new Map<Match, Buffer>();
+  /** Where new inodes are made; those that are not in here are made in their places. */
+  readonly #stagedAt = new Map<LinkableEntry, Buffer>();
   #staged = 0;
 
   constructor(given: NamesToPlan) {
@@ -45,6 +47,7 @@ class NamePlanner {
 
   plan(): NamePlan {
     for (const match of this.#given.matches) this.#hold(match);
+    this.#stageInodes();
     this.#removeNames();
     const { replaced, vanished } = this.#directoriesThatGo();
     this.#removeDirectories(replaced);
@@ -119,16 +122,26 @@ class NamePlanner {
     }
   }
 
-  #makeInodes(): void {
+  /** Makes new inodes in the staging directory when there are many files among them. */
+  #stageInodes(): void {
     const { made, options } = this.#given;
-    const together = made.filter(({ type }) => type === 'file').length >= options.stageFrom;
-    const places = made.map(entry => (together ? this.#stagingPath() : entry.path));
-    made.forEach((entry, at) => this.#operations.push(makeOperation(entry, places[at]!)));
-    made.forEach((entry, at) => {
-      if (together) this.#operations.push({ do: 'rename', path: places[at]!, to: entry.path });
+    if (made.filter(({ type }) => type === 'file').length < options.stageFrom) return;
+    for (const entry of made) {
+      const path = this.#stagingPath();
+      this.#stagedAt.set(entry, path);
+      this.#operations.push(makeOperation(entry, path));
+    }
+  }
+
+  /** Puts new inodes in their places. */
+  #makeInodes(): void {
+    for (const entry of this.#given.made) {
+      const path = this.#stagedAt.get(entry);
+      if (path === undefined) this.#operations.push(makeOperation(entry, entry.path));
+      else this.#operations.push({ do: 'rename', path, to: entry.path });
       this.#touchParent(entry.path);
-    });
-    for (const entry of made) for (const name of entry.names) this.#link(entry.path, name);
+    }
+    for (const entry of this.#given.made) for (const name of entry.names) this.#link(entry.path, name);
   }
 
   /** Brings an inode that is there to the paths where it is wanted. */
