@@ -10,7 +10,7 @@ const OF_PROGRAMS = ['stdout', 'stderr', 'stdin', 'exit', 'exitCode', 'argv'].ma
 }));
 
 export default defineConfig(
-  { ignores: ['build/', 'dist/', 'coverage/', 'node_modules/'] },
+  { ignores: ['build/', 'dist/', 'coverage/', 'node_modules/', 'src/rpc/gen/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   tseslint.configs.strictTypeChecked,
   {
