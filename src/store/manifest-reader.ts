@@ -27,7 +27,9 @@ export class ManifestReader {
   /** Reads the index of the manifest with this digest. Throws `STORE_DAMAGED`, `IMAGE_INVALID`. */
   static async open(store: Store, digest: Buffer): Promise<ManifestReader> {
     const index = decodeIndex(await store.read(digest, MAX_INDEX_BYTES));
-    return new ManifestReader(index, { page: number => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES) });
+    return new ManifestReader(index, {
+      page: number => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES),
+    });
   }
 
   /** The encoded page `number`. */
@@ -78,8 +80,12 @@ export class ManifestReader {
 
 function misfit(page: PageReference): ImageUnpackerError {
   const at = displayPath(page.first);
-  return new ImageUnpackerError('IMAGE_INVALID', `The manifest's page that begins at ${at} is not as its index says`, {
-    path: at,
-    digest: page.digest.toString('hex'),
-  });
+  return new ImageUnpackerError(
+    'IMAGE_INVALID',
+    `The manifest's page that begins at ${at} is not as its index says`,
+    {
+      path: at,
+      digest: page.digest.toString('hex'),
+    },
+  );
 }
