@@ -8,7 +8,10 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   native::initScan(env, exports);
   native::initIngest(env, exports);
   native::initDiff(env, exports);
+  native::initCompare(env, exports);
   native::initPatch(env, exports);
+  native::initLoop(env, exports);
+  native::initSocket(env, exports);
   return exports;
 }
 

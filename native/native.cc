@@ -132,6 +132,34 @@ std::pair<std::string_view, std::string_view> splitPath(std::string_view path) {
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
 
+Content readContent(Reader &reader) {
+  Content content{reader.u64(), {}, {}};
+  if (reader.u8()) content.digest = reader.raw(kDigestBytes);
+  for (uint32_t count = reader.u32(); count > 0; count--) {
+    uint64_t offset = reader.u64();
+    content.segments.push_back({offset, reader.u64()});
+  }
+  return content;
+}
+
+Descriptor openObject(int objects, const Content &content) {
+  if (content.digest.empty()) return Descriptor();
+  auto path = objectPath(content.digest);
+  Descriptor object(openat(objects, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  check(object.operator int(), "openat", path);
+  return object;
+}
+
+void readExactly(int fd, char *data, size_t length, off_t offset, std::string_view path) {
+  while (length > 0) {
+    ssize_t got = check(pread(fd, data, length, offset), "pread", path);
+    if (got == 0) fail("pread", path, ESTALE);
+    data += got;
+    offset += got;
+    length -= static_cast<size_t>(got);
+  }
+}
+
 void forEachParallel(size_t count, const std::function<void(size_t)> &work) {
   std::atomic<size_t> next{0};
   std::atomic<bool> stopped{false};

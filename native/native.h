@@ -168,6 +168,24 @@ class Writer {
   }
 };
 
+// What a file shall hold: the data of an object, in order, at the segments; the rest is holes. Packed as
+// `size:u64 has:u8 (digest, if has) count:u32 (offset:u64 length:u64)*`.
+struct Segment {
+  uint64_t offset, length;
+};
+struct Content {
+  uint64_t size;
+  std::string_view digest;
+  std::vector<Segment> segments;
+};
+Content readContent(Reader &reader);
+
+// The object of a content in a directory of objects; no descriptor when it has no data.
+Descriptor openObject(int objects, const Content &content);
+
+// Reads all of `length` bytes; a file that ends before has changed, which fails with ESTALE.
+void readExactly(int fd, char *data, size_t length, off_t offset, std::string_view path);
+
 void initBlock(Napi::Env env, Napi::Object exports);
 void initMkfs(Napi::Env env, Napi::Object exports);
 void initMount(Napi::Env env, Napi::Object exports);
@@ -175,6 +193,9 @@ void initSync(Napi::Env env, Napi::Object exports);
 void initScan(Napi::Env env, Napi::Object exports);
 void initIngest(Napi::Env env, Napi::Object exports);
 void initDiff(Napi::Env env, Napi::Object exports);
+void initCompare(Napi::Env env, Napi::Object exports);
 void initPatch(Napi::Env env, Napi::Object exports);
+void initLoop(Napi::Env env, Napi::Object exports);
+void initSocket(Napi::Env env, Napi::Object exports);
 
 }  // namespace native

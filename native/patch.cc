@@ -56,16 +56,6 @@ enum Code : uint8_t {
 
 enum What : uint8_t { kOwner = 1, kMode = 2, kAttributes = 4, kMtime = 8, kFlags = 16 };
 
-struct Segment {
-  uint64_t offset, length;
-};
-
-struct Content {
-  uint64_t size;
-  std::string_view digest;
-  std::vector<Segment> segments;
-};
-
 // A name in a directory that is open, valid until the next one is asked for.
 struct Place {
   int directory;
@@ -98,26 +88,6 @@ class Parents {
   std::string name_;
   Descriptor fd_;
 };
-
-Content readContent(Reader &reader) {
-  Content content{reader.u64(), {}, {}};
-  if (reader.u8()) content.digest = reader.raw(kDigestBytes);
-  for (uint32_t count = reader.u32(); count > 0; count--) {
-    uint64_t offset = reader.u64();
-    content.segments.push_back({offset, reader.u64()});
-  }
-  return content;
-}
-
-void readExactly(int fd, char *data, size_t length, off_t offset, std::string_view path) {
-  while (length > 0) {
-    ssize_t got = check(pread(fd, data, length, offset), "pread", path);
-    if (got == 0) fail("pread", path, ESTALE);
-    data += got;
-    offset += got;
-    length -= static_cast<size_t>(got);
-  }
-}
 
 void writeExactly(int fd, const char *data, size_t length, off_t offset, std::string_view path) {
   while (length > 0) {
@@ -171,7 +141,7 @@ class Batch {
     auto place = parents_.of(path);
     Descriptor file(openat(place.directory, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     check(file.operator int(), "openat", path);
-    Descriptor object = openObject(content);
+    Descriptor object = openObject(objects_, content);
     off_t from = 0;
     for (auto [offset, length] : content.segments) {
       while (length > 0) {
@@ -190,14 +160,6 @@ class Batch {
                                                : content.segments.back().offset + content.segments.back().length < content.size;
     if (endsInHole) check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
     check(close(file.release()), "close", path);
-  }
-
-  Descriptor openObject(const Content &content) {
-    if (content.digest.empty()) return Descriptor();
-    auto path = objectPath(content.digest);
-    Descriptor object(openat(objects_, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    check(object.operator int(), "openat", path);
-    return object;
   }
 
   void makeSymlink(std::string_view path, std::string_view target) {
@@ -308,7 +270,7 @@ class Batch {
     if (static_cast<uint64_t>(stat.st_size) != content.size) {
       check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
     }
-    Descriptor object = openObject(content);
+    Descriptor object = openObject(objects_, content);
     off_t from = 0;
     uint64_t at = 0;
     for (auto segment : content.segments) {

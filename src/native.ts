@@ -31,7 +31,11 @@ interface Addon {
   comparePages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
   matchPages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
   findPaths(pages: Buffer, paths: Buffer, control: Control): Promise<Buffer>;
+  compareContent(root: number, files: Buffer, objects: number, control: Control): Promise<Buffer>;
   runBatch(root: number, batch: Buffer, objects: number, control: Control): Promise<Buffer>;
+  attachLoop(file: number, name: string): Promise<LoopDevice>;
+  peerUser(fd: number): number;
+  sendDatagram(path: string, text: string): void;
 }
 
 /** Three words that the work reads and writes while it runs: cancel, items done, bytes done. */
@@ -48,6 +52,12 @@ export interface DetachedMount {
   mount: number;
   /** The root directory, open: paths beneath it are reached from here. */
   root: number;
+}
+
+/** A file as a block device. It is one until the descriptor, and every other of the device, is closed. */
+export interface LoopDevice {
+  fd: number;
+  path: string;
 }
 
 /** A system call of the addon that failed. */
@@ -219,7 +229,34 @@ export async function findPaths(pages: Buffer, paths: Buffer, watch: Watch): Pro
   return watched(watch, control => addon.findPaths(pages, paths, control));
 }
 
+/** Counts for files beneath `root` the clusters in which they differ from objects (native/compare.cc). */
+export async function compareContent(
+  root: number,
+  files: Buffer,
+  objects: number,
+  watch: Watch,
+): Promise<Buffer> {
+  return watched(watch, control => addon.compareContent(root, files, objects, control));
+}
+
 /** Runs a packed batch of operations beneath `root`; resolves to its packed reports (native/patch.cc). */
 export async function runBatch(root: number, batch: Buffer, objects: number, watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.runBatch(root, batch, objects, control));
+}
+
+/** Attaches the open file to a free loop device. `name` is what `losetup` shows of it. */
+export async function attachLoop(file: number, name: string): Promise<LoopDevice> {
+  return watched({}, () => addon.attachLoop(file, name));
+}
+
+/** The user at the other end of a connected Unix socket (SO_PEERCRED). */
+export function peerUser(fd: number): number {
+  return atOnce(() => addon.peerUser(fd));
+}
+
+/** Sends a datagram to the Unix socket at `path`; one that begins with `@` is abstract (unix(7)). */
+export function sendDatagram(path: string, text: string): void {
+  atOnce(() => {
+    addon.sendDatagram(path, text);
+  });
 }

@@ -25,14 +25,13 @@ export function keyOf(path: Buffer): string {
 
 /**
  * Matches inodes, preferring in this order: one with the same content that has one of the wanted names;
- * one with the same content anywhere, whose names are all given up; for files of at least
- * `rewriteFrom` bytes, and those that may differ in holes alone, one with other content that has one of
- * the wanted names.
+ * one with the same content anywhere, whose names are all given up; for the files whose paths are in
+ * `rewritten` one with other content that has that path.
  */
 export function matchInodes(
   have: readonly LinkableEntry[],
   want: readonly LinkableEntry[],
-  rewriteFrom: bigint,
+  rewritten: ReadonlySet<string>,
 ): Match[] {
   const free = new Set(have);
   const matches: Match[] = [];
@@ -49,8 +48,23 @@ export function matchInodes(
     });
   let left = byName(want, sameContent, false);
   left = byContent(left, free, take);
-  byName(left, (from, to) => worthRewriting(from, to, rewriteFrom), true);
+  byName(left, (from, to) => isRewritten(from, to, rewritten), true);
   return matches;
+}
+
+/** The files whose content is not on the volume under any name, as often as it is wanted. */
+export function contentToFetch(have: readonly LinkableEntry[], want: readonly LinkableEntry[]): FileEntry[] {
+  const there = new Map<string, number>();
+  for (const entry of have) {
+    const key = contentKey(entry);
+    there.set(key, (there.get(key) ?? 0) + 1);
+  }
+  return want.filter(entry => {
+    if (entry.type !== 'file') return false;
+    const left = there.get(contentKey(entry)) ?? 0;
+    if (left > 0) there.set(contentKey(entry), left - 1);
+    return left === 0;
+  }) as FileEntry[];
 }
 
 type Fits = (have: LinkableEntry, want: LinkableEntry) => boolean;
@@ -120,17 +134,7 @@ function contentKey(entry: LinkableEntry): string {
   }
 }
 
-function sameHoles(a: FileEntry, b: FileEntry): boolean {
-  const { length } = a.holes;
-  return (
-    length === b.holes.length &&
-    a.holes.every(({ start, count }, at) => b.holes[at]!.start === start && b.holes[at]!.count === count)
-  );
-}
-
-/** Files of one size that differ in their holes are mostly the same otherwise. */
-function worthRewriting(have: LinkableEntry, want: LinkableEntry, from: bigint): boolean {
+function isRewritten(have: LinkableEntry, want: LinkableEntry, rewritten: ReadonlySet<string>): boolean {
   if (have.type !== 'file' || want.type !== 'file') return false;
-  if (have.size === want.size && !sameHoles(have, want)) return true;
-  return have.size >= from && want.size >= from;
+  return have.path.equals(want.path) && rewritten.has(keyOf(want.path));
 }

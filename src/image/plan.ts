@@ -38,8 +38,8 @@ export interface PlanOptions {
   staging: Buffer;
   /** When so many files are made, they are made together in the staging directory: their data then lies together. */
   stageFrom: number;
-  /** Files of at least so many bytes are rewritten in place. */
-  rewriteFrom: bigint;
+  /** Paths (`keyOf`) of files that are rewritten in place rather than made anew. */
+  rewritten: ReadonlySet<string>;
 }
 
 /** What to do, and what will have been touched. */
@@ -77,9 +77,9 @@ export function planChanges(
   options: PlanOptions,
 ): Plan {
   if (changes.length === 0) return { operations: [], touched: [] };
-  const have = linkable(changes.map(change => change.have));
-  const want = linkable(changes.map(change => change.want));
-  const matches = matchInodes(have, want, options.rewriteFrom);
+  const have = linkableOf(changes, 'have');
+  const want = linkableOf(changes, 'want');
+  const matches = matchInodes(have, want, options.rewritten);
   const served = new Set(matches.map(match => match.want));
   const made = want.filter(entry => !served.has(entry));
   const names = planNames({ changes, have, matches, made, options });
@@ -91,10 +91,11 @@ export function planChanges(
   };
 }
 
-function namesOf(entry: Entry | undefined): readonly Buffer[] {
-  return entry !== undefined && 'names' in entry ? entry.names : [];
+/** The inodes of one side of changes that are no directories. */
+export function linkableOf(changes: readonly Change[], side: 'have' | 'want'): LinkableEntry[] {
+  return changes.map(change => change[side]).filter(entry => entry !== undefined && 'names' in entry);
 }
 
-function linkable(entries: readonly (Entry | undefined)[]): LinkableEntry[] {
-  return entries.filter(entry => entry !== undefined && 'names' in entry);
+function namesOf(entry: Entry | undefined): readonly Buffer[] {
+  return entry !== undefined && 'names' in entry ? entry.names : [];
 }

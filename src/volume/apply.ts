@@ -1,14 +1,15 @@
 import { ImageUnpackerError } from '../image/error.js';
-import { keyOf } from '../image/inode-match.js';
+import { contentToFetch, keyOf } from '../image/inode-match.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
 import { decodeIndex } from '../image/manifest.js';
 import { parseImageName } from '../image/name.js';
 import type { Change, Plan } from '../image/plan.js';
-import { planChanges } from '../image/plan.js';
+import { linkableOf, planChanges } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
 import { ManifestReader } from '../store/manifest-reader.js';
 import type { ImageRecord, Store } from '../store/store.js';
 import { checkRoom, shapeFor } from './capacity.js';
+import { chooseRewrites } from './choose-rewrites.js';
 import type { CurrentTree, ScanKind } from './current-tree.js';
 import { checkedSuperblock, currentTree, findRecord, noTree } from './current-tree.js';
 import type { BlockDevice } from './device.js';
@@ -22,7 +23,7 @@ import { volumeIdentity } from './identity.js';
 import { makeFileSystem, zeroDevice } from './make-file-system.js';
 import type { InodeRow } from './known-tree.js';
 import { nextTree } from './next-tree.js';
-import { contentOf, patchVolume } from './patch-volume.js';
+import { patchVolume } from './patch-volume.js';
 import { checkMayFormat, probeDevice } from './probe.js';
 import { rememberTree } from './remember.js';
 import { LOST_AND_FOUND } from './scan-volume.js';
@@ -65,9 +66,6 @@ export interface ApplyResult {
 
 /** So many new files are made together rather than each in its place. */
 const STAGE_FROM = 64;
-/** Files of this size are rewritten in place: a snapshot's block is half as large. */
-const REWRITE_FROM = 1n << 20n;
-
 /**
  * Makes the file system on a device exactly an image. The device is open exclusively all the while, but when its
  * file system is mounted by this function itself, with no mount point. Nothing is written before all that is
@@ -174,19 +172,26 @@ class Application {
 
   /** Makes the volume the image. */
   async #patch(current: CurrentTree, difference: Difference): Promise<void> {
-    const plan = await this.#plan(difference);
     await this.#checkRoom(current, difference);
+    const { changes } = difference;
+    const files = contentToFetch(linkableOf(changes, 'have'), linkableOf(changes, 'want'));
     this.#clock.enter('fetch');
-    const objects = await fetchContent(this.#request.store, contentOf(plan.operations), this.#request);
+    const objects = await fetchContent(this.#request.store, files, this.#request);
     this.#bytesFetched = objects.bytesFetched;
     try {
+      this.#clock.enter('plan');
+      const rewritten =
+        current.record === undefined
+          ? new Set<string>()
+          : await chooseRewrites(this.#device, changes, files, objects.directory, this.#request);
+      const plan = await this.#plan(difference, rewritten);
       this.#clock.enter('apply');
       const record = current.record ?? (await this.#format());
       await this.#watchWrites();
       await beginWork(record, {
         from: current.from,
         to: this.#imageReference(),
-        paths: [...new Set([...difference.changes.map(({ path }) => path), ...plan.touched].map(keyOf))],
+        paths: [...new Set([...changes.map(({ path }) => path), ...plan.touched].map(keyOf))],
       });
       const rows = await patchVolume(this.#device, plan, { ...this.#request, objects: objects.directory });
       this.#clock.enter('settle');
@@ -196,9 +201,9 @@ class Application {
     }
   }
 
-  async #plan({ changes, directories }: Difference): Promise<Plan> {
+  async #plan({ changes, directories }: Difference, rewritten: ReadonlySet<string>): Promise<Plan> {
     const staging = await this.#stagingName(changes);
-    return planChanges(changes, directories, { staging, stageFrom: STAGE_FROM, rewriteFrom: REWRITE_FROM });
+    return planChanges(changes, directories, { staging, stageFrom: STAGE_FROM, rewritten });
   }
 
   /** A name in the root that neither tree has. */

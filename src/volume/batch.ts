@@ -52,6 +52,13 @@ export function packBatch(operations: readonly Operation[], reports: readonly Bu
   return writer.take();
 }
 
+/** Packs files and their content for `compareContent`. */
+export function packContents(files: readonly FileEntry[]): Buffer {
+  const writer = new BatchWriter();
+  for (const file of files) writer.pathAndContent(file);
+  return writer.take();
+}
+
 /** The inodes that were reported, in the order in which they were asked for. */
 export function unpackReports(reports: Buffer): InodeRow[] {
   const rows: InodeRow[] = [];
@@ -73,6 +80,11 @@ class BatchWriter {
   head(code: number, path: Buffer): void {
     this.#writer.byte(code);
     this.#bytes(path);
+  }
+
+  pathAndContent(file: FileEntry): void {
+    this.#bytes(file.path);
+    this.#content(file);
   }
 
   operation(operation: Operation): void {

@@ -52,7 +52,7 @@ export async function extractImage(request: ExtractRequest): Promise<ExtractResu
   }
   const manifest = await ManifestReader.open(store, Buffer.from(image.digest, 'hex'));
   const { changes, directories } = await differenceOf(noTree().tree.manifest, manifest, request);
-  const options = { staging: Buffer.alloc(0), stageFrom: Infinity, rewriteFrom: 0n };
+  const options = { staging: Buffer.alloc(0), stageFrom: Infinity, rewritten: new Set<string>() };
   const plan = planChanges(changes, directories, options);
   const objects = await fetchContent(store, contentOf(plan.operations), request);
   try {
