@@ -35,11 +35,7 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 
 const digest = v.pipe(v.string(), v.check(isHexDigest, 'is no digest'));
-const time = v.pipe(
-  v.string(),
-  v.regex(TIME),
-  v.check(text => !Number.isNaN(Date.parse(text)), 'is no time'),
-);
+const time = v.pipe(v.string(), v.regex(TIME), v.check(isTime, 'is no time'));
 
 function map(fault: (key: string, value: string) => string | undefined, most: number) {
   const isMap = (value: unknown): boolean => {
@@ -120,6 +116,12 @@ export function checkAnnotationKeys(keys: readonly string[]): void {
 
 function throwFault(what: string, fault: string | undefined): void {
   if (fault !== undefined) throw new ImageUnpackerError('USAGE', `The ${what} is not valid: ${fault}`);
+}
+
+/** Whether there is such a time: Date.parse takes the 31st of February for the third of March. */
+function isTime(text: string): boolean {
+  const time = new Date(text);
+  return !Number.isNaN(time.getTime()) && time.toISOString() === text;
 }
 
 /** Whether `name` can be the name of an image. */

@@ -6,6 +6,7 @@ import type { EncodedPage } from '../../src/image/manifest.js';
 import { allocatedBytesOf, dataBlocksOf, decodeIndex, ManifestWriter } from '../../src/image/manifest.js';
 import { decodePage } from '../../src/image/page.js';
 import { golden } from '../golden.js';
+import { manyFiles } from '../model/many-files.js';
 import { goldenTree } from './golden-tree.js';
 
 function encode(entries: readonly Entry[]) {
@@ -17,21 +18,6 @@ function encode(entries: readonly Entry[]) {
   }
   const { page, index } = writer.finish();
   return { pages: [...pages, page], index };
-}
-
-/** A tree of so many files in directories, each with data of its own. */
-function manyFiles(count: number): Entry[] {
-  const common = { uid: 0, gid: 0, mtime: 0n, flags: 0, xattrs: [] };
-  const entries: Entry[] = [{ type: 'directory', path: Buffer.alloc(0), mode: 0o755, ...common }];
-  for (let number = 0; number < count; number++) {
-    const directory = `d${String(Math.floor(number / 100)).padStart(4, '0')}`;
-    if (number % 100 === 0)
-      entries.push({ type: 'directory', path: Buffer.from(directory), mode: 0o755, ...common });
-    const path = Buffer.from(`${directory}/f${String(number % 100).padStart(2, '0')}`);
-    const file = { size: 1n, holes: [], digest: sha512(path), names: [] };
-    entries.push({ type: 'file', path, mode: 0o644, ...common, ...file });
-  }
-  return entries;
 }
 
 const invalid = { code: 'IMAGE_INVALID' };

@@ -1,0 +1,34 @@
+import type { Entry } from '../../src/image/entry.js';
+import type { ManifestIndex } from '../../src/image/manifest.js';
+import { ManifestWriter } from '../../src/image/manifest.js';
+import { ManifestReader } from '../../src/store/manifest-reader.js';
+
+/** A manifest that is kept in memory, and which of its pages were read. */
+export interface MemoryManifest {
+  reader: ManifestReader;
+  index: ManifestIndex;
+  pages: Buffer[];
+  read: Set<number>;
+}
+
+export function manifestOf(entries: readonly Entry[]): MemoryManifest {
+  const writer = new ManifestWriter();
+  const pages: Buffer[] = [];
+  for (const entry of entries) {
+    const page = writer.add(entry);
+    if (page !== undefined) pages.push(page.bytes);
+  }
+  const { page, index } = writer.finish();
+  pages.push(page.bytes);
+  return readerOf(index.index, pages);
+}
+
+/** A reader of pages that may not be what the index says. */
+export function readerOf(index: ManifestIndex, pages: Buffer[]): MemoryManifest {
+  const read = new Set<number>();
+  const page = async (number: number): Promise<Buffer> => {
+    read.add(number);
+    return Promise.resolve(pages[number]!);
+  };
+  return { reader: new ManifestReader(index, { page }), index, pages, read };
+}

@@ -1,0 +1,80 @@
+import test from 'ava';
+import { sha512 } from '../../src/image/digest.js';
+import type { Entry, FileEntry, LinkEntry } from '../../src/image/entry.js';
+import { diffManifests } from '../../src/store/diff.js';
+import { manifestOf } from '../model/memory-manifest.js';
+
+const common = { mode: 0o644, uid: 0, gid: 0, mtime: 0n, flags: 0, xattrs: [] };
+const root: Entry = { ...common, type: 'directory', path: Buffer.alloc(0) };
+
+function file(path: string, content: string, ...names: string[]): FileEntry {
+  const data = { size: BigInt(content.length), holes: [], digest: sha512(Buffer.from(content)) };
+  return {
+    ...common,
+    type: 'file',
+    path: Buffer.from(path),
+    names: names.map(name => Buffer.from(name)),
+    ...data,
+  };
+}
+function link(path: string, target: string): LinkEntry {
+  return { type: 'link', path: Buffer.from(path), target: Buffer.from(target) };
+}
+
+const diff = (from: Entry[], to: Entry[]) =>
+  diffManifests(manifestOf([root, ...from]).reader, manifestOf([root, ...to]).reader, {});
+
+test('what is added, removed and changed', async t => {
+  const from = [file('a', 'one'), file('b', 'two'), file('c', 'three')];
+  const to = [file('b', 'TWO'), { ...file('c', 'three'), mode: 0o600 }, file('d\xff', 'four')];
+  t.deepEqual(await diff(from, to), {
+    added: ['/dÿ'],
+    removed: ['/a'],
+    changed: [
+      { path: '/b', what: ['content'] },
+      { path: '/c', what: ['mode'] },
+    ],
+    newBytes: 7n,
+  });
+});
+
+test('nothing differs from itself', async t => {
+  const entries = [file('a', 'one', 'b'), link('b', 'a')];
+  t.deepEqual(await diff(entries, entries), { added: [], removed: [], changed: [], newBytes: 0n });
+});
+
+test('data that the first image has anywhere is not new, and the same data is new once', async t => {
+  const moved = await diff(
+    [file('a', 'one'), file('same', 'two')],
+    [file('b', 'one'), file('c', 'two'), file('same', 'two')],
+  );
+  t.is(moved.newBytes, 0n);
+  t.is((await diff([], [file('a', 'one'), file('b', 'one'), file('c', 'three')])).newBytes, 8n);
+});
+
+test('a name that becomes one of another inode is told with what differs there', async t => {
+  const apart = [file('a', 'one'), file('b', 'two')];
+  const together = [file('a', 'one', 'b'), link('b', 'a')];
+  t.deepEqual((await diff(apart, together)).changed, [
+    { path: '/a', what: ['links'] },
+    { path: '/b', what: ['content', 'links'] },
+  ]);
+  t.deepEqual((await diff(together, apart)).changed, [
+    { path: '/a', what: ['links'] },
+    { path: '/b', what: ['content', 'links'] },
+  ]);
+});
+
+test('names whose first one goes are still the same file', async t => {
+  const from = [file('a', 'one', 'b', 'c'), link('b', 'a'), link('c', 'a')];
+  const to = [file('b', 'one', 'c'), link('c', 'b')];
+  t.deepEqual(await diff(from, to), {
+    added: [],
+    removed: ['/a'],
+    changed: [
+      { path: '/b', what: ['links'] },
+      { path: '/c', what: ['links'] },
+    ],
+    newBytes: 0n,
+  });
+});
