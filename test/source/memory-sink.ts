@@ -1,0 +1,33 @@
+import { sha512 } from '../../src/image/digest.js';
+import { silentProgress } from '../../src/image/progress.js';
+import { ingestFiles } from '../../src/native.js';
+import type { ObjectSink } from '../../src/source/sink.js';
+import type { TreeOptions } from '../../src/source/tree.js';
+
+/** Keeps streams in memory; of files it knows the digests only. */
+export class MemorySink implements ObjectSink {
+  readonly objects = new Map<string, Buffer>();
+  /** Called before files are read. */
+  onIngest: () => void = () => undefined;
+
+  async putStream(chunks: AsyncIterable<Buffer>) {
+    const pieces: Buffer[] = [];
+    for await (const chunk of chunks) pieces.push(chunk);
+    const bytes = Buffer.concat(pieces);
+    const digest = sha512(bytes);
+    const added = !this.objects.has(digest.toString('hex'));
+    this.objects.set(digest.toString('hex'), bytes);
+    return { digest, size: bytes.length, added };
+  }
+
+  async ingest(root: number, files: Buffer) {
+    this.onIngest();
+    return ingestFiles(root, files, undefined, {});
+  }
+}
+
+/** Options that keep what was warned of. */
+export function treeOptions(more: Partial<TreeOptions> = {}): TreeOptions & { warnings: string[] } {
+  const warnings: string[] = [];
+  return { progress: silentProgress, warn: message => warnings.push(message), warnings, ...more };
+}
