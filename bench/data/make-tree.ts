@@ -1,0 +1,102 @@
+import { appendFile, chmod, link, mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { throwIfAborted } from '../../src/image/error.js';
+import { isInstalled, runCommand } from '../run-command.js';
+import { Random } from './random.js';
+import { settleTimes, updateTree } from './update-tree.js';
+
+const PACKAGES = [
+  'systemd-sysv,udev,dbus,openssh-server,sudo,rsyslog,chrony,cron,logrotate,man-db,locales,ca-certificates',
+  'linux-image-cloud-amd64,initramfs-tools,iputils-ping,tcpdump,strace,tmux,jq,less,vim,git,curl,acl,attr',
+  'nginx,postgresql-15,redis-server,php8.2-cli,openjdk-17-jre-headless,python3-pip,python3-venv,build-essential',
+].join();
+const EDITED = ['etc/hosts', 'etc/hostname', 'etc/fstab', 'etc/motd', 'etc/profile', 'etc/passwd'];
+/** Times when the trees were made and updated, in seconds since 1970. */
+const MADE = 1_700_000_000;
+const UPDATED = 1_702_000_000;
+/** So much is new in a month of a distribution's updates. */
+const UPDATED_PART = 1 / 15;
+
+/** Makes the tree of a server: of Debian, when that can be had and is wanted. Returns what it is. */
+export async function makeServer(root: string, synthetic: boolean, signal: AbortSignal): Promise<string> {
+  const debian = !synthetic && (await isInstalled('mmdebstrap'));
+  await mkdir(root, { mode: 0o755 });
+  if (debian) {
+    const words = [
+      'mmdebstrap',
+      '--mode=root',
+      '--variant=minbase',
+      `--include=${PACKAGES}`,
+      'bookworm',
+      root,
+    ];
+    const mirror = process.env['BENCH_MIRROR'];
+    await runCommand(mirror === undefined ? words : [...words, mirror], { signal });
+  } else await makePackages(root, signal);
+  await addOddities(join(root, 'srv'));
+  await settleTimes(root, MADE, MADE);
+  return debian ? 'a Debian server' : 'a synthetic server, smaller than a real one';
+}
+
+/** Updates a server's packages. */
+export async function updateServer(root: string, signal: AbortSignal): Promise<void> {
+  const random = new Random('update');
+  await updateTree(join(root, 'usr'), { part: UPDATED_PART, together: 30, time: UPDATED, random, signal });
+}
+
+/** Edits six files of a server's configuration. */
+export async function editServer(root: string): Promise<void> {
+  for (const name of EDITED) await appendFile(join(root, name), '# edited\n');
+}
+
+/** Directories of files, with links among them, and configuration. */
+async function makePackages(root: string, signal: AbortSignal): Promise<void> {
+  const random = new Random('server');
+  await mkdir(join(root, 'srv'));
+  for (let number = 0; number < 400; number++) {
+    throwIfAborted(signal);
+    const section = ['bin', 'lib', 'share', 'share/doc'][random.below(4)]!;
+    const directory = join(root, 'usr', section, `package-${String(number)}`);
+    await mkdir(directory, { recursive: true });
+    for (let file = 0; file < 20; file++) {
+      await writeFile(join(directory, `file-${String(file)}`), random.bytes(random.size(100, 300_000)));
+    }
+    await symlink('file-0', join(directory, 'current'));
+    if (number % 10 === 0) await link(join(directory, 'file-1'), join(directory, 'same-as-1'));
+  }
+  await mkdir(join(root, 'etc'));
+  for (const name of EDITED) await writeFile(join(root, name), `# ${name}\n`);
+}
+
+/** What packages do not have: holes, names that are no text, attributes, a large file, a pipe, a device. */
+async function addOddities(directory: string): Promise<void> {
+  const random = new Random('oddities');
+  for (const name of ['new\nline', '-dash', 'x'.repeat(255), '\xff\xfe', 'sparse', 'large', 'program']) {
+    const path = Buffer.from(join(directory, name), 'latin1');
+    await writeFile(path, random.bytes(name === 'large' ? 24 << 20 : 50_000));
+  }
+  await truncate(join(directory, 'sparse'), 32 << 20);
+  await chmod(join(directory, 'program'), 0o4755);
+  await runCommand(['setfattr', '--name=user.origin', '--value=made', join(directory, 'program')]);
+  await runCommand(['setfacl', '--modify=u:33:r', join(directory, 'large')]);
+  await runCommand(['mkfifo', join(directory, 'pipe')]);
+  await runCommand(['mknod', join(directory, 'null'), 'c', '1', '3']);
+}
+
+/** Makes a tree of many small files. */
+export async function makeSmallFiles(root: string, count: number, signal: AbortSignal): Promise<void> {
+  const random = new Random('small files');
+  for (let number = 0; number < count; number++) {
+    throwIfAborted(signal);
+    const directory = join(root, String(number % 97), String(number % 41));
+    if (number < 97 * 41) await mkdir(directory, { recursive: true });
+    await writeFile(join(directory, String(number)), random.bytes(random.size(64, 32_768)));
+  }
+  await settleTimes(root, MADE, MADE);
+}
+
+/** Changes about one in a hundred of them. */
+export async function changeSmallFiles(root: string, signal: AbortSignal): Promise<void> {
+  const random = new Random('changed small files');
+  await updateTree(root, { part: 1 / 100, together: 1, time: UPDATED, random, signal });
+}

@@ -1,0 +1,129 @@
+// `npm run bench [-- SUITE… --runs N --data DIR --synthetic --json]`: see docs/performance.md.
+import { cpus, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { exitCodeOf } from '../src/cli/exit-code.js';
+import { abortWhenInterrupted } from '../src/cli/interrupt.js';
+import { ImageUnpackerError } from '../src/image/error.js';
+import type { TreeName } from './data/prepare.js';
+import { prepareData } from './data/prepare.js';
+import { mediansOf, showScores } from './report.js';
+import { applySuite, manySuite } from './suites/apply.js';
+import { buildSuite } from './suites/build.js';
+import { captureSuite } from './suites/capture.js';
+import { checkSuite } from './suites/check.js';
+import { firstSuite } from './suites/first.js';
+import { startSuite } from './suites/start.js';
+import type { Suite, TaskScores } from './task.js';
+import { runTask } from './task.js';
+import { makeBlankFile, usesDirectIo, withDevice } from './volume.js';
+import { Workshop } from './workshop.js';
+
+const SUITES: Readonly<Record<string, { suite: Suite; trees: readonly TreeName[] }>> = {
+  apply: { suite: applySuite, trees: ['A', 'B', 'C'] },
+  many: { suite: manySuite, trees: ['S0', 'S1'] },
+  first: { suite: firstSuite, trees: ['A'] },
+  build: { suite: buildSuite, trees: ['A'] },
+  check: { suite: checkSuite, trees: ['A'] },
+  capture: { suite: captureSuite, trees: ['A'] },
+  start: { suite: startSuite, trees: ['A'] },
+};
+
+interface Call {
+  suites: string[];
+  runs: number;
+  data: string;
+  synthetic: boolean;
+  json: boolean;
+}
+
+const NAMES = Object.keys(SUITES);
+
+const OPTIONS = {
+  runs: { type: 'string', default: '3' },
+  data: { type: 'string', default: process.env['BENCH_DATA'] ?? join(tmpdir(), 'image-bench') },
+  synthetic: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+} as const;
+
+function parseCall(): Call {
+  const { values, positionals } = parseWords();
+  const unknown = positionals.find(name => SUITES[name] === undefined);
+  if (unknown !== undefined) {
+    throw new ImageUnpackerError('USAGE', `There is no suite ${unknown}; the suites are ${NAMES.join(', ')}`);
+  }
+  const runs = Number(values.runs);
+  if (!Number.isInteger(runs) || runs < 1) {
+    throw new ImageUnpackerError('USAGE', `--runs ${values.runs} is not a number of runs`);
+  }
+  return { ...values, suites: positionals.length === 0 ? NAMES : positionals, runs };
+}
+
+function parseWords() {
+  try {
+    return parseArgs({ allowPositionals: true, options: OPTIONS });
+  } catch (reason) {
+    throw new ImageUnpackerError('USAGE', (reason as Error).message);
+  }
+}
+
+/** Throws `NOT_ROOT` unless there can be loop devices here. */
+async function checkMachine(): Promise<void> {
+  const { loopDeviceFault } = (await import(
+    new URL('../scripts/loop-devices.mjs', import.meta.url).href
+  )) as { loopDeviceFault(this: void): string | undefined };
+  const fault = loopDeviceFault();
+  if (fault === undefined) return;
+  throw new ImageUnpackerError('NOT_ROOT', `The benchmark needs root and loop devices: ${fault}`);
+}
+
+async function main({ suites, runs, data: place, synthetic, json }: Call): Promise<void> {
+  await checkMachine();
+  const signal = abortWhenInterrupted(process, say);
+  const trees = new Set(suites.flatMap(name => SUITES[name]!.trees));
+  const data = await prepareData(place, [...trees], { synthetic, signal, say });
+  const workshop = await Workshop.open(data, signal, say);
+  const results: TaskScores[] = [];
+  try {
+    const machine = await describeMachine(workshop);
+    if (!json) console.log(`${machine}; ${data.origin}; medians of ${String(runs)}\n`);
+    for (const name of suites) {
+      for (const task of await SUITES[name]!.suite(workshop)) {
+        const scores = await runTask(task, runs, say);
+        if (!json) console.log(showScores(scores));
+        results.push(scores);
+      }
+    }
+    if (json) console.log(JSON.stringify({ machine, data: data.origin, tasks: results.map(withMedians) }));
+  } finally {
+    await workshop.close();
+  }
+}
+
+async function describeMachine(workshop: Workshop): Promise<string> {
+  const file = workshop.path('blank');
+  await makeBlankFile(file, 1 << 20);
+  const direct = await withDevice(file, workshop.signal, usesDirectIo);
+  const kind = direct ? 'with direct I/O' : 'WITHOUT direct I/O';
+  return `${String(cpus().length)} processors (${cpus()[0]?.model ?? 'unknown'}), Linux ${release()}, loop devices ${kind}`;
+}
+
+function withMedians({ title, base, scores }: TaskScores) {
+  return {
+    title,
+    base,
+    tools: scores.map(score => ({ ...score, medians: mediansOf(score.costs) ?? null })),
+  };
+}
+
+function say(text: string): void {
+  console.error(text);
+}
+
+try {
+  await main(parseCall());
+} catch (reason) {
+  const error = ImageUnpackerError.from(reason, 'The benchmark failed');
+  say(error.message);
+  process.exitCode = exitCodeOf(error.code);
+}

@@ -1,0 +1,67 @@
+import { rm } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { treeOf } from '../data/prepare.js';
+import { measure } from '../measure.js';
+import { runCommand } from '../run-command.js';
+import type { Contestant, Task } from '../task.js';
+import type { Workshop } from '../workshop.js';
+import { ours } from '../workshop.js';
+
+const BASE = 'sha512sum on all processors';
+/** Reads and hashes every file once. */
+const HASH = `find "$TREE" -type f -print0 | xargs -0 -n 64 -P ${String(cpus().length)} sha512sum > /dev/null`;
+
+/** An image is made of a directory: for an empty store, and for one that has it already. */
+export function buildSuite(workshop: Workshop): Task[] {
+  const hash = hashContestant(workshop);
+  return [
+    { title: 'build A, cold', base: BASE, contestants: [newBuild(workshop), hash] },
+    { title: 'build A again, cold', base: BASE, contestants: [buildAgain(workshop), hash] },
+  ];
+}
+
+function newBuild(workshop: Workshop): Contestant {
+  const store = workshop.path('new-store');
+  return {
+    tool: 'imagetool',
+    attempt: async examine => {
+      await rm(store, { recursive: true, force: true });
+      return attemptOf(workshop, 'base/bench/A', store, examine);
+    },
+  };
+}
+
+function buildAgain(workshop: Workshop): Contestant {
+  const store = workshop.path('again-store');
+  let number = 0;
+  return {
+    tool: 'imagetool',
+    attempt: async examine => {
+      if (number === 0) await workshop.build('base/bench/0', treeOf(workshop.data, 'A'), store);
+      return attemptOf(workshop, `base/bench/${String(++number)}`, store, examine);
+    },
+  };
+}
+
+async function attemptOf(workshop: Workshop, image: string, store: string, examine: boolean) {
+  const { signal, data } = workshop;
+  const words = ours('imagetool', 'build', image, '--from', treeOf(data, 'A'), '--store', store, '--json');
+  const { cost, output } = await measure([...words, '--mtimes-from', 'none'], { cold: true, signal });
+  if (!examine) return { cost };
+  const wanted = await digestOf(workshop, await workshop.image('A'));
+  const { digest } = JSON.parse(output) as { digest: string };
+  return { cost, result: digest === wanted ? 'exact' : 'another digest than that of A.tar' };
+}
+
+async function digestOf({ store, signal }: Workshop, image: string): Promise<string> {
+  const { output } = await runCommand(ours('imagetool', 'show', image, '--store', store, '--json'), {
+    signal,
+  });
+  return (JSON.parse(output.toString('utf8')) as { digest: string }).digest;
+}
+
+function hashContestant({ data, signal }: Workshop): Contestant {
+  const environment = { TREE: treeOf(data, 'A') };
+  const attempt = () => measure(['sh', '-c', HASH], { cold: true, environment, signal });
+  return { tool: BASE, attempt };
+}
