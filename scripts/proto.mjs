@@ -15,7 +15,9 @@ function run(program, parameters, options = {}) {
     ...options,
   });
   if (status === 0) return stdout;
-  console.error(`${program} ${parameters.join(' ')} failed${error === undefined ? '' : `: ${error.message}`}`);
+  console.error(
+    `${program} ${parameters.join(' ')} failed${error === undefined ? '' : `: ${error.message}`}`,
+  );
   process.exit(1);
 }
 
@@ -27,7 +29,13 @@ function generate(base) {
   rmSync(directory, { recursive: true, force: true });
   buf('lint');
   buf('generate', '--output', base);
-  const descriptors = buf('build', '--as-file-descriptor-set', '--exclude-source-info', '-o', '-#format=binpb');
+  const descriptors = buf(
+    'build',
+    '--as-file-descriptor-set',
+    '--exclude-source-info',
+    '-o',
+    '-#format=binpb',
+  );
   const lines = descriptors.toString('base64').match(/.{1,96}/g);
   const text = lines.map(line => `  '${line}'`).join(' +\n');
   writeFileSync(

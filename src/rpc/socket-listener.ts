@@ -1,0 +1,95 @@
+import type { ConnectionInjector, Server } from '@grpc/grpc-js';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
+import type { Server as Listener, Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+import { dirname } from 'node:path';
+import { ImageUnpackerError } from '../image/error.js';
+import { peerUser } from '../native.js';
+
+/** A Unix socket through which a server is reached. */
+export interface SocketListener {
+  /** Accepts no further connections; the socket is gone from the file system. */
+  stop(): Promise<void>;
+  /** Ends the connections that are left. */
+  destroy(): void;
+}
+
+/**
+ * Lets a server be reached through a Unix socket by root and by the user that it runs as. The directory is made
+ * if need be, for that user alone. A socket that a killed process left behind is replaced. Throws `STATE_BUSY`
+ * when somebody listens there, `OUTPUT` when there is something else.
+ */
+export async function listenOnSocket(server: Server, path: string): Promise<SocketListener> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((reason: unknown) => {
+    throw ImageUnpackerError.from(reason, `Cannot make the directory of the socket ${path}`, { path });
+  });
+  await removeStale(path);
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = createServer(socket => {
+    accept(socket, injector);
+  });
+  await listen(listener, path);
+  // Who got in before this is refused by who he is.
+  await chmod(path, 0o600);
+  return {
+    stop: () =>
+      new Promise(resolve => {
+        // Node removes the socket's file; connections that are open do not keep us here.
+        listener.close();
+        resolve();
+      }),
+    destroy: () => {
+      injector.destroy();
+    },
+  };
+}
+
+function accept(socket: Socket, injector: ConnectionInjector): void {
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  const user = peerUser(fd);
+  if (user === 0 || user === process.geteuid?.()) injector.injectConnection(socket);
+  else socket.destroy();
+}
+
+async function listen(listener: Listener, path: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', (reason: NodeJS.ErrnoException) => {
+      if (reason.code === 'EADDRINUSE') reject(busy(path));
+      else reject(ImageUnpackerError.from(reason, `Cannot listen at the socket ${path}`, { path }));
+    });
+    listener.listen(path, resolve);
+  });
+}
+
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    const message = `Cannot listen at ${path}: there is something else; name another socket with --listen`;
+    throw new ImageUnpackerError('OUTPUT', message, { path });
+  }
+  if (await isListenedTo(path)) throw busy(path);
+  await rm(path, { force: true });
+}
+
+async function isListenedTo(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    return await new Promise(resolve => {
+      socket.once('connect', () => {
+        resolve(true);
+      });
+      socket.once('error', (reason: NodeJS.ErrnoException) => {
+        resolve(reason.code !== 'ECONNREFUSED' && reason.code !== 'ENOENT');
+      });
+    });
+  } finally {
+    socket.destroy();
+  }
+}
+
+function busy(path: string): ImageUnpackerError {
+  const message = `Another process listens at ${path}; stop it, or name another socket with --listen`;
+  return new ImageUnpackerError('STATE_BUSY', message, { path });
+}
