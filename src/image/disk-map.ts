@@ -55,11 +55,12 @@ export function diskBlocks(size: bigint): number {
 export function* blockDigests(map: DiskMap): Generator<Buffer | undefined, void, undefined> {
   let at = 0;
   for (let block = 0; block < diskBlocks(map.size); block++) {
-    yield isPresent(map, block) ? map.digests.subarray(at, (at += SHA256_SIZE)) : undefined;
+    yield isBlockPresent(map, block) ? map.digests.subarray(at, (at += SHA256_SIZE)) : undefined;
   }
 }
 
-function isPresent({ present }: DiskMap, block: number): boolean {
+/** Whether a block is not all zeros. */
+export function isBlockPresent({ present }: DiskMap, block: number): boolean {
   return ((present[block >>> 3]! >>> (block & 7)) & 1) === 1;
 }
 
@@ -145,7 +146,7 @@ function checkMap(map: DiskMap, holdsBitmap: boolean): void {
   const blocks = diskBlocks(map.size);
   let count = 0;
   for (let bit = 0; bit < map.present.length * 8; bit++) {
-    if (!isPresent(map, bit)) continue;
+    if (!isBlockPresent(map, bit)) continue;
     if (bit >= blocks) throw damaged('it has blocks beyond the end of the disk');
     count++;
   }

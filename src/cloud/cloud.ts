@@ -1,0 +1,130 @@
+import type { DiskMap } from '../image/disk-map.js';
+
+/*
+ * What a publisher needs of a place that images are published to: a directory, or one account and region
+ * of a cloud. A *disk* is what holds the bytes (a file; a snapshot of EBS), an *image* is a disk that is
+ * registered under a name with tags (a record; an AMI). Whoever uses an image sees all of it or none: a disk
+ * without an image is invisible, and tags come with the registration.
+ *
+ * Every call may be repeated after it was interrupted or its answer was lost: what was made is found again by
+ * the id or by the token, and made once.
+ */
+
+/** Tags by key. What a cloud allows: 50 of them, keys of 1 to 128 characters, values of at most 256. */
+export type Tags = Readonly<Record<string, string>>;
+
+/** The keys that a publisher writes itself. */
+export const TAG = {
+  name: 'Name',
+  expiresAt: 'ExpiresAt',
+  preferred: 'Preferred',
+  stream: 'Stream',
+  imageName: 'ImageName',
+  imageDigest: 'ImageDigest',
+  diskDigest: 'DiskDigest',
+  run: 'Run',
+} as const;
+
+/** An image that is registered. */
+export interface PublishedImage {
+  readonly id: string;
+  readonly diskId: string;
+  /** Of the disk, in bytes. */
+  readonly diskSize: bigint;
+  /** RFC 3339. */
+  readonly createdAt: string;
+  readonly tags: Tags;
+  /** The file of the disk, where disks are files. */
+  readonly path?: string | undefined;
+  /** What is wrong with its disk, if anything is: it cannot be used then. */
+  readonly fault?: ImageFault | undefined;
+}
+
+/** What is wrong with the disk of an image. */
+export interface ImageFault {
+  /** Whether there is no disk any more; else it is another than the one that was published. */
+  readonly gone: boolean;
+  readonly message: string;
+}
+
+/** The disk of an image from which the next one of its stream is made. */
+export interface ParentDisk {
+  readonly image: PublishedImage;
+  readonly map: DiskMap;
+}
+
+/** The content of a disk that is to be made. */
+export interface DiskContent {
+  readonly map: DiskMap;
+  /**
+   * The blocks with these numbers, ascending, whole and verified against the map. It is called at most once,
+   * and what it gives is read to its end or returned.
+   */
+  blocks(numbers: readonly number[]): AsyncIterable<Buffer>;
+}
+
+/** A disk that is to be made. */
+export interface DiskRequest {
+  /** What is made under one token is one disk, however often it is asked for. */
+  readonly token: string;
+  readonly content: DiskContent;
+  /** Where what is not sent comes from. It is not used if it is of no use any more. */
+  readonly parent: ParentDisk | undefined;
+  /** Of the disk; an image gets its own at `register`. */
+  readonly tags: Tags;
+}
+
+/** A disk that was made and is durable. */
+export interface CreatedDisk {
+  readonly id: string;
+  /** Blocks of the content that were asked for. */
+  readonly blocksSent: number;
+  /** The disk that it was really made from. */
+  readonly parentId: string | undefined;
+}
+
+/** A disk that is of no image. */
+export interface UnfinishedDisk {
+  readonly id: string;
+  readonly tags: Tags;
+}
+
+/** How a call is watched and stopped. */
+export interface CloudCallOptions {
+  signal?: AbortSignal | undefined;
+  /** Told how many bytes of how many are done. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** A place that images are published to. */
+export interface CloudTarget {
+  /**
+   * The images, oldest first, that have all of these tags. Images that cannot be used are among them, with
+   * their fault.
+   */
+  images(tags?: Tags, options?: CloudCallOptions): Promise<PublishedImage[]>;
+  /** The newest image of the stream whose disk can be the parent of one of `size` bytes, or of any size. */
+  parent(stream: string, size?: bigint, options?: CloudCallOptions): Promise<PublishedImage | undefined>;
+  /** What the disk of an image held when it was published. Throws `STATE_DAMAGED` when that is not known. */
+  map(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
+  /** Makes a disk. Throws `NO_SPACE`, `NO_PERMISSION`, `DEVICE_FAILED`, `CANCELLED`; what was begun may stay. */
+  createDisk(request: DiskRequest, options?: CloudCallOptions): Promise<CreatedDisk>;
+  /** Makes a disk an image, with its tags, all at once. A disk that is one already is left as it is. */
+  register(diskId: string, tags: Tags, options?: CloudCallOptions): Promise<PublishedImage>;
+  /** Reads all of an image's disk; what it holds really. Throws `VOLUME_DAMAGED` when it is no disk any more. */
+  readBack(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
+  /** Sets some tags of an image and its disk, and removes others, all at once. Throws `IMAGE_UNKNOWN`. */
+  setTags(
+    imageId: string,
+    set: Tags,
+    remove: readonly string[],
+    options?: CloudCallOptions,
+  ): Promise<PublishedImage>;
+  /** Removes an image and its disk. One that is not there is no error. */
+  remove(imageId: string, options?: CloudCallOptions): Promise<void>;
+  /** Disks of no image, whole or not, which publishers left that are no longer at work; with their tags. */
+  unfinished(options?: CloudCallOptions): Promise<UnfinishedDisk[]>;
+  /** Removes a disk that is of no image. One that is not there is no error. */
+  removeDisk(diskId: string, options?: CloudCallOptions): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,23 @@
+import { constants } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncDirectory } from './local/open-directory.js';
+
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+
+/**
+ * Replaces a small file, durably: it is the old one or the new one, whenever the machine stops. `PATH.new`
+ * beside it is used for that.
+ */
+export async function replaceDurably(path: string, content: Buffer | string, mode = 0o644): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, CREATE, mode);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
