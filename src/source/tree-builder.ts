@@ -85,27 +85,22 @@ export class TreeBuilder {
 
   /** The directory that holds `path`, which is made if need be, and the last name. */
   #place(path: Buffer): { directory: Map<string, TreeNode>; name: string } {
-    const names = path.toString('latin1').split(SLASH);
-    const name = names.pop()!;
     let node = this.root;
-    let length = 0;
-    for (const each of names) {
-      length += each.length;
-      let child = node.children!.get(each);
+    let start = 0;
+    for (let end; (end = path.indexOf(SLASH, start)) >= 0; start = end + 1) {
+      const name = path.toString('latin1', start, end);
+      let child = node.children!.get(name);
       if (child === undefined) {
-        const parent = path.subarray(0, length);
+        const parent = path.subarray(0, end);
         child = this.#newDirectory(defaultDirectory(parent));
-        this.#put(node.children!, each, child, parent);
+        this.#put(node.children!, name, child, parent);
       } else if (child.children === undefined) {
-        throw unsupported(
-          path,
-          `lies below ${displayPath(path.subarray(0, length))}, which is not a directory`,
-        );
+        throw unsupported(path, `lies below ${displayPath(path.subarray(0, end))}, which is not a directory`);
       }
       node = child;
-      length += SLASH.length;
     }
-    return { directory: node.children!, name };
+    // A part of a longer string would keep all of it.
+    return { directory: node.children!, name: path.toString('latin1', start) };
   }
 
   #find(path: Buffer): TreeNode | undefined {
