@@ -9,15 +9,11 @@ import {
   type DiskMap,
 } from '../image/disk-map.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
-import { silentProgress, type ProgressSink } from '../image/progress.js';
-import { copyDisk } from './capture/copy-disk.js';
-import { volumeParts } from './capture/disk-part.js';
+import type { ProgressSink } from '../image/progress.js';
+import { CleanDisk } from './capture/clean-disk.js';
 import { OutputFile } from './capture/output-file.js';
 import { openDevice, type BlockDevice } from './device.js';
-import { refuseDamage } from './ext4/damage.js';
-import { deviceReader, nameDevice } from './ext4/device-reader.js';
-import { surveyVolume } from './ext4/survey.js';
-import { openVolume } from './ext4/volume.js';
+import { nameDevice } from './ext4/device-reader.js';
 
 /** What is captured, and where to. */
 export interface CaptureOptions {
@@ -31,7 +27,7 @@ export interface CaptureOptions {
   /** Throws unless the volume on the opened device may be captured. */
   guard: (device: BlockDevice) => Promise<unknown>;
   signal?: AbortSignal | undefined;
-  progress?: ProgressSink;
+  progress?: ProgressSink | undefined;
 }
 
 export interface CaptureResult {
@@ -83,7 +79,8 @@ async function capture(
   };
   try {
     const mapFile = options.map === undefined ? undefined : await create(options.map);
-    const map = await copyVolume(device, await create(options.out), options);
+    const output = await create(options.out);
+    const map = await (await CleanDisk.open(device, options.signal)).copy(output, options);
     await mapFile?.write(encodeDiskMap(map), 0);
     for (const file of files) await file.settle();
     throwIfAborted(options.signal);
@@ -91,23 +88,6 @@ async function capture(
     return describe(map, parent);
   } finally {
     for (const file of files) await file.discard();
-  }
-}
-
-async function copyVolume(
-  device: BlockDevice,
-  output: OutputFile,
-  { signal, progress = silentProgress }: CaptureOptions,
-): Promise<DiskMap> {
-  const volume = await openVolume(deviceReader(device), refuseDamage, signal);
-  const survey = await surveyVolume(volume);
-  const size = Number(device.size);
-  const step = progress.step('Capturing the disk', 'bytes', size);
-  try {
-    const parts = volumeParts(volume, survey, 0);
-    return await copyDisk({ reader: deviceReader(device), size, parts, output, step, signal });
-  } finally {
-    step.end();
   }
 }
 

@@ -1,10 +1,9 @@
 import { ImageUnpackerError } from '../image/error.js';
 import type { BlockDevice } from './device.js';
-import { isOurs } from './identity.js';
 import type { StateDirectory } from './state-directory.js';
 import { readSuperblock } from './superblock.js';
+import { volumeCondition } from './volume-condition.js';
 import type { ImageReference } from './volume-record.js';
-import { readRecord } from './volume-record.js';
 
 /**
  * The image that a volume is exactly, according to what is known of it. Throws `VOLUME_UNKNOWN` when nothing
@@ -12,24 +11,24 @@ import { readRecord } from './volume-record.js';
  */
 export async function requireClean(state: StateDirectory, device: BlockDevice): Promise<ImageReference> {
   const { path } = device;
-  const superblock = await readSuperblock(device.file);
-  if (superblock === undefined || !isOurs(superblock.hashSeed)) {
-    throw new ImageUnpackerError('VOLUME_UNKNOWN', `${path} holds no file system of ours`, { device: path });
-  }
-  const records = await Promise.all((await state.recordsOf(superblock.uuid)).map(readRecord));
-  const certain = records.find(record => record.state?.fingerprint === superblock.fingerprint);
-  if (certain?.state !== undefined && certain.journal === undefined && superblock.clean)
-    return certain.state.image;
+  const condition = await volumeCondition(state, await readSuperblock(device.file));
   const remedy = 'run apply to make it exact again';
-  if (records.every(record => record.state === undefined && record.journal === undefined)) {
-    throw new ImageUnpackerError('VOLUME_UNKNOWN', `Nothing is known of the volume on ${path}; ${remedy}`, {
-      device: path,
-    });
+  switch (condition.kind) {
+    case 'clean':
+      return condition.image;
+    case 'none':
+      throw refused('VOLUME_UNKNOWN', path, `${path} holds no file system of ours`);
+    case 'unknown':
+      throw refused('VOLUME_UNKNOWN', path, `Nothing is known of the volume on ${path}; ${remedy}`);
+    case 'doubtful':
+      throw refused(
+        'VOLUME_DOUBTFUL',
+        path,
+        `The volume on ${path} is doubtful: ${condition.why}; ${remedy}`,
+      );
   }
-  const why = records.some(({ journal }) => journal !== undefined)
-    ? 'work on it was interrupted'
-    : 'it was written to by somebody else since it was last known';
-  throw new ImageUnpackerError('VOLUME_DOUBTFUL', `The volume on ${path} is doubtful: ${why}; ${remedy}`, {
-    device: path,
-  });
+}
+
+function refused(code: ImageUnpackerError['code'], device: string, message: string): ImageUnpackerError {
+  return new ImageUnpackerError(code, message, { device });
 }

@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
-import { tryLock } from '../store/lock.js';
+import { waitForLock } from '../store/lock.js';
 
 /*
  * Where the engine keeps what it knows of volumes.
@@ -19,19 +19,22 @@ import { tryLock } from '../store/lock.js';
 /** The state directory, locked. */
 export class StateDirectory {
   readonly path: string;
-  readonly #lock: FileHandle;
+  readonly #lock: FileHandle | undefined;
 
-  private constructor(path: string, lock: FileHandle) {
+  private constructor(path: string, lock: FileHandle | undefined) {
     this.path = path;
     this.#lock = lock;
   }
 
-  /** Makes the directory if need be and locks it. Throws `STATE_BUSY` when another process has it. */
-  static async open(path: string): Promise<StateDirectory> {
+  /**
+   * Makes the directory if need be and locks it, waiting for another process up to `patience` milliseconds.
+   * Throws `STATE_BUSY` when another process has it.
+   */
+  static async open(path: string, patience = 0): Promise<StateDirectory> {
     try {
       await mkdir(join(path, 'volumes'), { recursive: true, mode: 0o700 });
       const lock = await open(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT, 0o600);
-      if (await tryLock(lock.fd, 'exclusive')) return new StateDirectory(path, lock);
+      if (await waitForLock(lock.fd, 'exclusive', patience)) return new StateDirectory(path, lock);
       await lock.close();
     } catch (reason) {
       throw ImageUnpackerError.from(reason, `Cannot use the state directory ${path}`, { path });
@@ -41,6 +44,18 @@ export class StateDirectory {
       `The state directory ${path} is in use by an agent or another command; stop that, or use another --state-dir`,
       { path },
     );
+  }
+
+  /** The directory as a process has it that works for the one who locked it, and has inherited the lock. */
+  static inherited(path: string): StateDirectory {
+    return new StateDirectory(path, undefined);
+  }
+
+  /** The open file that is locked. A process that inherits it holds the lock as well, for as long as it lives. */
+  get lock(): number {
+    if (this.#lock === undefined)
+      throw new ImageUnpackerError('INTERNAL', `${this.path} was not locked here`);
+    return this.#lock.fd;
   }
 
   /** The directories of the records of volumes with that UUID. */
@@ -63,7 +78,7 @@ export class StateDirectory {
   }
 
   async close(): Promise<void> {
-    await this.#lock.close();
+    await this.#lock?.close();
   }
 }
 

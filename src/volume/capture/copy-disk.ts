@@ -2,21 +2,15 @@ import { createHash } from 'node:crypto';
 import { DISK_BLOCK_SIZE, diskBlocks, type DiskMap } from '../../image/disk-map.js';
 import { BLOCK_SIZE } from '../../image/entry.js';
 import type { Step } from '../../image/progress.js';
-import { readRuns, type BlockReader, type Run } from '../ext4/block-reader.js';
+import { readRuns, type BlockReader } from '../ext4/block-reader.js';
+import { blockRuns, cleanParts, type DiskRun } from './disk-run.js';
 import type { DiskPart } from './disk-part.js';
 import type { OutputFile } from './output-file.js';
 
-const BLOCKS_PER_DISK_BLOCK = DISK_BLOCK_SIZE / BLOCK_SIZE;
 /** How many digests room is made for at once. */
 const DIGESTS_AT_ONCE = 4096;
 const DIGEST_SIZE = 32;
 const ZEROS = Buffer.alloc(DISK_BLOCK_SIZE);
-
-/** A block of the disk of which something is to be captured, and the parts that are. */
-interface DiskBlock {
-  index: number;
-  parts: DiskPart[];
-}
 
 /** What is copied, from where to where. */
 export interface Copy {
@@ -26,7 +20,8 @@ export interface Copy {
   size: number;
   /** Sorted and apart from each other; all else counts as zeros. */
   parts: Iterable<DiskPart>;
-  output: OutputFile;
+  /** Left out when only the map is wanted. */
+  output: OutputFile | undefined;
   /** Told how many bytes have been gone through. */
   step: Step;
   signal: AbortSignal | undefined;
@@ -37,7 +32,7 @@ export interface Copy {
  * disk at most once, and returns the map of what the file holds.
  */
 export async function copyDisk({ reader, size, parts, output, step, signal }: Copy): Promise<DiskMap> {
-  await output.resize(size);
+  await output?.resize(size);
   const blocks = diskBlocks(BigInt(size));
   const present = Buffer.alloc(Math.ceil(blocks / 8));
   const digests = new DigestList();
@@ -46,7 +41,7 @@ export async function copyDisk({ reader, size, parts, output, step, signal }: Co
       cleanParts(run, data);
       if (ZEROS.compare(data, 0, data.length, 0, data.length) === 0) continue;
       // The disk is written to by other threads while this one hashes.
-      const written = writeData(output, run.block, data);
+      const written = output === undefined ? undefined : writeData(output, run.block, data);
       digests.add(digestOf(run, data));
       present[run.of.index >>> 3]! |= 1 << (run.of.index & 7);
       await written;
@@ -56,42 +51,8 @@ export async function copyDisk({ reader, size, parts, output, step, signal }: Co
   return { size: BigInt(size), present, digests: digests.take() };
 }
 
-/** One run for each block of the disk that has parts: from the first of them to the end of the last. */
-function* blockRuns(parts: Iterable<DiskPart>): Generator<Run<DiskBlock>, void, undefined> {
-  let current: Run<DiskBlock> | undefined;
-  for (const part of parts) {
-    const end = part.start + part.count;
-    for (let start = part.start; start < end;) {
-      const index = Math.floor(start / BLOCKS_PER_DISK_BLOCK);
-      const cut = Math.min(end, (index + 1) * BLOCKS_PER_DISK_BLOCK);
-      if (current?.of.index !== index) {
-        if (current !== undefined) yield current;
-        current = { block: start, count: 0, of: { index, parts: [] } };
-      }
-      current.count = cut - current.block;
-      current.of.parts.push({ ...part, start, count: cut - start });
-      start = cut;
-    }
-  }
-  if (current !== undefined) yield current;
-}
-
-/** Cleans the parts of a block of the disk, and zeroes what lies between them. */
-function cleanParts(run: Run<DiskBlock>, data: Buffer): void {
-  let next = run.block;
-  for (const { start, count, clean } of run.of.parts) {
-    data.fill(0, (next - run.block) * BLOCK_SIZE, (start - run.block) * BLOCK_SIZE);
-    next = start + count;
-    if (clean === undefined) continue;
-    for (let number = start; number < next; number++) {
-      const at = (number - run.block) * BLOCK_SIZE;
-      clean(data.subarray(at, at + BLOCK_SIZE), number);
-    }
-  }
-}
-
-function digestOf(run: Run<DiskBlock>, data: Buffer): Buffer {
-  const before = (run.block - run.of.index * BLOCKS_PER_DISK_BLOCK) * BLOCK_SIZE;
+function digestOf(run: DiskRun, data: Buffer): Buffer {
+  const before = run.of.offset;
   const after = DISK_BLOCK_SIZE - before - data.length;
   const hash = createHash('sha256');
   if (before > 0) hash.update(ZEROS.subarray(0, before));
