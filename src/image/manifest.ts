@@ -35,7 +35,7 @@ const FULL_PAGE_BYTES = 256 << 10;
 /** ext4 keeps the target of a symbolic link in the inode when it is shorter than this. */
 const SHORT_TARGET_BYTES = 60;
 
-const { h32Raw } = await xxhash();
+const hash = await xxhash();
 
 /** What an index says of a page. */
 export interface PageReference {
@@ -98,7 +98,7 @@ export class ManifestWriter {
 
   #endsBefore(path: Buffer): boolean {
     if (this.#page.length < MIN_PAGE_BYTES) return false;
-    return this.#page.length >= FULL_PAGE_BYTES || h32Raw(path) % CUT_ONE_IN === 0;
+    return this.#page.length >= FULL_PAGE_BYTES || hash.h32Raw(path) % CUT_ONE_IN === 0;
   }
 
   #endPage(): EncodedPage {

@@ -1,6 +1,6 @@
 import type { Entry, InodeEntry, LinkableEntry } from '../image/entry.js';
 import { dataSizeOf } from '../image/entry.js';
-import { ImageUnpackerError } from '../image/error.js';
+import type { ImageUnpackerError } from '../image/error.js';
 import type { PathFilter } from '../image/filter.js';
 import { joinPath, pathFault } from '../image/path.js';
 import type { ProgressSink } from '../image/progress.js';

@@ -8,10 +8,14 @@ import { throwIfAborted } from '../image/error.js';
  */
 
 interface FsExt {
-  flock(fd: number, how: 'shnb' | 'exnb', done: (error: NodeJS.ErrnoException | null) => void): void;
+  flock(
+    fd: number,
+    how: 'shnb' | 'exnb',
+    done: (error: NodeJS.ErrnoException | null | undefined) => void,
+  ): void;
 }
 
-const { flock } = createRequire(import.meta.url)('fs-ext') as FsExt;
+const fsExt = createRequire(import.meta.url)('fs-ext') as FsExt;
 
 /** Many may hold a file shared at once; one alone holds it exclusive. */
 export type LockKind = 'shared' | 'exclusive';
@@ -22,7 +26,7 @@ const RETRY_MILLISECONDS = 50;
 /** Locks the open file if nobody holds it otherwise; resolves to whether it did. */
 export async function tryLock(fd: number, kind: LockKind): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    flock(fd, kind === 'shared' ? 'shnb' : 'exnb', error => {
+    fsExt.flock(fd, kind === 'shared' ? 'shnb' : 'exnb', error => {
       if (error === null || error === undefined) resolve(true);
       else if (error.code === 'EAGAIN' || error.code === 'EWOULDBLOCK') resolve(false);
       else reject(error);

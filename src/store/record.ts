@@ -27,7 +27,7 @@ export const MAX_RECORD_BYTES = 1 << 20;
 /** What Amazon allows for one resource. */
 const MAX_TAGS = 50;
 const MAX_ANNOTATIONS = 50;
-// eslint-disable-next-line no-control-regex -- controls are what must not be there
+
 const TEXT = /^[^\u0000-\u001f\u007f]*$/u;
 const ANNOTATION_KEY = /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;

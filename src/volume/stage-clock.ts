@@ -1,7 +1,5 @@
-/** The stages of an unpack, in their usual order. */
-const STAGES = ['plan', 'scan', 'fetch', 'apply', 'settle'] as const;
-
-export type Stage = (typeof STAGES)[number];
+/** The stages of an unpack. */
+export type Stage = 'plan' | 'scan' | 'fetch' | 'apply' | 'settle';
 
 /** Seconds for each stage, and for all of it. */
 export type StageSeconds = Record<Stage | 'total', number>;

@@ -69,7 +69,7 @@ test('a change dirties the pages that it is in and few others', t => {
     fc.property(fc.integer({ min: 1, max: entries.length - 1 }), fc.boolean(), (at, remove) => {
       const entry = entries[at]!;
       fc.pre(entry.type === 'file');
-      const changed = remove ? entries.toSpliced(at, 1) : entries.with(at, { ...entry, mtime: 1n } as Entry);
+      const changed = remove ? entries.toSpliced(at, 1) : entries.with(at, { ...entry, mtime: 1n });
       const dirty = encode(changed).pages.filter(isNew).length;
       t.true(dirty >= 1 && dirty <= 2);
     }),

@@ -19,7 +19,7 @@ const invalid = { code: 'IMAGE_INVALID' };
 const at = (path: string): Entry => goldenTree.find(entry => entry.path.toString('latin1') === path)!;
 const without = (path: string): Entry[] => goldenTree.filter(entry => entry !== at(path));
 const withChanged = (path: string, change: object): Entry[] =>
-  goldenTree.map(entry => (entry === at(path) ? ({ ...entry, ...change } as Entry) : entry));
+  goldenTree.map(entry => (entry === at(path) ? { ...entry, ...change } : entry));
 
 test('trees are trees', t => {
   t.notThrows(() => validate(goldenTree));
@@ -38,7 +38,7 @@ test('refused: an entry below something that is no directory', t => {
 });
 
 test('refused: a root that is no directory', t => {
-  t.throws(() => validate([{ ...at('empty'), path: Buffer.alloc(0) } as Entry]), {
+  t.throws(() => validate([{ ...at('empty'), path: Buffer.alloc(0) }]), {
     ...invalid,
     message: /not a directory/,
   });

@@ -1,4 +1,4 @@
-import type { Entry, InodeEntry, LinkableEntry } from '../../src/image/entry.js';
+import type { Entry, InodeEntry } from '../../src/image/entry.js';
 import { INODE_FLAGS } from '../../src/image/entry.js';
 import type { Operation } from '../../src/image/operation.js';
 import { comparePaths, isBelow, parentPath } from '../../src/image/path.js';
@@ -36,7 +36,7 @@ export class ModelFileSystem {
         entries.push({ ...inode, path: path! });
         continue;
       }
-      entries.push({ ...inode, path: path!, names } as LinkableEntry);
+      entries.push({ ...inode, path: path!, names });
       entries.push(...names.map(at => ({ type: 'link' as const, path: at, target: path! })));
     }
     return entries.sort((a, b) => comparePaths(a.path, b.path));
@@ -162,7 +162,7 @@ function stripped(entry: InodeEntry): Inode {
   const { path: _path, ...rest } = entry;
   if ('names' in rest) {
     const { names: _names, ...inode } = rest;
-    return inode as Inode;
+    return inode;
   }
   return rest;
 }

@@ -51,7 +51,7 @@ test('a device that is too small is refused, and it is said how much is needed',
   const size = 64n << 20n;
   const zeros = Buffer.alloc(Number(size));
   await volume.store.put(zeros);
-  const image = await volume.image([root, file('big', { size, digest: sha512(zeros) } as Partial<Entry>)]);
+  const image = await volume.image([root, file('big', { size, digest: sha512(zeros) })]);
   const blank = volume.bytes();
   const refusal = await t.throwsAsync(volume.apply(image), { code: 'DEVICE_TOO_SMALL' });
   t.is(volume.bytes(), blank);
@@ -84,11 +84,8 @@ const hostile: [string, Entry[]][] = [
   ['an entry in a directory that is not there', [root, file('no/where')]],
   ['an entry below a file', [root, file('a'), file('a/b')]],
   ['a hard link to nowhere', [root, { type: 'link', path: Buffer.from('b'), target: Buffer.from('a') }]],
-  ['a further name that is not there', [root, file('a', { names: [Buffer.from('b')] } as Partial<Entry>)]],
-  [
-    'a further name that is another file',
-    [root, file('a', { names: [Buffer.from('b')] } as Partial<Entry>), file('b')],
-  ],
+  ['a further name that is not there', [root, file('a', { names: [Buffer.from('b')] })]],
+  ['a further name that is another file', [root, file('a', { names: [Buffer.from('b')] }), file('b')]],
   [
     'a link that its inode does not have as a name',
     [root, file('a'), { type: 'link', path: Buffer.from('b'), target: Buffer.from('a') }],

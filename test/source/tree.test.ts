@@ -282,7 +282,7 @@ async function writeArchive(path: string, steps: readonly Step[]): Promise<void>
     const header = { name, mtime: new Date(1000), mode: type === 'directory' ? 0o755 : 0o644 };
     if (type === 'file') archive.entry(header, text);
     else if (type === 'directory') archive.entry({ ...header, type });
-    else archive.entry({ ...header, type: type as 'symlink' | 'link', linkname: target });
+    else archive.entry({ ...header, type: type, linkname: target });
   }
   archive.finalize();
   await pipeline(archive, createWriteStream(path));
