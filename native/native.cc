@@ -81,6 +81,10 @@ Napi::Value toBuffer(Napi::Env env, std::vector<uint8_t> bytes) {
 
 namespace {
 
+// More than processors: while some threads wait for the device, others hash. Devices in a cloud are slow to
+// answer and answer many at once.
+constexpr unsigned kThreads = 8;
+
 // Leaves room for the kernel's limit of 4096 with its NUL.
 constexpr size_t kMaxOpenBytes = 4000;
 
@@ -182,7 +186,7 @@ void forEachParallel(size_t count, const std::function<void(size_t)> &work) {
       }
     }
   };
-  size_t threads = std::min<size_t>(count, std::max(1u, std::thread::hardware_concurrency()));
+  size_t threads = std::min<size_t>(count, std::max(kThreads, std::thread::hardware_concurrency()));
   std::vector<std::thread> others;
   for (size_t i = 1; i < threads; i++) others.emplace_back(loop);
   loop();

@@ -121,8 +121,7 @@ std::string objectPath(std::string_view digest);
 // Splits a path into directory and name.
 std::pair<std::string_view, std::string_view> splitPath(std::string_view path);
 
-// Runs `work(index)` for 0 <= index < count on as many threads as the machine has processors, stops at the
-// first failure, and throws it.
+// Runs `work(index)` for 0 <= index < count on several threads, stops at the first failure, and throws it.
 void forEachParallel(size_t count, const std::function<void(size_t)> &work);
 
 // Reads packed little-endian fields; throws EINVAL when they end too early.

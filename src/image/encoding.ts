@@ -10,6 +10,8 @@ import { ImageUnpackerError } from './error.js';
  */
 
 const MAX_VARINT_BYTES = 10;
+/** So many bytes of a varint are below 2^53 together. */
+const SAFE_VARINT_BYTES = 7;
 const U64_LIMIT = 1n << 64n;
 
 /** Collects bytes. The buffer that it hands out is its own until the next `take`. */
@@ -133,12 +135,28 @@ export class ByteReader {
   }
 
   varint64(): bigint {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
+    let value = 0;
+    let scale = 1;
+    // Nearly all numbers fit a number, which is much quicker than a bigint.
+    for (let count = 0; count < SAFE_VARINT_BYTES; count++) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (byte === 0 && scale > 1) throw invalid('holds a number that is not in its shortest form');
+        return BigInt(value);
+      }
+      scale *= 0x80;
+    }
+    return this.#longVarint(BigInt(value));
+  }
+
+  /** The rest of a varint, whose first bytes made `value`. */
+  #longVarint(value: bigint): bigint {
+    for (let shift = BigInt(7 * SAFE_VARINT_BYTES); shift < 70n; shift += 7n) {
       const byte = this.byte();
       value |= BigInt(byte & 0x7f) << shift;
       if (byte >= 0x80) continue;
-      if (byte === 0 && shift > 0n) throw invalid('holds a number that is not in its shortest form');
+      if (byte === 0) throw invalid('holds a number that is not in its shortest form');
       if (value >= U64_LIMIT) break;
       return value;
     }

@@ -195,7 +195,7 @@ class Application {
       });
       const rows = await patchVolume(this.#device, plan, { ...this.#request, objects: objects.directory });
       this.#clock.enter('settle');
-      await this.#remember(current, record, plan.touched, rows);
+      await Promise.all([this.#writes?.stop(), this.#remember(current, record, plan.touched, rows)]);
     } finally {
       await objects.close();
     }

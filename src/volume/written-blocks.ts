@@ -8,7 +8,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DetachedMount } from '../native.js';
 import { mount, unmount } from '../native.js';
@@ -44,7 +44,7 @@ export class WriteWatch {
   readonly #device: string;
   readonly #before: number;
   readonly #trace: Trace | undefined;
-  #written: Written | undefined;
+  #written: Promise<Written> | undefined;
 
   private constructor(device: string, before: number, trace: Trace | undefined) {
     this.#device = device;
@@ -58,8 +58,8 @@ export class WriteWatch {
   }
 
   /** Ends the watch, if it has not ended. All that was written must have reached the device. */
-  async stop(): Promise<Written> {
-    this.#written ??= await this.#count();
+  stop(): Promise<Written> {
+    this.#written ??= this.#count();
     return this.#written;
   }
 
@@ -130,7 +130,8 @@ class Trace {
     writeFileSync(join(this.#instance, 'events/block/block_rq_issue/enable'), '0');
     this.#drain();
     closeSync(this.#pipe);
-    rmdirSync(this.#instance);
+    // The kernel takes its time for this.
+    await rmdir(this.#instance);
     await unmount(this.#tracing);
     return { sectors: this.#sectors, blocks: this.#blocks };
   }
