@@ -12,9 +12,9 @@ import { temporaryDirectory } from '../temporary-directory.js';
 export interface StoreUnderTest {
   store: Store;
   /** The same store as another process would see it. */
-  reopen(): Promise<Store>;
+  reopen: () => Promise<Store>;
   /** Makes an object another one behind the store's back. */
-  damage(digest: Buffer, how: 'missing' | 'changed' | 'short' | 'empty'): Promise<void>;
+  damage: (digest: Buffer, how: 'missing' | 'changed' | 'short' | 'empty') => Promise<void>;
 }
 
 export type MakeStore = (t: ExecutionContext) => Promise<StoreUnderTest>;
@@ -102,7 +102,7 @@ function testObjects(test: TestFn, kind: string, make: MakeStore): void {
       await Promise.reject(failure);
     }
     const error = await t.throwsAsync(store.putStream(failing()));
-    t.is(error?.cause ?? error, failure);
+    t.is(error.cause ?? error, failure);
     t.deepEqual(await store.has([sha512(LARGE)]), [false]);
   });
 
@@ -124,7 +124,7 @@ function testDamage(test: TestFn, kind: string, make: MakeStore): void {
       await damage(digest, how);
       const fault = { code: 'STORE_DAMAGED', message: new RegExp(digest.toString('hex')) };
       const error = await t.throwsAsync<ImageUnpackerError>(store.read(digest, LARGE.length), fault);
-      t.is(error?.subject.digest, digest.toString('hex'));
+      t.is(error.subject.digest, digest.toString('hex'));
       let bytes = 0;
       const read = async (): Promise<void> => {
         for await (const chunk of store.stream(digest)) bytes += chunk.length;
@@ -136,7 +136,7 @@ function testDamage(test: TestFn, kind: string, make: MakeStore): void {
       const refused = await t.throwsAsync<ImageUnpackerError>(store.fetch([good.digest, digest], {}), {
         code: 'STORE_DAMAGED',
       });
-      t.deepEqual(refused?.subject.details, [`${digest.toString('hex')} is ${state}`]);
+      t.deepEqual(refused.subject.details, [`${digest.toString('hex')} is ${state}`]);
     });
   }
 
@@ -145,7 +145,7 @@ function testDamage(test: TestFn, kind: string, make: MakeStore): void {
     const wanted = [sha512(Buffer.from('a')), sha512(Buffer.from('b'))];
     const error = await t.throwsAsync<ImageUnpackerError>(store.fetch([...wanted, ...wanted], {}));
     t.deepEqual(
-      error?.subject.details,
+      error.subject.details,
       wanted.map(each => `${each.toString('hex')} is missing`),
     );
   });
@@ -255,9 +255,12 @@ function testImages(test: TestFn, kind: string, make: MakeStore): void {
     const made = await Promise.allSettled(
       ['2026-01-01T00:00:00.001Z', '2026-01-01T00:00:00.002Z'].map(time => store.create(record('s/a', time))),
     );
-    const taken = { code: 'IMAGE_EXISTS', message: /s\/a/ };
+    const taken = { code: 'IMAGE_EXISTS' as const, message: /s\/a/ };
     t.deepEqual(made.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
-    t.is((made.find(({ status }) => status === 'rejected') as PromiseRejectedResult).reason.code, taken.code);
+    t.is(
+      (made.find(({ status }) => status === 'rejected') as { reason: ImageUnpackerError }).reason.code,
+      taken.code,
+    );
     await t.throwsAsync(store.checkIsNew('s/a'), taken);
     await t.throwsAsync(store.create(record('s/a')), taken);
   });

@@ -160,8 +160,13 @@ const refused: [string, RegExp, (body: ByteWriter) => void][] = [
   ['a hole beyond the end', /beyond its end/, body => writeFile(body, 4096, [[0, 2]])],
   ['a hard link to the root', /is the root/, body => writeLink(body, '')],
   ['a hard link to a path after it', /comes after it/, body => writeLink(body, 'z')],
-  ['bytes after an entry', /mean nothing/, body => (writeInode(body, 2), body.byte(0))],
+  ['bytes after an entry', /mean nothing/, body => writeLong(body)],
 ];
+
+function writeLong(body: ByteWriter): void {
+  writeInode(body, 2);
+  body.byte(0);
+}
 
 function writeXattrs(body: ByteWriter, names: string[]): void {
   writeInode(body, 2, { xattrs: names.length });

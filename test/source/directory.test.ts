@@ -180,14 +180,19 @@ test('a filter leaves out paths, not the inodes of other names, and does not rea
   t.like([...tree.entries()][1], { type: 'file', names: [], digest: sha512(Buffer.from('a')) });
 });
 
+function replace(file: string, make: (file: string) => void): void {
+  rmSync(file);
+  make(file);
+}
+
 const changes: [string, (file: string) => void][] = [
   ['grows', file => appendFileSync(file, 'x')],
   ['shrinks', file => truncateSync(file, 1)],
   ['is touched', file => utimesSync(file, 1, 1)],
   ['is written to', file => writeSync(openSync(file, 'r+'), 'A')],
   ['goes', file => rmSync(file)],
-  ['becomes a directory', file => (rmSync(file), mkdirSync(file))],
-  ['becomes a symbolic link', file => (rmSync(file), symlinkSync('/etc/passwd', file))],
+  ['becomes a directory', file => replace(file, mkdirSync)],
+  ['becomes a symbolic link', file => replace(file, () => symlinkSync('/etc/passwd', file))],
 ];
 
 for (const [what, change] of changes) {
