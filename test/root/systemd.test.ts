@@ -1,0 +1,160 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import test from 'ava';
+import { bootFault, BootedSystem } from './booted-system.js';
+import { attach, run, shell, temporaryDirectory } from './ext4-fixture.js';
+
+/*
+ * The agent's unit is not asked whether it looks good but what can be done under it: all that an unpack
+ * needs, and nothing else.
+ */
+
+/** A tree that takes every privilege there is to take. */
+const PRIVILEGED = `
+  umask 022
+  mkdir -p etc usr/bin dev own locked
+  cp /bin/true usr/bin/tool; chmod 4755 usr/bin/tool; setcap cap_net_bind_service=+ep usr/bin/tool
+  mknod dev/null c 1 3; mknod dev/odd c 4000 1; mknod dev/disk b 259 70000; mkfifo dev/pipe
+  setfattr -n trusted.note -v deep etc; setfacl -m u:33:rx etc
+  echo 1 > own/setgid; chown 1234:4321 own/setgid; chmod 6755 own/setgid
+  echo 2 > locked/file; chown 1234:1234 locked locked/file; chmod 000 locked/file locked
+  echo 3 > etc/fixed; chattr +i etc/fixed
+`;
+const REVISION = `
+  chattr -i etc/fixed; echo 4 >> etc/fixed; chattr +i etc/fixed
+  echo 5 >> locked/file; echo 6 > locked/new; mknod dev/new c 5 1; rm dev/disk
+  chown 77:88 own/setgid; chmod 6711 own/setgid; setcap cap_net_raw=+ep usr/bin/tool
+`;
+
+/** Makes a store of two images with that tree. */
+function makeImages(t: ExecutionContext, store: string): void {
+  const tree = join(temporaryDirectory(t), 'tree');
+  mkdirSync(tree);
+  t.teardown(() => run('chattr', '-i', join(tree, 'etc/fixed')));
+  for (const [leaf, script] of [
+    ['1', PRIVILEGED],
+    ['2', REVISION],
+  ] as const) {
+    shell(tree, script);
+    run('bin/imagetool', 'build', `os/privileged/${leaf}`, '--from', tree, '--store', store);
+  }
+}
+
+function capabilitiesOfUnit(): string[] {
+  const unit = readFileSync('systemd/image-unpacker.service', 'utf8');
+  const [, list] = /^CapabilityBoundingSet=(.*)$/m.exec(unit)!;
+  return list!.split(' ').map(name => name.replace(/^CAP_/, '').toLowerCase());
+}
+
+test('an unpack takes every capability of the unit, and no other', t => {
+  const directory = temporaryDirectory(t);
+  const [store, file] = [join(directory, 'store'), join(directory, 'device')];
+  makeImages(t, store);
+  writeFileSync(file, '');
+  truncateSync(file, 64 << 20);
+  const device = attach(t, file);
+  /** Whether the volume becomes both images, one after the other, when there are only these capabilities. */
+  const worksWith = (capabilities: string[], state: string): boolean => {
+    const bounds = ['-all', ...capabilities.map(name => `+${name}`)].join(',');
+    const call = (...args: string[]): boolean =>
+      spawnSync('setpriv', [
+        ...['--no-new-privs', `--bounding-set=${bounds}`, '--inh-caps=-all', 'bin/image-unpacker'],
+        ...[...args, '--device', device, '--store', store],
+      ]).status === 0;
+    const stateDirectory = ['--state-dir', join(directory, state)];
+    return ['os/privileged/1', 'os/privileged/2'].every(
+      image =>
+        call('apply', '--image', image, '--layout', 'whole', '--format', ...stateDirectory) &&
+        call('check', '--image', image),
+    );
+  };
+  const all = capabilitiesOfUnit();
+  for (const each of all) {
+    run('wipefs', '-a', '-q', device);
+    t.false(
+      worksWith(
+        all.filter(other => other !== each),
+        each,
+      ),
+      each,
+    );
+  }
+  run('wipefs', '-a', '-q', device);
+  t.true(worksWith(all, 'all'));
+});
+
+/** Runs `test` on a system that boots, or says why there can be none. */
+function withSystem(t: ExecutionContext, work: (system: BootedSystem) => void): void {
+  const fault = bootFault();
+  if (fault === undefined) {
+    work(new BootedSystem(t));
+    return;
+  }
+  t.log(`SKIPPED: ${fault}`);
+  t.pass();
+}
+
+/** The unit as it is, with another program in it. */
+const PROBE = `[Service]
+Type=oneshot
+Restart=no
+WatchdogSec=0
+ReadWritePaths=/probe
+ExecStart=
+ExecStart=/bin/bash -euo pipefail /probe/script
+`;
+
+/** What must work, and what must not. */
+const PROBE_SCRIPT = `
+exec >/probe/output 2>&1
+cd /probe
+truncate -s 64M file
+device=$(losetup --find --show file)
+trap 'losetup --detach "$device"' EXIT
+for image in 1 2; do
+  image-unpacker apply --image os/privileged/$image --store /probe/store --layout whole --format --device "$device" --json
+  image-unpacker check --image os/privileged/$image --store /probe/store --device "$device"
+done
+image-unpacker capture --out disk --device "$device"
+
+refuse() {
+  if "$@"; then echo "ALLOWED: $*"; fi
+}
+refuse touch /usr/file
+refuse touch /etc/file
+refuse unshare --mount true
+refuse unshare --user true
+refuse mount -t tmpfs none /probe/store
+refuse chroot / true
+# Settings are only ever set to what they are.
+for setting in /proc/sys/vm/swappiness /sys/kernel/mm/transparent_hugepage/khugepaged/defrag; do
+  value=$(cat "$setting")
+  refuse sh -c "echo $value >$setting"
+done
+refuse ls /home/secret
+mknod /probe/memory c 1 1
+refuse head -c 1 /probe/memory
+mknod /probe/fuse c 10 229
+refuse python3 -c 'open("/probe/fuse", "r+b", 0)'
+refuse python3 -c 'import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)'
+`;
+
+test('under the unit volumes can be made, patched, checked and captured, and nothing else be touched', t => {
+  withSystem(t, system => {
+    makeImages(t, system.path('probe/store'));
+    system.write('home/secret/file', '');
+    system.write('probe/script', PROBE_SCRIPT);
+    const units = system.path('etc/systemd/system');
+    run('cp', '-r', join(units, 'image-unpacker.service'), join(units, 'probe.service'));
+    run('cp', '-r', join(units, 'image-unpacker.service.d'), join(units, 'probe.service.d'));
+    system.write('etc/systemd/system/probe.service.d/30-probe.conf', PROBE);
+    const { status, output } = system.boot('systemctl start probe.service');
+    const said = readFileSync(system.path('probe/output'), 'utf8');
+    t.is(status, 0, output + said);
+    t.false(said.includes('ALLOWED'), said);
+    // The kernel's block events can be had there.
+    t.is(said.match(/"blocksWritten":\d+/g)?.length, 2, said);
+  });
+});
