@@ -1,5 +1,6 @@
 import type { InodeEntry, Segment, Xattr } from '../image/entry.js';
 import { dataSizeOf, holesBetween, INODE_FLAGS, PRESERVED_FLAGS, segmentsOf } from '../image/entry.js';
+import { PackedReader } from '../image/packing.js';
 
 /*
  * Decodes what native/scan.cc packs (its grammar stands there), and packs what native/ingest.cc takes.
@@ -91,33 +92,6 @@ function decodeDetail(reader: PackedReader, record: ScanRecord): void {
   record.xattrs.sort((a, b) => Buffer.compare(a.name, b.name));
   for (let count = reader.u32(); count > 0; count--) {
     record.segments.push({ offset: reader.u64(), length: reader.u64() });
-  }
-}
-
-/** Reads packed little-endian fields of a buffer that the addon made. */
-class PackedReader {
-  readonly #buffer: Buffer;
-  #at: number;
-
-  constructor(buffer: Buffer, at: number) {
-    this.#buffer = buffer;
-    this.#at = at;
-  }
-
-  u32(): number {
-    this.#at += 4;
-    return this.#buffer.readUInt32LE(this.#at - 4);
-  }
-
-  u64(): bigint {
-    this.#at += 8;
-    return this.#buffer.readBigUInt64LE(this.#at - 8);
-  }
-
-  bytes(): Buffer {
-    const length = this.u32();
-    this.#at += length;
-    return this.#buffer.subarray(this.#at - length, this.#at);
   }
 }
 

@@ -2,6 +2,7 @@ import { ByteReader } from '../image/encoding.js';
 import type { Entry } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
 import { MAX_PAGE_BYTES } from '../image/limits.js';
+import { PackedReader, packPages } from '../image/packing.js';
 import { decodeBody } from '../image/page.js';
 import { comparePaths, displayPath, MAX_PATH_BYTES, pathFault } from '../image/path.js';
 import type { Watch } from '../native.js';
@@ -57,7 +58,7 @@ export async function* compareManifests(
     const packed = await comparePacked(packPages(havePages), packPages(wantPages), watch);
     const reader = new PackedReader(packed);
     while (!reader.done) {
-      const path = reader.path();
+      const path = Buffer.from(reader.bytes());
       const before = readLocated(reader, path, have, havePages);
       const after = readLocated(reader, path, want, wantPages);
       yield { path, ...(before && { have: before }), ...(after && { want: after }) };
@@ -109,17 +110,6 @@ function firstPathOf(page: Buffer): Buffer {
   return reader.bytes(MAX_PATH_BYTES);
 }
 
-function packPages(pages: Pages): Buffer {
-  const parts: Buffer[] = [];
-  for (const [number, page] of pages) {
-    const head = Buffer.allocUnsafe(8);
-    head.writeUInt32LE(number, 0);
-    head.writeUInt32LE(page.length, 4);
-    parts.push(head, page);
-  }
-  return Buffer.concat(parts);
-}
-
 async function comparePacked(have: Buffer, want: Buffer, watch: Watch): Promise<Buffer> {
   try {
     return await comparePages(have, want, watch);
@@ -127,31 +117,6 @@ async function comparePacked(have: Buffer, want: Buffer, watch: Watch): Promise<
     if (!isNativeError(reason) || reason.code !== 'EBADMSG') throw reason;
     const after = reason.path === undefined ? '' : ` after ${displayPath(reason.path)}`;
     throw new ImageUnpackerError('IMAGE_INVALID', `A page of the manifest is not valid${after}`, {}, reason);
-  }
-}
-
-/** Reads the packed differences (native/diff.cc has their grammar). */
-class PackedReader {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  get done(): boolean {
-    return this.#at === this.#bytes.length;
-  }
-
-  u32(): number {
-    this.#at += 4;
-    return this.#bytes.readUInt32LE(this.#at - 4);
-  }
-
-  path(): Buffer {
-    const length = this.u32();
-    this.#at += length;
-    return Buffer.from(this.#bytes.subarray(this.#at - length, this.#at));
   }
 }
 

@@ -1,5 +1,6 @@
 import { ByteReader } from '../image/encoding.js';
 import type { Entry } from '../image/entry.js';
+import { packPages, packPaths } from '../image/packing.js';
 import { decodeBody } from '../image/page.js';
 import type { Watch } from '../native.js';
 import { findPaths } from '../native.js';
@@ -52,34 +53,11 @@ async function placesIn(
   paths: readonly Buffer[],
   watch: Watch,
 ): Promise<(Place | undefined)[]> {
-  const places = await findPaths(packNumbered(pages), packPaths(paths), watch);
+  const places = await findPaths(packPages(pages), packPaths(paths), watch);
   return paths.map((_, at) => {
     const page = places.readUInt32LE(at * PLACE_BYTES);
     if (page === NO_PAGE) return undefined;
     const index = places.readUInt32LE(at * PLACE_BYTES + 4);
     return { page, index, offset: places.readUInt32LE(at * PLACE_BYTES + 8) };
   });
-}
-
-/** Pages with their numbers, as the addon takes them. */
-export function packNumbered(pages: ReadonlyMap<number, Buffer>): Buffer {
-  const parts: Buffer[] = [];
-  for (const [number, page] of pages) {
-    const head = Buffer.allocUnsafe(8);
-    head.writeUInt32LE(number, 0);
-    head.writeUInt32LE(page.length, 4);
-    parts.push(head, page);
-  }
-  return Buffer.concat(parts);
-}
-
-/** Paths one behind the other, each with its length, as the addon takes them. */
-export function packPaths(paths: readonly Buffer[]): Buffer {
-  const parts: Buffer[] = [];
-  for (const path of paths) {
-    const head = Buffer.allocUnsafe(4);
-    head.writeUInt32LE(path.length, 0);
-    parts.push(head, path);
-  }
-  return Buffer.concat(parts);
 }

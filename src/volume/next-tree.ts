@@ -1,7 +1,8 @@
+import { packPages } from '../image/packing.js';
 import type { Watch } from '../native.js';
 import { matchPages } from '../native.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
-import { findPlaces, packNumbered } from './find-entries.js';
+import { findPlaces } from './find-entries.js';
 import type { InodeRow, KnownTree } from './known-tree.js';
 import { ROW_BYTES, writeRow } from './known-tree.js';
 import type { PageToRemember, TreeToRemember } from './remember.js';
@@ -62,7 +63,7 @@ async function newTables(
   const used = new Set(origins);
   const mine = await pagesWhere(have.manifest, number => !used.has(number));
   const theirs = await pagesWhere(want, number => origins[number] === undefined);
-  const matches = await matchPages(packNumbered(mine), packNumbered(theirs), watch);
+  const matches = await matchPages(packPages(mine), packPages(theirs), watch);
   const known = new Map<number, Buffer>();
   for (const number of mine.keys()) known.set(number, await have.table(number));
   const tables = new Map<number, Buffer>();

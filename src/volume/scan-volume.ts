@@ -1,11 +1,11 @@
 import type { Entry, InodeEntry } from '../image/entry.js';
 import { keyOf } from '../image/inode-match.js';
+import { packPaths } from '../image/packing.js';
 import { comparePaths } from '../image/path.js';
 import type { Watch } from '../native.js';
 import { ingestFiles, scanPaths, scanTree } from '../native.js';
 import type { ScanRecord } from '../source/scan.js';
 import { decodeDigests, decodeScan, entryOfRecord, fileToHash, packFiles } from '../source/scan.js';
-import { packPaths } from './find-entries.js';
 import type { InodeRow, KnownTree } from './known-tree.js';
 import { KnownTreeBuilder, readRow } from './known-tree.js';
 

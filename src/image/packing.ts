@@ -1,0 +1,54 @@
+/*
+ * The plain packing in which the addon takes and gives what it works on: little-endian integers of fixed
+ * size, and bytes after their length as a u32. It never leaves the process.
+ */
+
+/** Reads what the addon packed. */
+export class PackedReader {
+  readonly #buffer: Buffer;
+  #at: number;
+
+  constructor(buffer: Buffer, at = 0) {
+    this.#buffer = buffer;
+    this.#at = at;
+  }
+
+  get done(): boolean {
+    return this.#at === this.#buffer.length;
+  }
+
+  u32(): number {
+    this.#at += 4;
+    return this.#buffer.readUInt32LE(this.#at - 4);
+  }
+
+  u64(): bigint {
+    this.#at += 8;
+    return this.#buffer.readBigUInt64LE(this.#at - 8);
+  }
+
+  /** A part of the buffer, not a copy. */
+  bytes(): Buffer {
+    const length = this.u32();
+    this.#at += length;
+    return this.#buffer.subarray(this.#at - length, this.#at);
+  }
+}
+
+/** Pages one behind the other, each with its number and length. */
+export function packPages(pages: ReadonlyMap<number, Buffer>): Buffer {
+  const parts: Buffer[] = [];
+  for (const [number, page] of pages) parts.push(u32(number), u32(page.length), page);
+  return Buffer.concat(parts);
+}
+
+/** Paths one behind the other, each with its length. */
+export function packPaths(paths: readonly Buffer[]): Buffer {
+  return Buffer.concat(paths.flatMap(path => [u32(path.length), path]));
+}
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
