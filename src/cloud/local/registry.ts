@@ -96,6 +96,10 @@ export class Registry {
 
   /** An error of the system, as one of ours. */
   failed(reason: unknown, doing: string): ImageUnpackerError {
+    if ((reason as NodeJS.ErrnoException).code === 'ENOTDIR') {
+      const message = `${this.directory} is not a directory; publish to one, or to one that does not exist yet`;
+      return new ImageUnpackerError('CONFIGURATION', message, { path: this.directory }, reason);
+    }
     return ImageUnpackerError.from(reason, `Cannot ${doing} ${this.directory}`, { path: this.directory });
   }
 

@@ -1,0 +1,46 @@
+/*
+ * Publishing as a module: `import { publish, plan } from 'image-unpacker/publisher'`.
+ *
+ *   1. `plan` looks at every target and says what would be done.
+ *   2. `publish` has the image unpacked once, captures its disk, and gives each target what it has not.
+ *   3. Each change is written to the journal of the run before it is made, so that `resume` and `rollback`
+ *      find what a run that was interrupted has left.
+ *
+ * Nothing here is global, writes to the console or ends the process. Errors are `ImageUnpackerError` with a
+ * stable `code`.
+ */
+export type { PublishedImage, Tags } from '../cloud/cloud.js';
+export { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
+export type { ErrorCode, ErrorSubject } from '../image/error.js';
+export { connectUnpacker } from '../rpc/unpacker-client.js';
+export type { DiskCapture, Unpacker } from '../rpc/unpacker.js';
+export { openLocalStore } from '../store/local/store.js';
+export type { Store } from '../store/store.js';
+export { deleteImages } from './delete-images.js';
+export type { DeletedRow } from './delete-images.js';
+export type { PublishEvent, StageName } from './event.js';
+export { expire } from './expire.js';
+export type { ExpiredRow } from './expire.js';
+export { listImages } from './list-images.js';
+export type { PublishedRow } from './list-images.js';
+export type { ImageRow, ResultsOptions } from './named-images.js';
+export type { OpenTarget } from './open-target.js';
+export type { PublishOptions, RunOptions, TargetsOptions, UnpackOptions } from './options.js';
+export { plan } from './plan.js';
+export type { PlanOptions, PlanRow } from './plan.js';
+export { promote } from './promote.js';
+export type { PromotedRow } from './promote.js';
+export { publish } from './publish.js';
+export { parseTargets, readTargets } from './read-targets.js';
+export { resume } from './resume.js';
+export { rollback } from './rollback.js';
+export type { RolledBackRow } from './rollback.js';
+export { readResults } from './row.js';
+export type { ReadRow, ResultRow, TargetRow } from './row.js';
+export { runs } from './runs.js';
+export type { RunRow } from './runs.js';
+export { localTarget } from './target.js';
+export type { AwsTarget, LocalTarget, StrategyName, Target } from './target.js';
+export { isTargetSyntax, parseTargetSyntax, selectTargets } from './target-syntax.js';
+export { verify } from './verify.js';
+export type { VerifiedRow, VerifyOptions } from './verify.js';

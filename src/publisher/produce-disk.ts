@@ -1,0 +1,49 @@
+import { throwIfAborted } from '../image/error.js';
+import { parseImageName } from '../image/name.js';
+import type { CallOptions, DiskCapture, Unpacker } from '../rpc/unpacker.js';
+import type { Reporter, StageName } from './event.js';
+import type { UnpackOptions } from './options.js';
+
+/** Does `work` with the unpacker, and closes it if it was made for it. */
+export async function withUnpacker<T>(
+  given: UnpackOptions['unpacker'],
+  work: (unpacker: Unpacker) => Promise<T>,
+): Promise<T> {
+  if (typeof given !== 'function') return work(given);
+  const unpacker = await given();
+  try {
+    return await work(unpacker);
+  } finally {
+    await unpacker.close();
+  }
+}
+
+/** Unpacks an image and captures its disk, which is held until it is closed. */
+export async function produceDisk(
+  unpacker: Unpacker,
+  { image, digest }: { image: string; digest: string },
+  {
+    reporter,
+    signal,
+    stages,
+  }: { reporter: Reporter; signal: AbortSignal | undefined; stages: Record<string, number> },
+): Promise<DiskCapture> {
+  const { stream } = parseImageName(image);
+  const staged = async <T>(stage: StageName, call: (options: CallOptions) => Promise<T>): Promise<T> => {
+    throwIfAborted(signal);
+    const running = reporter.begin(null, stage);
+    const onProgress: CallOptions['onProgress'] = ({ step, done, total, unit }) => {
+      running.progress(step, done, total, unit);
+    };
+    try {
+      const result = await call({ signal, onProgress });
+      stages[stage] = running.end();
+      return result;
+    } catch (reason) {
+      stages[stage] = running.end(reason instanceof Error ? reason.message : String(reason));
+      throw reason;
+    }
+  };
+  await staged('unpack', options => unpacker.unpack({ image, digest, create: true }, options));
+  return staged('capture', options => unpacker.capture(stream, digest, options));
+}

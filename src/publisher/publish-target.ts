@@ -1,0 +1,157 @@
+import type { CloudTarget, ParentDisk, PublishedImage, Tags } from '../cloud/cloud.js';
+import { TAG } from '../cloud/cloud.js';
+import { diskDigest } from '../image/disk-map.js';
+import type { DiskMap } from '../image/disk-map.js';
+import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
+import { parseImageName } from '../image/name.js';
+import type { Reporter, StageName } from './event.js';
+import type { Change, Journal, RunBegin } from './journal.js';
+import type { SharedContent } from './share-blocks.js';
+import type { Target } from './target.js';
+
+/** What one target is published to with. */
+export interface TargetWork {
+  readonly target: Target;
+  /** Opened to be changed. */
+  readonly cloud: CloudTarget;
+  readonly journal: Journal;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal | undefined;
+  /** How long what was done took, by its name. */
+  readonly stages: Record<string, number>;
+}
+
+/** What was made in a target. */
+export interface Published {
+  readonly image: PublishedImage;
+  readonly blocksSent: number;
+  readonly parentId: string | undefined;
+}
+
+/** Says what is about to be changed, does it, and says what came of it. */
+export async function journalled<T>(
+  { journal, target }: Pick<TargetWork, 'journal' | 'target'>,
+  change: Change,
+  work: () => Promise<T>,
+  tell: (result: T) => { id?: string; blocksSent?: number; parentId?: string } = () => ({}),
+): Promise<T> {
+  await journal.append({ record: 'intent', target: target.name, change });
+  try {
+    const result = await work();
+    await journal.append({ record: 'outcome', target: target.name, change, ...tell(result) });
+    return result;
+  } catch (reason) {
+    const error = reason instanceof Error ? reason.message : String(reason);
+    // Where the journal cannot be written, the error of the work is still the one to tell of.
+    await journal.append({ record: 'outcome', target: target.name, change, error }).catch(() => undefined);
+    throw reason;
+  }
+}
+
+/** Removes what stands in the way: disks that a run which has ended left behind, and images whose disks are gone. */
+export async function clearTarget(work: TargetWork, replaces: readonly PublishedImage[]): Promise<void> {
+  const { cloud, journal, signal } = work;
+  for (const { id, tags } of await cloud.unfinished({ signal })) {
+    // This run's own disk may be whole and only lack its image.
+    if (tags[TAG.run] === journal.begin.run) continue;
+    await journalled(
+      work,
+      'remove-disk',
+      () => cloud.removeDisk(id, { signal }),
+      () => ({ id }),
+    );
+  }
+  for (const { id } of replaces) {
+    await journalled(
+      work,
+      'remove-image',
+      () => cloud.remove(id, { signal }),
+      () => ({ id }),
+    );
+  }
+}
+
+/** Makes the disk and the image of a run in one target. */
+export async function publishTarget(work: TargetWork, content: SharedContent): Promise<Published> {
+  const { cloud, target, journal, signal } = work;
+  const { begin } = journal;
+  const tags = tagsOf(begin, content.map);
+  const created = await staged(work, 'disk', async progress => {
+    const request = {
+      token: `${begin.run} ${target.name} ${begin.digest}`,
+      content,
+      parent: await parentDisk(work, content.map.size),
+      tags: { ...tags, [TAG.name]: begin.image },
+    };
+    return journalled(
+      work,
+      'create-disk',
+      () => cloud.createDisk(request, { signal, onProgress: progress }),
+      ({ id, blocksSent, parentId }) => ({ id, blocksSent, ...(parentId === undefined ? {} : { parentId }) }),
+    );
+  });
+  throwIfAborted(signal);
+  const image = await staged(work, 'register', () =>
+    journalled(
+      work,
+      'register',
+      () => cloud.register(created.id, tags, { signal }),
+      ({ id }) => ({ id }),
+    ),
+  );
+  return { image, blocksSent: created.blocksSent, parentId: created.parentId };
+}
+
+/** The tags of the image of a run. Those that we write ourselves cannot be the user's. */
+function tagsOf({ image, digest, tags, expiresAt, run }: RunBegin, map: DiskMap): Tags {
+  const { stream } = parseImageName(image);
+  return {
+    ...tags,
+    [TAG.name]: stream,
+    ...(expiresAt === null ? {} : { [TAG.expiresAt]: expiresAt }),
+    [TAG.stream]: stream,
+    [TAG.imageName]: image,
+    [TAG.imageDigest]: digest,
+    [TAG.diskDigest]: diskDigest(map).toString('hex'),
+    [TAG.run]: run,
+  };
+}
+
+/** The parent with what its disk holds. One of which that is not known is done without, and said so. */
+async function parentDisk(
+  { cloud, reporter, target, journal, signal }: TargetWork,
+  size: bigint,
+): Promise<ParentDisk | undefined> {
+  const image = await cloud.parent(parseImageName(journal.begin.image).stream, size, { signal });
+  if (image === undefined) return undefined;
+  try {
+    return { image, map: await cloud.map(image.id, { signal }) };
+  } catch (reason) {
+    const isDamage =
+      reason instanceof ImageUnpackerError &&
+      ['STATE_DAMAGED', 'STORE_DAMAGED', 'IMAGE_UNKNOWN'].includes(reason.code);
+    if (!isDamage) throw reason;
+    const message = `All blocks are written, as those of ${image.id} are not known: ${reason.message}`;
+    reporter.tell({ type: 'note', target: target.name, message });
+    return undefined;
+  }
+}
+
+async function staged<T>(
+  { reporter, target, stages }: TargetWork,
+  stage: StageName,
+  work: (progress: (done: number, total: number) => void) => Promise<T>,
+): Promise<T> {
+  const running = reporter.begin(target.name, stage);
+  const progress = (done: number, total: number): void => {
+    running.progress(stage, done, total, 'bytes');
+  };
+  try {
+    const result = await work(progress);
+    stages[stage] = running.end();
+    return result;
+  } catch (reason) {
+    stages[stage] = running.end(reason instanceof Error ? reason.message : String(reason));
+    throw reason;
+  }
+}

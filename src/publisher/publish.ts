@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import { TAG } from '../cloud/cloud.js';
+import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
+import { Reporter } from './event.js';
+import { Journal } from './journal.js';
+import { STATE_DIRECTORY } from './options.js';
+import type { PublishOptions } from './options.js';
+import { withUnpacker } from './produce-disk.js';
+import type { ResultRow } from './row.js';
+import { openTargetRuns, planned, runTargets } from './run-targets.js';
+import { surveyAll } from './survey-all.js';
+
+/** What a cloud takes for one resource, less what we write ourselves. */
+const MAX_TAGS = 50 - Object.keys(TAG).length;
+const MAX_KEY = 128;
+const MAX_VALUE = 256;
+
+/**
+ * Makes an image known in every target, and resolves to a row for each. The image is unpacked once, its disk
+ * captured, and each target gets the blocks that it has not. What a target has already is left as it is; when
+ * all of them have it, nothing is written anywhere. A target that fails has a row with `Error`, and the others
+ * go on.
+ *
+ * When it is interrupted at any time, `resume` with the run (which the event `run` tells), or publishing again,
+ * ends with exactly one image in each target. Throws `IMAGE_UNKNOWN`, `USAGE` for tags that are none, `CANCELLED`,
+ * what the unpacker's function throws, and `NO_SPACE` or `NO_PERMISSION` when the journal cannot be written.
+ */
+export async function publish(options: PublishOptions): Promise<ResultRow[]> {
+  const { image, store, targets, tags = {}, expiresIn, stateDirectory = STATE_DIRECTORY, signal } = options;
+  checkTags(tags);
+  throwIfAborted(signal);
+  const now = options.now ?? (() => new Date());
+  const record = await store.image(image);
+  const reporter = new Reporter(options.onEvent, now);
+  const surveys = await surveyAll(record, options, now);
+  if (!planned(surveys)) return surveys.map(({ row }) => told(reporter, row));
+  return withUnpacker(options.unpacker, async unpacker => {
+    const began = now();
+    const expiresAt =
+      expiresIn === undefined ? null : new Date(began.getTime() + expiresIn * 1000).toISOString();
+    const run = runName(began);
+    const begin = { run, image, digest: record.digest, tags: { ...tags }, expiresAt, targets: [...targets] };
+    const journal = await Journal.create(stateDirectory, begin, now);
+    try {
+      reporter.tell({ type: 'run', run, image, targets: targets.map(({ name }) => name) });
+      const runs = await openTargetRuns(surveys, journal, reporter, options, now);
+      return await runTargets(runs, { journal, reporter, unpacker, signal });
+    } finally {
+      await journal.close();
+    }
+  });
+}
+
+function told(reporter: Reporter, row: ResultRow): ResultRow {
+  reporter.tell({ type: 'result', row });
+  return row;
+}
+
+/** A name that sorts by time and is nobody else's: 20261123T060000Z-1a2b3c. */
+function runName(began: Date): string {
+  const time = began.toISOString().replace(/[-:]|\.\d+/g, '');
+  return `${time}-${randomBytes(3).toString('hex')}`;
+}
+
+function checkTags(tags: Readonly<Record<string, string>>): void {
+  const pairs = Object.entries(tags);
+  const reserved: readonly string[] = Object.values(TAG);
+  for (const [key, value] of pairs) {
+    if (reserved.includes(key)) throw wrongTag(key, 'is written by the publisher itself');
+    if (key === '' || key.length > MAX_KEY)
+      throw wrongTag(key, `is not 1 to ${String(MAX_KEY)} characters long`);
+    if (value.length > MAX_VALUE)
+      throw wrongTag(key, `has a value of more than ${String(MAX_VALUE)} characters`);
+    if (/\p{Cc}/u.test(key + value)) throw wrongTag(key, 'has control characters');
+    if (key.toLowerCase().startsWith('aws:'))
+      throw wrongTag(key, 'begins with aws:, which is kept for Amazon');
+  }
+  if (pairs.length <= MAX_TAGS) return;
+  throw new ImageUnpackerError(
+    'USAGE',
+    `There are ${String(pairs.length)} tags; at most ${String(MAX_TAGS)} fit`,
+  );
+}
+
+function wrongTag(key: string, what: string): ImageUnpackerError {
+  return new ImageUnpackerError('USAGE', `The tag ${JSON.stringify(key)} ${what}; use another`);
+}

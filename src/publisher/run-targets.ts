@@ -1,0 +1,163 @@
+import type { CloudTarget } from '../cloud/cloud.js';
+import { TAG } from '../cloud/cloud.js';
+import { cancelled, ImageUnpackerError } from '../image/error.js';
+import type { Unpacker } from '../rpc/unpacker.js';
+import type { Reporter } from './event.js';
+import type { Journal, RunOutcome } from './journal.js';
+import { openTarget } from './open-target.js';
+import type { TargetsOptions } from './options.js';
+import { produceDisk } from './produce-disk.js';
+import { clearTarget, publishTarget } from './publish-target.js';
+import type { Published } from './publish-target.js';
+import type { ResultRow } from './row.js';
+import { imageColumns } from './row.js';
+import { shareBlocks } from './share-blocks.js';
+import type { SharedContent } from './share-blocks.js';
+import { surveyTarget } from './survey.js';
+import type { SurveyedTarget } from './survey-all.js';
+import { failedRow, publishedRow } from './survey-all.js';
+import type { Target } from './target.js';
+
+/** A target in a run. It is open for as long as there is something to do. */
+export interface TargetRun {
+  readonly target: Target;
+  row: ResultRow;
+  cloud: CloudTarget | undefined;
+}
+
+/** Whether there is a target where something is to be done. */
+export function planned(surveys: readonly SurveyedTarget[]): boolean {
+  return surveys.some(({ survey }) => survey?.kind === 'publish');
+}
+
+/** Opens the targets where something is to be done, and makes them ready for it. */
+export async function openTargetRuns(
+  surveys: readonly SurveyedTarget[],
+  journal: Journal,
+  reporter: Reporter,
+  { signal, openTarget: open = openTarget }: Pick<TargetsOptions, 'signal' | 'openTarget'>,
+  now: () => Date,
+): Promise<TargetRun[]> {
+  return Promise.all(
+    surveys.map(async ({ target, row, survey }) => {
+      const run: TargetRun = { target, row, cloud: undefined };
+      if (survey?.kind !== 'publish') return run;
+      try {
+        run.cloud = await open(target, { write: true, now });
+        const { begin } = journal;
+        // Another publisher may have been at work until now.
+        const current = await surveyTarget(
+          run.cloud,
+          { name: begin.image, digest: begin.digest },
+          now(),
+          signal,
+        );
+        if (current.kind === 'published') {
+          await end(run, ofRun(publishedRow(row, current.image), begin.run));
+        } else {
+          const work = { target, cloud: run.cloud, journal, reporter, signal, stages: {} };
+          await clearTarget(work, current.replaces);
+        }
+      } catch (reason) {
+        await end(run, failedRow(row, reason));
+      }
+      return run;
+    }),
+  );
+}
+
+/** What this run has published itself, before it was interrupted, was not published already. */
+export function ofRun(row: ResultRow, run: string): ResultRow {
+  return row.Run === run ? { ...row, AlreadyPublished: false } : row;
+}
+
+/** What a run works with. */
+export interface RunWork {
+  readonly journal: Journal;
+  readonly reporter: Reporter;
+  readonly unpacker: Unpacker;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Publishes to all targets that are open, ends the run, and resolves to the rows. Throws `CANCELLED`. */
+export async function runTargets(runs: readonly TargetRun[], work: RunWork): Promise<ResultRow[]> {
+  const { journal, reporter, signal } = work;
+  try {
+    await publishOpen(
+      runs.filter(({ cloud }) => cloud !== undefined),
+      work,
+    );
+  } finally {
+    for (const { cloud } of runs) await cloud?.close();
+  }
+  const rows = runs.map(({ row }) => row);
+  if (signal?.aborted === true && rows.some(({ Error }) => Error !== undefined)) {
+    throw interrupted(journal.begin.run);
+  }
+  for (const row of rows) reporter.tell({ type: 'result', row });
+  await journal.append({ record: 'end', outcome: outcomeOf(rows), rows });
+  return rows;
+}
+
+/** How a run has ended that has these rows. */
+export function outcomeOf(rows: readonly ResultRow[]): RunOutcome {
+  const failed = rows.filter(({ Error }) => Error !== undefined).length;
+  if (failed === 0) return 'done';
+  return failed === rows.length ? 'failed' : 'partly';
+}
+
+async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<void> {
+  if (runs.length === 0) return;
+  const { journal, unpacker } = work;
+  const stages: Record<string, number> = {};
+  try {
+    const capture = await produceDisk(unpacker, journal.begin, { ...work, stages });
+    try {
+      const contents = shareBlocks(capture, runs.length);
+      await Promise.all(runs.map((run, at) => publishOne(run, contents[at]!, work, stages)));
+    } finally {
+      await capture.close();
+    }
+  } catch (reason) {
+    for (const run of runs) if (run.cloud !== undefined) await end(run, failedRow(run.row, reason));
+  }
+}
+
+async function publishOne(
+  run: TargetRun,
+  content: SharedContent,
+  { journal, reporter, signal }: RunWork,
+  before: Readonly<Record<string, number>>,
+): Promise<void> {
+  const { target, cloud } = run;
+  const stages = { ...before };
+  try {
+    const published = await publishTarget(
+      { target, cloud: cloud!, journal, reporter, signal, stages },
+      content,
+    );
+    await end(run, { ...rowWith(run.row, published), Stages: stages });
+  } catch (reason) {
+    await end(run, { ...failedRow(run.row, reason), Stages: stages });
+  } finally {
+    content.leave();
+  }
+}
+
+function rowWith(row: ResultRow, { image, blocksSent, parentId }: Published): ResultRow {
+  const parent = parentId === undefined ? {} : { ParentSnapshotId: parentId };
+  return { ...row, ...imageColumns(image), ...parent, BlocksSent: blocksSent, Run: image.tags[TAG.run]! };
+}
+
+/** Says what became of a target, and lets go of it. */
+async function end(run: TargetRun, row: ResultRow): Promise<void> {
+  run.row = row;
+  const { cloud } = run;
+  run.cloud = undefined;
+  await cloud?.close();
+}
+
+/** The error of a run that its caller stopped. */
+function interrupted(run: string): ImageUnpackerError {
+  return new ImageUnpackerError('CANCELLED', `Interrupted: resume ${run} goes on with it`, {}, cancelled());
+}

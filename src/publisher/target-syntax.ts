@@ -1,0 +1,100 @@
+import { resolve } from 'node:path';
+import { ImageUnpackerError } from '../image/error.js';
+import { nearest } from '../image/nearest.js';
+import type { AwsTarget, Target } from './target.js';
+import { directoryOf, localTarget } from './target.js';
+
+/*
+ * Targets on a command line, as the reference system writes them:
+ *
+ *   targets = target *( ";" target )
+ *   target  = account [ "," region ] | "local:" directory
+ *   account = name | "*" | ""         "*" and nothing are every account; "local" is that of directories
+ *   region  = name | "*" | ""         the same; the region of a directory is its path
+ */
+
+/** Which targets are meant. */
+interface Pattern {
+  readonly text: string;
+  readonly account: string;
+  readonly region: string;
+}
+
+const ANY = '*';
+
+/** Whether a text is written in that way, rather than being the name of a file. */
+export function isTargetSyntax(text: string): boolean {
+  return /[,;*]/.test(text) || directoryOf(text) !== undefined;
+}
+
+function parsePatterns(text: string): Pattern[] {
+  return text
+    .split(';')
+    .map(each => each.trim())
+    .filter(each => each !== '' && each !== ',')
+    .map(each => {
+      const directory = directoryOf(each);
+      if (directory !== undefined) return { text: each, account: 'local', region: directory };
+      const [account = '', region = '', ...rest] = each.split(',').map(part => part.trim());
+      if (rest.length === 0) return { text: each, account: account || ANY, region: region || ANY };
+      throw new ImageUnpackerError('USAGE', `"${each}" is no target; write ACCOUNT,REGION or local:DIR`);
+    });
+}
+
+/** The targets that a text names by themselves, without a file. Throws `USAGE`. */
+export function parseTargetSyntax(text: string): Target[] {
+  const patterns = parsePatterns(text);
+  if (patterns.length === 0) throw new ImageUnpackerError('USAGE', 'No targets are given');
+  return patterns.map(({ text: given, account, region }): Target => {
+    if (account !== 'local') return awsTarget(account, region);
+    if (region !== ANY) return localTarget(region);
+    throw new ImageUnpackerError('USAGE', `"${given}" does not say which directory; write local:DIR`);
+  });
+}
+
+function awsTarget(account: string, region: string): AwsTarget {
+  return {
+    kind: 'aws',
+    name: `${account}/${region}`,
+    account,
+    region,
+    strategy: 'direct',
+    kmsKey: 'default',
+    architecture: 'x86_64',
+    bootMode: 'uefi-preferred',
+  };
+}
+
+/**
+ * Those of the targets that `only` names, if it is given, without those that `skip` names. Throws `USAGE` when
+ * a part of them is none of the targets, or nothing is left.
+ */
+export function selectTargets(targets: readonly Target[], only?: string, skip?: string): Target[] {
+  const wanted = only === undefined ? targets : matching(targets, only, '--only');
+  const unwanted = new Set(skip === undefined ? [] : matching(targets, skip, '--skip'));
+  const left = wanted.filter(target => !unwanted.has(target));
+  if (left.length > 0) return left;
+  throw new ImageUnpackerError('USAGE', 'No target is left: --only and --skip exclude all of them');
+}
+
+function matching(targets: readonly Target[], text: string, option: string): Target[] {
+  const patterns = parsePatterns(text);
+  for (const pattern of patterns) {
+    if (targets.some(target => matches(target, pattern))) continue;
+    const names = targets.map(({ account, region }) => `${account},${region}`);
+    const meant = nearest(pattern.text, names);
+    const hint = meant === undefined ? `the targets are ${names.join('; ')}` : `did you mean "${meant}"?`;
+    throw new ImageUnpackerError(
+      'USAGE',
+      `Option '${option}': "${pattern.text}" is none of the targets; ${hint}`,
+    );
+  }
+  return targets.filter(target => patterns.some(pattern => matches(target, pattern)));
+}
+
+function matches(target: Target, { account, region }: Pattern): boolean {
+  const accountId = target.kind === 'aws' ? target.accountId : undefined;
+  const fits = [ANY, target.account, accountId].includes(account);
+  if (!fits || region === ANY) return fits;
+  return target.kind === 'local' ? resolve(region) === target.directory : region === target.region;
+}
