@@ -1,5 +1,5 @@
 // `npm run bench [-- SUITE… --runs N --data DIR --synthetic --json]`: see docs/performance.md.
-import { cpus, release, tmpdir } from 'node:os';
+import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { exitCodeOf } from '../src/cli/exit-code.js';
@@ -105,7 +105,8 @@ async function describeMachine(workshop: Workshop): Promise<string> {
   await makeBlankFile(file, 1 << 20);
   const direct = await withDevice(file, workshop.signal, usesDirectIo);
   const kind = direct ? 'with direct I/O' : 'WITHOUT direct I/O';
-  return `${String(cpus().length)} processors (${cpus()[0]?.model ?? 'unknown'}), Linux ${release()}, loop devices ${kind}`;
+  const processors = `${String(cpus().length)} processors (${cpus()[0]?.model ?? 'unknown'})`;
+  return `${processors}, Linux ${release()}, loop devices ${kind}, load ${loadavg()[0]!.toFixed(1)} before`;
 }
 
 function withMedians({ title, base, scores }: TaskScores) {
