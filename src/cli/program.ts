@@ -46,7 +46,8 @@ export async function main(program: Omit<ProgramDefinition, 'version'>): Promise
   process.exit(code);
 }
 
-function readVersion(): string {
+/** The version of this package. */
+export function readVersion(): string {
   const file = new URL('../../package.json', import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

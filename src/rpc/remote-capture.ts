@@ -4,15 +4,12 @@ import { blockDigests, decodeDiskMap, DISK_BLOCK_SIZE, type DiskMap } from '../i
 import { ImageUnpackerError } from '../image/error.js';
 import type { CaptureRequest, CaptureResponse } from './gen/image_unpacker/v1/unpacker.js';
 import { decodeProgress } from './unpacker-messages.js';
+import { OrderedBlocks } from './ordered-blocks.js';
 import type { CallOptions, DiskCapture } from './unpacker.js';
 
 type Call = ClientDuplexStream<CaptureRequest, CaptureResponse>;
 type Event = NonNullable<CaptureResponse['event']>;
 
-/** Blocks asked for at once: 8 MiB. */
-const WINDOW = 16;
-/** Windows asked for ahead: while one travels the next is read. */
-const AHEAD = 2;
 /** The map of the largest disk of EBS, 64 TiB; more is no map. */
 const MAX_MAP_BYTES = 5 * 2 ** 30;
 /** How long the agent may take to let go of the volume. */
@@ -27,9 +24,7 @@ export class RemoteCapture implements DiskCapture {
   readonly #digests: (Buffer | undefined)[];
   readonly #explain: (reason: unknown) => Promise<unknown>;
   readonly #unwatch: () => void;
-  /** Blocks come in the order asked, so one asks after another. */
-  #turn: Promise<unknown> = Promise.resolve();
-  #reading = false;
+  readonly #blocks: OrderedBlocks;
 
   private constructor(
     call: Call,
@@ -44,6 +39,13 @@ export class RemoteCapture implements DiskCapture {
     this.#digests = [...blockDigests(map)];
     this.#explain = explain;
     this.#unwatch = unwatch;
+    this.#blocks = new OrderedBlocks({
+      ask: numbers => call.write({ request: { $case: 'blocks', value: { numbers: [...numbers] } } }),
+      next: () => this.#next(),
+      abandon: () => {
+        call.cancel();
+      },
+    });
   }
 
   /** Begins a capture and waits for its map. `explain` makes an error of ours of what a call fails with. */
@@ -83,32 +85,14 @@ export class RemoteCapture implements DiskCapture {
   }
 
   async *blocks(numbers: readonly number[]): AsyncGenerator<Buffer, void, undefined> {
-    const before = this.#turn;
-    let done = (): void => undefined;
-    this.#turn = new Promise<void>(resolve => (done = resolve));
-    await before;
-    this.#reading = true;
-    let asked = 0;
-    let received = 0;
+    let at = 0;
     try {
-      for (; received < numbers.length; received++) {
-        while (asked < numbers.length && asked <= received + WINDOW * (AHEAD - 1)) {
-          const window = numbers.slice(asked, asked + WINDOW);
-          this.#call.write({ request: { $case: 'blocks', value: { numbers: window } } });
-          asked += window.length;
-        }
-        const block = await this.#next();
-        this.#check(numbers[received]!, block);
+      for await (const block of this.#blocks.take(numbers)) {
+        this.#check(numbers[at++]!, block);
         yield block;
       }
     } catch (reason) {
-      this.#call.cancel();
       throw await this.#explain(reason);
-    } finally {
-      // Who leaves early leaves what was asked for; the next asks after it.
-      for (received++; received < asked; received++) await this.#next().catch(() => undefined);
-      this.#reading = false;
-      done();
     }
   }
 
@@ -118,7 +102,7 @@ export class RemoteCapture implements DiskCapture {
       this.#call.cancel();
     }, CLOSE_SECONDS * 1000);
     try {
-      if (this.#reading) this.#call.cancel();
+      if (this.#blocks.reading) this.#call.cancel();
       else this.#call.end();
       while ((await this.#events.next()).done !== true);
     } catch {
@@ -129,7 +113,8 @@ export class RemoteCapture implements DiskCapture {
   }
 
   async #next(): Promise<Buffer> {
-    const event = await nextEvent(this.#events);
+    let event = await nextEvent(this.#events);
+    while (event.$case === 'progress') event = await nextEvent(this.#events);
     if (event.$case !== 'block') throw unexpected(`a ${event.$case} in place of a block`);
     const { data } = event.value;
     if (data.length === 0) return ZEROS;

@@ -1,10 +1,4 @@
 import { main } from '../program.js';
-import { applyCommand } from './apply.js';
-import { captureCommand } from './capture.js';
-import { checkCommand } from './check.js';
+import { imageUnpacker } from './program.js';
 
-await main({
-  name: 'image-unpacker',
-  description: 'Makes volumes exactly images, checks them and captures them',
-  commands: [applyCommand, checkCommand, captureCommand],
-});
+await main(imageUnpacker);

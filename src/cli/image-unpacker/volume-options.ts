@@ -2,7 +2,7 @@ import type { StateDirectory } from '../../volume/state-directory.js';
 import { required, withDefault } from '../option.js';
 
 /** Where the engine keeps what it knows of volumes. */
-const DEFAULT_STATE_DIRECTORY = '/var/lib/image-unpacker';
+export const DEFAULT_STATE_DIRECTORY = '/var/lib/image-unpacker';
 
 /** The options of every command that works on a device by itself. */
 export const volumeOptions = {

@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import * as v from 'valibot';
+import { parseConfiguration, section } from '../../image/configuration.js';
+import { ImageUnpackerError } from '../../image/error.js';
+import { parseSize } from '../size.js';
+
+const place = v.pipe(v.string(), v.nonEmpty('something is expected'));
+const size = v.pipe(
+  v.union([v.string(), v.number()], 'a size is expected, such as 8GiB'),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return parseSize(String(dataset.value));
+    } catch (reason) {
+      addIssue({ message: (reason as Error).message });
+      return NEVER;
+    }
+  }),
+);
+
+const schema = section({
+  listen: v.optional(v.union([place, v.array(place)])),
+  stateDir: v.optional(place),
+  store: v.optional(place),
+  server: v.optional(place),
+  certs: v.optional(place),
+  volumes: v.optional(section({ directory: place, size: v.optional(size) })),
+});
+
+/** What the configuration of an agent says; what it leaves out is undefined. Paths are absolute. */
+export interface AgentConfiguration {
+  listen?: string[] | undefined;
+  stateDir?: string | undefined;
+  store?: string | undefined;
+  server?: string | undefined;
+  certs?: string | undefined;
+  volumes?: { directory: string; size?: number | undefined } | undefined;
+}
+
+/** Reads the configuration of an agent. Throws `CONFIGURATION` with the file and the line. */
+export async function readAgentConfiguration(path: string): Promise<AgentConfiguration> {
+  const text = await readFile(path, 'utf8').catch((reason: unknown) => {
+    const message = `Cannot read the configuration ${path}: ${(reason as Error).message}`;
+    throw new ImageUnpackerError('CONFIGURATION', message, { path }, reason);
+  });
+  const { listen, volumes, ...rest } = parseConfiguration(text, path, schema);
+  const absolute = (given: string | undefined): string | undefined =>
+    given === undefined ? undefined : resolve(dirname(path), given);
+  return {
+    ...rest,
+    listen: typeof listen === 'string' ? [listen] : listen,
+    stateDir: absolute(rest.stateDir),
+    certs: absolute(rest.certs),
+    store: rest.store?.includes('://') === true ? rest.store : absolute(rest.store),
+    volumes: volumes && { ...volumes, directory: resolve(dirname(path), volumes.directory) },
+  };
+}

@@ -1,0 +1,300 @@
+import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
+import { cancelled, ImageUnpackerError } from '../image/error.js';
+import { checkStreamName, parseImageName } from '../image/name.js';
+import type {
+  CallOptions,
+  DeviceStatus,
+  DiskCapture,
+  StreamStatus,
+  Unpacker,
+  UnpackerStatus,
+  UnpackRequest,
+  UnpackResult,
+} from '../rpc/unpacker.js';
+import { StateDirectory } from '../volume/state-directory.js';
+import { Activity } from './activity.js';
+import { AgentCapture } from './agent-capture.js';
+import type { StreamRecord } from './agent-state.js';
+import { AgentState } from './agent-state.js';
+import { listDevices } from './list-devices.js';
+import { pinnable } from './pin.js';
+import { ConditionReader } from './stream-condition.js';
+import { streamStatus } from './stream-status.js';
+import type { OwnVolumes } from './stream-volume.js';
+import { fileSize, ownVolume, placeOf, removeVolumeFile } from './stream-volume.js';
+import type { VolumePlace, Work } from './work.js';
+import { WorkerProcess } from './worker-process.js';
+
+/** What an agent works with. */
+export interface AgentOptions {
+  /** Where it keeps what it knows; one agent has it at a time. */
+  stateDirectory: string;
+  /** The directory of the store that images come from. */
+  store: string | undefined;
+  /** Left out when streams have only the devices that they are pinned to. */
+  volumes: OwnVolumes | undefined;
+  version: string;
+  log: AgentLog;
+}
+
+/** Where an agent says what it does; a logger of pino is one. */
+export interface AgentLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+/** The workers of an agent that was killed go within this; their work is settled by the kernel. */
+const PREDECESSOR_MILLISECONDS = 5000;
+const DIGEST = /^[0-9a-f]{128}$/;
+
+/** Runs of work are told apart in the log by this. */
+interface Run {
+  activity: Activity;
+  signal: AbortSignal;
+  /** Starts a worker; the run ends when it has. */
+  start(work: Work, signal?: AbortSignal): WorkerProcess;
+}
+
+/** Keeps a volume for each stream, and works on it in processes of their own. */
+export class Agent implements Unpacker {
+  readonly #options: AgentOptions;
+  readonly #directory: StateDirectory;
+  readonly #state: AgentState;
+  readonly #conditions: ConditionReader;
+  readonly #activities = new Map<string, Activity>();
+  readonly #runs = new Set<Promise<unknown>>();
+  readonly #stopping = new AbortController();
+  readonly #startedAt = new Date().toISOString();
+
+  private constructor(options: AgentOptions, directory: StateDirectory, state: AgentState) {
+    this.#options = options;
+    this.#directory = directory;
+    this.#state = state;
+    this.#conditions = new ConditionReader(directory);
+  }
+
+  /** Throws `STATE_BUSY` when another agent or command has the state directory, `STATE_DAMAGED`. */
+  static async open(options: AgentOptions): Promise<Agent> {
+    const path = resolve(options.stateDirectory);
+    const directory = await StateDirectory.open(path, PREDECESSOR_MILLISECONDS);
+    try {
+      return new Agent(options, directory, await AgentState.read(path));
+    } catch (reason) {
+      await directory.close();
+      throw reason;
+    }
+  }
+
+  async unpack(request: UnpackRequest, options: CallOptions = {}): Promise<UnpackResult> {
+    const { image, digest, create } = request;
+    const { stream } = parseImageName(image);
+    checkDigest(digest);
+    const store = this.#store();
+    return this.#run('unpack', stream, options, async run => {
+      const record = await this.#recordFor(stream, create);
+      try {
+        const make = create ? (this.#options.volumes?.size ?? null) : null;
+        const volume = await placeOf(record.volume, make);
+        const work: Work = { kind: 'unpack', ...this.#places(volume), store, image, digest, format: create };
+        const result = await run.start(work).ended;
+        await this.#succeeded(record);
+        return result!;
+      } catch (reason) {
+        await this.#failed(record, reason);
+        throw reason;
+      }
+    });
+  }
+
+  async capture(stream: string, digest: string, options: CallOptions = {}): Promise<DiskCapture> {
+    checkStreamName(stream);
+    checkDigest(digest);
+    return new Promise((opened, failed) => {
+      // The run lasts for as long as the disk is held; it fails before that, or nobody minds.
+      this.#run('capture', stream, options, async run => {
+        const record = this.#record(stream);
+        const volume = await placeOf(record.volume, null);
+        const stop = new AbortController();
+        const signal = AbortSignal.any([run.signal, stop.signal]);
+        const worker = run.start({ kind: 'capture', ...this.#places(volume), digest }, signal);
+        const abandon = (): void => {
+          stop.abort(cancelled());
+        };
+        const capture = await AgentCapture.open(worker, abandon).catch(async (reason: unknown) => {
+          await worker.ended;
+          throw reason;
+        });
+        run.activity.hold();
+        opened(capture);
+        await worker.ended;
+        await this.#state.put({ ...record, lastUsed: new Date().toISOString() });
+      }).catch(failed);
+    });
+  }
+
+  async status(): Promise<UnpackerStatus> {
+    const records = this.#state.streams();
+    const streams = await Promise.all(records.map(record => this.#status(record)));
+    const lastUsed = records.reduce<string | null>(
+      (latest, record) =>
+        record.lastUsed !== null && record.lastUsed > (latest ?? '') ? record.lastUsed : latest,
+      null,
+    );
+    return { version: this.#options.version, startedAt: this.#startedAt, lastUsed, streams };
+  }
+
+  async devices(): Promise<DeviceStatus[]> {
+    return listDevices(this.#state.streams());
+  }
+
+  async pin(stream: string, device: string, options: CallOptions = {}): Promise<StreamStatus> {
+    checkStreamName(stream);
+    return this.#run('pin', stream, options, async () => {
+      const volume = await pinnable(stream, device, this.#state.streams());
+      const record = this.#state.stream(stream) ?? { stream, volume, lastUsed: null, error: null };
+      await this.#state.put(record);
+      return streamStatus(record, null, this.#conditions);
+    });
+  }
+
+  async forget(stream: string, removeVolume: boolean, options: CallOptions = {}): Promise<void> {
+    checkStreamName(stream);
+    await this.#run('forget', stream, options, async () => {
+      const { volume } = this.#record(stream);
+      if (removeVolume && volume.kind === 'file') await this.#removeVolume(stream, volume.path);
+      await this.#state.remove(stream);
+      this.#conditions.forget(stream);
+    });
+  }
+
+  /** Streams whose work has not moved on for so many seconds. */
+  stalled(seconds: number): string[] {
+    const since = performance.now() - seconds * 1000;
+    return [...this.#activities]
+      .filter(([, activity]) => (activity.stillSince ?? Infinity) < since)
+      .map(([stream]) => stream);
+  }
+
+  /** Stops all work, waits until it has been put in order, and lets go of the state directory. */
+  async close(): Promise<void> {
+    this.#stopping.abort(cancelled());
+    await Promise.allSettled(this.#runs);
+    await this.#directory.close();
+  }
+
+  #store(): string {
+    const { store } = this.#options;
+    if (store !== undefined) return store;
+    throw new ImageUnpackerError(
+      'CONFIGURATION',
+      'The agent was started without a store; start it with --store DIR',
+    );
+  }
+
+  #places(volume: VolumePlace): { stateDirectory: string; volume: VolumePlace } {
+    return { stateDirectory: this.#directory.path, volume };
+  }
+
+  #record(stream: string): StreamRecord {
+    const record = this.#state.stream(stream);
+    if (record !== undefined) return record;
+    const remedy = `pin one with 'image-unpacker pin ${stream} --device DEV'`;
+    throw new ImageUnpackerError('VOLUME_UNKNOWN', `The stream ${stream} has no volume; ${remedy}`);
+  }
+
+  /** The record of a stream, which gets a volume of its own if it has none and that is wanted and possible. */
+  async #recordFor(stream: string, create: boolean): Promise<StreamRecord> {
+    const { volumes } = this.#options;
+    if (!create || volumes === undefined || this.#state.stream(stream) !== undefined)
+      return this.#record(stream);
+    const record = { stream, volume: ownVolume(stream, volumes), lastUsed: null, error: null };
+    await this.#state.put(record);
+    return record;
+  }
+
+  async #succeeded(record: StreamRecord): Promise<void> {
+    const volume = record.volume.kind === 'file' ? { ...record.volume, made: true } : record.volume;
+    await this.#state.put({ ...record, volume, lastUsed: new Date().toISOString(), error: null });
+  }
+
+  async #failed(record: StreamRecord, reason: unknown): Promise<void> {
+    const { volume } = record;
+    if (volume.kind === 'file' && !volume.made && (await fileSize(volume.path)) === undefined) {
+      await this.#state.remove(record.stream);
+      return;
+    }
+    const { code, message } = ImageUnpackerError.from(reason, 'The unpack failed');
+    await this.#state.put({ ...record, lastUsed: new Date().toISOString(), error: { code, message } });
+  }
+
+  async #removeVolume(stream: string, path: string): Promise<void> {
+    const condition = await this.#conditions.read(stream, path).catch(() => undefined);
+    await removeVolumeFile(path);
+    const record = condition?.record ?? null;
+    if (record !== null) await removeVolumeFile(record);
+  }
+
+  async #status(record: StreamRecord): Promise<StreamStatus> {
+    const activity = this.#activities.get(record.stream);
+    return streamStatus(record, activity?.progress ?? null, this.#conditions);
+  }
+
+  /** Does something with a stream in its turn. */
+  async #run<T>(
+    what: string,
+    stream: string,
+    { signal: callers, onProgress }: CallOptions,
+    work: (run: Run) => Promise<T>,
+  ): Promise<T> {
+    const signal = AbortSignal.any([this.#stopping.signal, ...(callers === undefined ? [] : [callers])]);
+    let activity = this.#activities.get(stream);
+    if (activity === undefined) this.#activities.set(stream, (activity = new Activity(stream)));
+    const running = activity.run(signal, onProgress, () =>
+      this.#logged(what, stream, activity, signal, work),
+    );
+    this.#runs.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#runs.delete(running);
+      if (activity.idle) this.#activities.delete(stream);
+    }
+  }
+
+  async #logged<T>(
+    what: string,
+    stream: string,
+    activity: Activity,
+    signal: AbortSignal,
+    work: (run: Run) => Promise<T>,
+  ): Promise<T> {
+    const { log } = this.#options;
+    const fields = { stream, run: randomBytes(4).toString('hex') };
+    const began = performance.now();
+    const seconds = (): number => Math.round(performance.now() - began) / 1000;
+    log.info(fields, `${what} begins`);
+    const start: Run['start'] = (task, stop = signal) => {
+      const onAdvance = activity.advance.bind(activity);
+      const worker = new WorkerProcess(task, { lock: this.#directory.lock, signal: stop, onAdvance });
+      log.info({ ...fields, pid: worker.pid, volume: task.volume.path }, 'worker started');
+      return worker;
+    };
+    try {
+      const result = await work({ activity, signal, start });
+      log.info({ ...fields, seconds: seconds() }, `${what} done`);
+      return result;
+    } catch (reason) {
+      const { code, message } = ImageUnpackerError.from(reason, 'Something unforeseen happened');
+      log.warn({ ...fields, seconds: seconds(), code, reason: message }, `${what} failed`);
+      throw reason;
+    } finally {
+      this.#conditions.forget(stream);
+    }
+  }
+}
+
+function checkDigest(digest: string): void {
+  if (DIGEST.test(digest)) return;
+  throw new ImageUnpackerError('USAGE', `"${digest}" is no digest of an image: 128 lower-case hex digits`);
+}
