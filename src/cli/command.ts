@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { ProgressSink } from '../image/progress.js';
 import type { ExitCode } from './exit-code.js';
 import type { ArgumentDefinition, OptionDefinition } from './option.js';
+import type { ProgressDisplay } from './progress.js';
 
 type OptionDefinitions = Readonly<Record<string, OptionDefinition<unknown>>>;
 type ArgumentDefinitions = Readonly<Record<string, ArgumentDefinition<unknown>>>;
@@ -20,6 +21,8 @@ export interface Context<O, A> {
   /** To standard error. Costs nothing until it is first asked for. */
   readonly log: Logger;
   readonly progress: ProgressSink;
+  /** Where a command shows its progress that is not simply a step: undefined when none is to be shown. */
+  readonly display: ProgressDisplay | undefined;
   /** Whether the result is printed as JSON. */
   readonly json: boolean;
 }
@@ -34,6 +37,8 @@ export interface CommandDefinition<O, A, R> {
   /** Positional arguments, in order; a name is shown in capitals as part of the usage. */
   readonly arguments?: A;
   readonly options?: O;
+  /** Left out of the list of commands. */
+  readonly hidden?: true;
   /**
    * Does the work. The code of the work is loaded here, by a dynamic import, so that `--help` and a
    * mistyped flag do not wait for it. Throws `ImageUnpackerError`; prints nothing.

@@ -5,11 +5,17 @@ export interface Output {
   write(text: string, done: (error?: Error | null) => void): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 /** How many columns an output has; some terminals do not know theirs and say 0. */
 export function columnsOf({ columns = 0 }: Output): number {
   return columns > 0 ? columns : 80;
+}
+
+/** How many rows an output has. */
+export function rowsOf({ rows = 0 }: Output): number {
+  return rows > 0 ? rows : 24;
 }
 
 /**

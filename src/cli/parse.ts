@@ -108,7 +108,7 @@ function makeProgramParser(program: ProgramDefinition, width: number, write: (te
 
 function makeCommandParser(parser: Parser, program: ProgramDefinition, command: Command): Parser {
   const child = parser
-    .command(command.name)
+    .command(command.name, { hidden: command.hidden === true })
     .summary(command.summary)
     .description(command.details === undefined ? command.summary : `${command.summary}\n\n${command.details}`)
     .exitOverride(error => {
@@ -217,7 +217,8 @@ function withPrefix<T>(prefix: string, code: 'USAGE' | 'CONFIGURATION', action: 
 /** What commander ends with: the end of a help text as it is, anything else as an error of ours. */
 function toUsage(error: CommanderError, name: string, program: ProgramDefinition): Error {
   if (error.exitCode === 0) return error;
-  const commands = program.commands.map(command => command.name).join(', ');
+  const shown = program.commands.filter(command => command.hidden !== true);
+  const commands = shown.map(command => command.name).join(', ');
   if (error.code === 'commander.help')
     return usage(`No command is given; the commands are ${commands}`, name);
   const what = error.message

@@ -13,6 +13,7 @@ import { columnsOf, writeAll } from './output.js';
 import type { Output } from './output.js';
 import { asksForJson, parseCommandLine } from './parse.js';
 import type { CommonOptions, ProgramDefinition, Request } from './parse.js';
+import type { ProgressDisplay } from './progress.js';
 import { Progress } from './progress.js';
 import { errorOf, errorToJson, showError, showTrace } from './report.js';
 import { showLines } from './show.js';
@@ -85,7 +86,8 @@ async function runCommand(
 ): Promise<ExitCode> {
   const { command, common, options, args } = request;
   const { json } = common;
-  const progress = makeProgress(common, around, terminal);
+  const display = makeDisplay(common, around, terminal);
+  const progress = display && new Progress(display);
   let log: Logger | undefined;
   const context: CommandContext = {
     options,
@@ -93,6 +95,7 @@ async function runCommand(
     signal,
     json,
     progress: progress ?? silentProgress,
+    display,
     get log() {
       return (log ??= makeLog(common, around, terminal));
     },
@@ -108,19 +111,19 @@ async function runCommand(
   return command.exitCode?.(result) ?? EXIT_CODES.done;
 }
 
-function makeProgress(
+function makeDisplay(
   common: CommonOptions,
   around: Surroundings,
   terminal: StatusLine,
-): Progress | undefined {
+): ProgressDisplay | undefined {
   if (common.json || common.quiet) return undefined;
-  if (isTerminal(around)) return new Progress({ kind: 'terminal', line: terminal });
-  return new Progress({
+  if (isTerminal(around)) return { kind: 'terminal', line: terminal };
+  return {
     kind: 'lines',
     print: line => {
       terminal.print(line);
     },
-  });
+  };
 }
 
 function makeLog({ logLevel }: CommonOptions, around: Surroundings, terminal: StatusLine): Logger {

@@ -1,12 +1,14 @@
-import { columnsOf } from './output.js';
+import { columnsOf, rowsOf } from './output.js';
 import type { Output } from './output.js';
 
 const ERASE_TO_END = '\x1b[K';
+const ERASE_BELOW = '\x1b[J';
 
-/** The last line of a terminal, which shows what is going on and gives way to whatever else is written. */
+/** The last lines of a terminal, which show what is going on and give way to whatever else is written. */
 export class StatusLine {
   readonly #output: Output;
-  #shown = false;
+  /** How many lines are shown now. */
+  #shown = 0;
 
   constructor(output: Output) {
     this.#output = output;
@@ -17,20 +19,33 @@ export class StatusLine {
     return columnsOf(this.#output) - 1;
   }
 
+  /** How many lines fit, one below the other. */
+  get height(): number {
+    return Math.max(rowsOf(this.#output) - 1, 1);
+  }
+
+  /** Shows a line, or several, in place of those that are shown. */
   draw(text: string): void {
-    this.#write(`\r${text}${ERASE_TO_END}`);
-    this.#shown = true;
+    const lines = text.split('\n');
+    const below = this.#shown > lines.length ? ERASE_BELOW : '';
+    this.#write(`${this.#toStart()}${lines.map(line => line + ERASE_TO_END).join('\n')}${below}`);
+    this.#shown = lines.length;
   }
 
   erase(): void {
-    if (this.#shown) this.#write(`\r${ERASE_TO_END}`);
-    this.#shown = false;
+    if (this.#shown > 0) this.#write(`${this.#toStart()}${this.#shown > 1 ? ERASE_BELOW : ERASE_TO_END}`);
+    this.#shown = 0;
   }
 
   /** Writes a line that stays. */
   print(line: string): void {
     this.erase();
     this.#write(`${line}\n`);
+  }
+
+  /** Takes the cursor to the start of the first line that is shown. */
+  #toStart(): string {
+    return this.#shown > 1 ? `\x1b[${String(this.#shown - 1)}A\r` : '\r';
   }
 
   #write(text: string): void {

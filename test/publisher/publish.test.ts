@@ -258,7 +258,7 @@ test('a run that is rolled back leaves nothing, and what it found stays', async 
     [true, false],
   );
   const run = rows[1]!.Run!;
-  const planned = await rollback(run, { ...shop, dryRun: true });
+  const planned = await rollback(run, { stateDirectory: shop.stateDirectory, dryRun: true });
   t.deepEqual(
     planned.map(row => row.Removed),
     [[], [rows[1]!.AmiId]],

@@ -38,7 +38,7 @@ export class Shop {
   static async open(directory: string): Promise<Shop> {
     const store = await openLocalStore(join(directory, 'store'), { create: true });
     const disks = new Map<string, ModelDisk>();
-    for (const [at, fills] of FILLS.entries()) {
+    for (const at of FILLS.keys()) {
       const name = `${STREAM}/${String(at + 1)}`;
       const known = (await store.list(STREAM)).find(image => image.name === name);
       const { digest } = known ?? (await storeImage(store, name, manyFiles(at + 1)));

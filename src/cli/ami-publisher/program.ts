@@ -1,0 +1,27 @@
+import { deleteCommand } from './delete.js';
+import { expireCommand } from './expire.js';
+import { listImagesCommand } from './list-images.js';
+import { planCommand } from './plan.js';
+import { promoteCommand } from './promote.js';
+import { publishCommand } from './publish.js';
+import { resumeCommand } from './resume.js';
+import { rollbackCommand } from './rollback.js';
+import { runsCommand } from './runs.js';
+import { verifyCommand } from './verify.js';
+
+export const amiPublisher = {
+  name: 'ami-publisher',
+  description: 'Publishes images as machine images that are identical in every target',
+  commands: [
+    planCommand,
+    publishCommand,
+    runsCommand,
+    resumeCommand,
+    rollbackCommand,
+    listImagesCommand,
+    verifyCommand,
+    promoteCommand,
+    deleteCommand,
+    expireCommand,
+  ],
+};

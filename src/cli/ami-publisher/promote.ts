@@ -1,0 +1,30 @@
+import { command } from '../command.js';
+import { flag, manyArguments } from '../option.js';
+import { showTable } from '../show.js';
+import { exitCodeOfRows, joinLines, showErrors } from './outcome.js';
+import { resultOptions, resultsOf } from './target-options.js';
+
+export const promoteCommand = command({
+  name: 'promote',
+  summary: 'Make the images of some results the preferred ones of their streams',
+  details: 'They get the tag Preferred=true first; then the others of the stream lose it.',
+  arguments: { results: manyArguments('files that hold what publish --json printed') },
+  options: { ...resultOptions, dryRun: flag('--dry-run', 'only say what would be done') },
+  run: async ({ args, options, signal }) => {
+    const given = await resultsOf(args.results, options);
+    const { promote } = await import('../../publisher/promote.js');
+    return promote({ ...given, dryRun: options.dryRun, signal });
+  },
+  show: rows =>
+    joinLines(
+      showTable(
+        ['TARGET', 'PREFERRED', 'IMAGE', 'NO LONGER PREFERRED'].map(title => ({ title })),
+        rows.map(row => {
+          const before = 'Demoted' in row ? row.Demoted.join(' ') : '';
+          return [row.Target, row.Error === undefined ? row.AmiId : '-', row.ImageName ?? '-', before || '-'];
+        }),
+      ),
+      showErrors(rows),
+    ),
+  exitCode: rows => exitCodeOfRows(rows),
+});

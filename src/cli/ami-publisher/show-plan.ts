@@ -1,0 +1,22 @@
+import type { PlanRow } from '../../publisher/plan.js';
+import { showCount, showSize, showTable } from '../show.js';
+import { joinLines, showErrors } from './outcome.js';
+
+const WORDS = { publish: 'publish', none: 'published already', refused: 'refused' } as const;
+
+/** What would be done, for people. */
+export function showPlan(rows: readonly PlanRow[]): string {
+  const columns = ['TARGET', 'STRATEGY', 'ACTION', 'PARENT', 'NEW CONTENT', 'BLOCKS AT LEAST'];
+  const table = showTable(
+    columns.map((title, at) => ({ title, align: at > 3 ? 'right' : 'left' })),
+    rows.map(row => [
+      row.Target,
+      row.Strategy,
+      WORDS[row.Action],
+      row.ParentImage ?? row.ParentSnapshotId ?? '-',
+      row.NewBytes === undefined ? '-' : showSize(row.NewBytes),
+      row.EstimatedBlocks === undefined ? '-' : showCount(row.EstimatedBlocks),
+    ]),
+  );
+  return joinLines(table, showErrors(rows));
+}

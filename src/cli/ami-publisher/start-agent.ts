@@ -1,0 +1,171 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import { ERROR_CODES, ImageUnpackerError, throwIfAborted } from '../../image/error.js';
+import { connectUnpacker } from '../../rpc/unpacker-client.js';
+import type { UnpackerClient } from '../../rpc/unpacker-client.js';
+
+/** Node loads the agent in a second; a machine that is busy may take longer. */
+const START_SECONDS = 60;
+/** An agent of a publisher that was killed puts its work in order before it lets go of the directory. */
+const BUSY_SECONDS = 15;
+const BUSY_RETRY_MILLISECONDS = 250;
+/** The agent ends when its work has ended, which is told to stop. */
+const STOP_SECONDS = 60;
+/** What fits into the address of a Unix socket (unix(7)). */
+const MAX_SOCKET_PATH = 107;
+const MAX_OUTPUT = 64 << 10;
+
+const PROGRAM = fileURLToPath(new URL('../../../bin/image-unpacker', import.meta.url));
+
+/** Where the agent works. */
+interface AgentPlaces {
+  readonly store: string;
+  readonly stateDirectory: string;
+}
+
+/** What an agent is started with. */
+interface Surroundings {
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+/**
+ * Starts an agent of our own on a private socket; closing the client ends it, and so does the end of this
+ * process, however it comes. Throws what the agent says when it cannot start, `STATE_BUSY` when another one
+ * has the directory, `TOOL_MISSING`, `TIMEOUT`.
+ */
+export async function startAgent(places: AgentPlaces, around: Surroundings): Promise<UnpackerClient> {
+  const deadline = performance.now() + BUSY_SECONDS * 1000;
+  for (;;) {
+    throwIfAborted(around.signal);
+    try {
+      return await startOnce(places, around);
+    } catch (reason) {
+      const isBusy = reason instanceof ImageUnpackerError && reason.code === 'STATE_BUSY';
+      if (!isBusy || performance.now() > deadline) throw reason;
+      await sleep(BUSY_RETRY_MILLISECONDS);
+    }
+  }
+}
+
+async function startOnce(places: AgentPlaces, { signal, log }: Surroundings): Promise<UnpackerClient> {
+  const state = resolve(places.stateDirectory);
+  const socket = await placeOfSocket(state);
+  const address = `unix:${socket.path}`;
+  const agent = spawnAgent(address, resolve(places.store), state, log);
+  try {
+    const started = connectUnpacker(address, { patience: START_SECONDS, signal });
+    // Whichever is later has nobody who waits for it.
+    started.catch(() => undefined);
+    const client = await Promise.race([started, agent.failed]);
+    return ending(client, async () => {
+      await stop(agent.child);
+      await socket.remove();
+    });
+  } catch (reason) {
+    await stop(agent.child);
+    await socket.remove();
+    throw reason;
+  }
+}
+
+/** The client, whose closing does more than that. */
+function ending(client: UnpackerClient, after: () => Promise<void>): UnpackerClient {
+  const close = client.close.bind(client);
+  client.close = async () => {
+    await close();
+    await after();
+  };
+  return client;
+}
+
+/** In the state directory, which is private; elsewhere if that has too long a path. */
+async function placeOfSocket(state: string): Promise<{ path: string; remove(): Promise<void> }> {
+  try {
+    await mkdir(state, { recursive: true, mode: 0o700 });
+    const path = join(state, 'agent.sock');
+    if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return { path, remove: () => Promise.resolve() };
+    const directory = await mkdtemp(join(tmpdir(), 'ami-publisher-'));
+    return {
+      path: join(directory, 'agent.sock'),
+      remove: () => rm(directory, { recursive: true, force: true }),
+    };
+  } catch (reason) {
+    throw ImageUnpackerError.from(reason, `Cannot use the state directory ${state}`, { path: state });
+  }
+}
+
+/** An agent, and what rejects when it ends before it is told to. */
+interface StartedAgent {
+  readonly child: ChildProcess;
+  readonly failed: Promise<never>;
+}
+
+function spawnAgent(address: string, store: string, state: string, log: Logger): StartedAgent {
+  const places = [
+    '--listen',
+    address,
+    '--store',
+    store,
+    '--state-dir',
+    state,
+    '--volumes',
+    join(state, 'disks'),
+  ];
+  // The kernel tells the agent when we have gone (PR_SET_PDEATHSIG); Ctrl-C is for us alone.
+  const command = ['--pdeathsig', 'TERM', process.execPath, PROGRAM, 'serve', ...places, '--json'];
+  const child = spawn('setpriv', command, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (output.length < MAX_OUTPUT) output += text;
+  });
+  createInterface(child.stderr).on('line', line => {
+    log.debug({ agent: line });
+  });
+  const failed = new Promise<never>((_, reject) => {
+    child.on('error', reason => {
+      reject(
+        (reason as NodeJS.ErrnoException).code === 'ENOENT'
+          ? new ImageUnpackerError(
+              'TOOL_MISSING',
+              'The program setpriv is not installed: install the package util-linux',
+            )
+          : ImageUnpackerError.from(reason, 'Cannot start an agent'),
+      );
+    });
+    child.on('close', (status, killedBy) => {
+      reject(errorOf(output, `${killedBy ?? 'status'} ${String(status ?? '')}`.trim()));
+    });
+  });
+  failed.catch(() => undefined);
+  return { child, failed };
+}
+
+/** What an agent said of its end, with --json. */
+function errorOf(output: string, ended: string): ImageUnpackerError {
+  try {
+    const { error } = JSON.parse(output) as { error: { code: string; message: string } };
+    const code = ERROR_CODES.find(each => each === error.code) ?? 'INTERNAL';
+    return new ImageUnpackerError(code, error.message);
+  } catch {
+    const message = `The agent that was started for this run ended (${ended}); --log-level debug shows what it said`;
+    return new ImageUnpackerError('INTERNAL', message);
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'close');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_SECONDS * 1000);
+  await ended;
+  clearTimeout(timer);
+}

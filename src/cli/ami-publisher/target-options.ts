@@ -1,0 +1,37 @@
+import type { Target } from '../../publisher/target.js';
+import type { OptionValues } from '../command.js';
+import { optional, required } from '../option.js';
+
+const TARGETS = 'a file of targets, or account,region;account,region or local:DIR';
+
+const selection = {
+  only: optional('--only <targets>', 'only these of them: account,region;account,region, with *'),
+  skip: optional('--skip <targets>', 'not these of them'),
+};
+
+/** The options that say which targets are looked at. */
+export const targetOptions = { targets: required('--targets <targets>', TARGETS), ...selection };
+
+/** The options of commands that take results, which mostly say the targets themselves. */
+export const resultOptions = { targets: optional('--targets <targets>', `${TARGETS}: those of the results`) };
+
+/** The targets that the options name. Throws `USAGE`, and `CONFIGURATION` with the line of what is wrong. */
+export async function targetsOf({
+  targets,
+  only,
+  skip,
+}: OptionValues<typeof targetOptions>): Promise<Target[]> {
+  const { isTargetSyntax, parseTargetSyntax, selectTargets } =
+    await import('../../publisher/target-syntax.js');
+  if (isTargetSyntax(targets)) return selectTargets(parseTargetSyntax(targets), only, skip);
+  const { readTargets } = await import('../../publisher/read-targets.js');
+  return selectTargets(await readTargets(targets), only, skip);
+}
+
+/** What a command that is given results works with. */
+export async function resultsOf(files: readonly string[], { targets }: OptionValues<typeof resultOptions>) {
+  const { readResults } = await import('../../publisher/row.js');
+  const results = await readResults(files);
+  const known = targets === undefined ? [] : await targetsOf({ targets, only: undefined, skip: undefined });
+  return { results, targets: known };
+}

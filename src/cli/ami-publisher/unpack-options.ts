@@ -1,0 +1,53 @@
+import { STATE_DIRECTORY } from '../../publisher/options.js';
+import type { UnpackerClient } from '../../rpc/unpacker-client.js';
+import type { Context, OptionValues } from '../command.js';
+import { locationOf, storeOptions } from '../open-store.js';
+import { fromEnvironment, optional, withDefault } from '../option.js';
+
+export const stateOptions = {
+  stateDir: withDefault(
+    '--state-dir <dir>',
+    'where runs are kept, and what is unpacked without --unpacker',
+    STATE_DIRECTORY,
+  ),
+};
+
+export const eventOptions = {
+  events: optional(
+    '--events <file>',
+    'where to write what happens, a line of JSON each; - is standard error',
+  ),
+};
+
+/** The options of commands that have images unpacked. */
+export const unpackOptions = {
+  ...storeOptions,
+  ...stateOptions,
+  unpacker: fromEnvironment(
+    'IMAGE_UNPACKER',
+    optional(
+      '--unpacker <address>',
+      'the agent: HOST:PORT or unix:PATH; default: one that is started for the run',
+    ),
+  ),
+  certs: optional(
+    '--certs <dir>',
+    'ca.pem, cert.pem and key.pem, for TCP; default: /etc/image-unpacker/certs',
+  ),
+  ...eventOptions,
+};
+
+/** The agent that the options name, or one that is started for the run and ends with it. */
+export function unpackerOf(
+  options: OptionValues<typeof unpackOptions>,
+  context: Pick<Context<object, object>, 'signal' | 'log'>,
+): () => Promise<UnpackerClient> {
+  return async () => {
+    if (options.unpacker !== undefined) {
+      const { connectUnpacker } = await import('../../rpc/unpacker-client.js');
+      return connectUnpacker(options.unpacker, { certs: options.certs, signal: context.signal });
+    }
+    const { startAgent } = await import('./start-agent.js');
+    return startAgent({ store: locationOf(options), stateDirectory: options.stateDir }, context);
+  };
+}
