@@ -59,6 +59,10 @@ test('the same tree has the same digest, and a tree that is none is not built', 
   t.is(a.digest, b.digest);
   const broken = manyFiles(300).toSpliced(1, 1);
   await t.throwsAsync(build(store, 's/c', broken), { code: 'IMAGE_INVALID' });
+  const nameless = manyFiles(3).map(entry => {
+    return entry.type === 'file' ? { ...entry, names: [Buffer.from('not there')] } : entry;
+  });
+  await t.throwsAsync(build(store, 's/d', nameless.toSpliced(3)), { code: 'IMAGE_INVALID' });
   t.is((await store.list()).length, 2);
 });
 
