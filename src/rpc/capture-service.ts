@@ -17,7 +17,8 @@ const NOTHING = Buffer.alloc(0);
 
 /** Serves a capture: holds the disk until the caller has no more requests, and sends it what it asks for. */
 export async function serveCapture(call: Call, unpacker: Unpacker, signal: AbortSignal): Promise<void> {
-  const requests = call[Symbol.asyncIterator]() as AsyncIterator<CaptureRequest, undefined>;
+  // An iterator that ends would otherwise take the other direction with it, and the call would have no end.
+  const requests = call.iterator({ destroyOnReturn: false }) as AsyncIterator<CaptureRequest, undefined>;
   const first = await requests.next();
   const open = first.done === true ? undefined : first.value.request;
   if (open?.$case !== 'open') throw wrong('begins with something else than what is to be captured');
