@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { ImageUnpackerError } from '../image/error.js';
 import { nearest } from '../image/nearest.js';
-import { syncDirectory } from '../store/local/open-directory.js';
+import { syncDirectory } from '../store/durable.js';
 import { tryLock } from '../store/lock.js';
 import type { ResultRow } from './row.js';
 import type { Target } from './target.js';

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { ImageUnpackerError } from '../image/error.js';
 import { seal, unseal } from '../image/sealed.js';
-import { readIfThere, replaceFile } from '../volume/state-directory.js';
+import { replaceDurably } from '../store/durable.js';
+import { readIfThere } from '../volume/state-directory.js';
 
 /*
  * What the agent remembers of its streams: DIR/agent in the state directory, sealed (image/sealed.ts).
@@ -89,7 +90,7 @@ export class AgentState {
     const before = this.#written;
     const writing = (async (): Promise<void> => {
       await before.catch(() => undefined);
-      await replaceFile(this.#path, seal({ streams: this.streams() }));
+      await replaceDurably(this.#path, seal({ streams: this.streams() }), 0o600);
     })();
     this.#written = writing;
     await writing.catch((reason: unknown) => {

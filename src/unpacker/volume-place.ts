@@ -4,7 +4,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
 import { attachLoop } from '../native.js';
-import { syncDirectory } from '../volume/state-directory.js';
+import { syncDirectory } from '../store/durable.js';
 import type { VolumePlace, VolumeSize } from './work.js';
 
 /** Revisions grow, and a file costs only what is written to it: twice the content, and this at the least. */

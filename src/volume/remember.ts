@@ -1,6 +1,6 @@
 import { PageFile, removeOldPageFiles } from './page-file.js';
 import type { ImageReference, Place, VolumeRecord, VolumeState } from './volume-record.js';
-import { syncDirectory } from './state-directory.js';
+import { syncDirectory } from '../store/durable.js';
 import { checkOf, endWork } from './volume-record.js';
 
 /** A page of the tree that is to be remembered: one that the record has already, or a new one. */

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
+import { syncDirectory } from '../store/durable.js';
 import { waitForLock } from '../store/lock.js';
 
 /*
@@ -87,30 +88,6 @@ async function namesIn(path: string): Promise<string[]> {
     if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw ImageUnpackerError.from(reason, `Cannot read ${path}`, { path });
   });
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
-/** Replaces a small file: it is the old one or the new one, whenever the machine stops. */
-export async function replaceFile(path: string, content: string): Promise<void> {
-  const temporary = `${path}.new`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  await syncDirectory(dirname(path));
 }
 
 /** The content of a file, or undefined when there is none. */

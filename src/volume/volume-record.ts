@@ -8,7 +8,8 @@ import { seal, unseal } from '../image/sealed.js';
 import { ManifestReader } from '../store/manifest-reader.js';
 import type { KnownTree } from './known-tree.js';
 import { PageFile } from './page-file.js';
-import { readIfThere, removeDurably, replaceFile } from './state-directory.js';
+import { readIfThere, removeDurably } from './state-directory.js';
+import { replaceDurably } from '../store/durable.js';
 
 /*
  * The record of one volume. `state` says what was on the volume when it was last left clean; `journal`, with
@@ -16,6 +17,9 @@ import { readIfThere, removeDurably, replaceFile } from './state-directory.js';
  * sealed (image/sealed.ts): a byte that is not as it was written makes them unreadable, and the volume is
  * then one of which nothing is known.
  */
+
+/** Names of files are nobody else's to know. */
+const PRIVATE = 0o600;
 
 const hex = v.pipe(v.string(), v.regex(/^[0-9a-f]+$/));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -90,7 +94,7 @@ async function readSealed<S extends v.GenericSchema>(
 /** Says durably what is about to be done, before the first write to the volume. */
 export async function beginWork(record: VolumeRecord, work: Omit<VolumeJournal, 'sequence'>): Promise<void> {
   const journal = { sequence: nextSequence(record), ...work };
-  await replaceFile(join(record.directory, 'journal'), seal(journal));
+  await replaceDurably(join(record.directory, 'journal'), seal(journal), PRIVATE);
   record.journal = journal;
 }
 
@@ -98,7 +102,7 @@ export async function beginWork(record: VolumeRecord, work: Omit<VolumeJournal, 
 export async function endWork(record: VolumeRecord, state: Omit<VolumeState, 'sequence'>): Promise<void> {
   const sequence = record.journal?.sequence ?? nextSequence(record);
   record.state = { sequence, ...state };
-  await replaceFile(join(record.directory, 'state'), seal(record.state));
+  await replaceDurably(join(record.directory, 'state'), seal(record.state), PRIVATE);
   if (record.journal !== undefined) await removeDurably(join(record.directory, 'journal'));
   record.journal = undefined;
 }

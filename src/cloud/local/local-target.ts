@@ -3,7 +3,7 @@ import { lstat, rename, rm } from 'node:fs/promises';
 import { diskDigest } from '../../image/disk-map.js';
 import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
-import { syncDirectory } from '../../store/local/open-directory.js';
+import { syncDirectory } from '../../store/durable.js';
 import type {
   CloudCallOptions,
   CloudTarget,

@@ -6,7 +6,7 @@ import { decodeDiskMap, diskDigest, encodeDiskMap } from '../../image/disk-map.j
 import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { replaceDurably } from '../../store/durable.js';
-import { syncDirectory } from '../../store/local/open-directory.js';
+import { syncDirectory } from '../../store/durable.js';
 import { tryLock } from '../../store/lock.js';
 import { FORMAT_FILE, FORMAT_LINE, isImageId, LOCK_FILE, mapPath, recordPath, REGISTRY } from './layout.js';
 import type { DiskRecord } from './record.js';

@@ -11,7 +11,8 @@ import { LocalImages } from './images.js';
 import { OBJECTS, SHARDS } from './layout.js';
 import { lockStore } from './lock-store.js';
 import { LocalObjects } from './objects.js';
-import { openDirectory, syncDirectory } from './open-directory.js';
+import { syncDirectory } from '../durable.js';
+import { openDirectory } from './open-directory.js';
 import { clearSessions } from './session.js';
 
 /** Builds may take longer than anyone wants to wait for. */

@@ -8,7 +8,7 @@ import { nearest } from '../../image/nearest.js';
 import { decodeRecord, encodeRecord, isImageName, MAX_RECORD_BYTES } from '../record.js';
 import type { ImageRecord } from '../store.js';
 import { IMAGES, LEAF_MARK, recordPath } from './layout.js';
-import { syncDirectory } from './open-directory.js';
+import { syncDirectory } from '../durable.js';
 import type { Session } from './session.js';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;

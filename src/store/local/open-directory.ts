@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import { FORMAT_FILE, FORMAT_LINE, IMAGES, LOCK_FILE, OBJECTS, SHARDS, TEMPORARY } from './layout.js';
+import { syncDirectory } from '../durable.js';
 
 /** What a new file system has in its root directory. */
 const OF_FILE_SYSTEM = 'lost+found';
@@ -79,16 +80,6 @@ async function writeDurably(path: string, text: string): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 
