@@ -5,6 +5,7 @@ import type { Address } from './address.js';
 import { LOCAL_UNPACKER, parseAddress, showAddress, UNPACKER_PORT } from './address.js';
 import type { Certificates } from './certificates.js';
 import { CERTIFICATE_DIRECTORY, readCertificates } from './certificates.js';
+import { UnpackerCaller } from './capture-codec.js';
 import { CHANNEL_OPTIONS } from './channel-options.js';
 import { fromStatus } from './error-status.js';
 import type {
@@ -12,9 +13,9 @@ import type {
   GetStatusResponse,
   ListDevicesResponse,
   PinStreamResponse,
+  UnpackerServiceClient,
   UnpackResponse,
 } from './gen/image_unpacker/v1/unpacker.js';
-import { UnpackerServiceClient } from './gen/image_unpacker/v1/unpacker.js';
 import { probe, type Wanted } from './probe.js';
 import { RemoteCapture } from './remote-capture.js';
 import {
@@ -77,7 +78,7 @@ export class UnpackerClient implements Unpacker {
     this.#address = address;
     this.#certificates = certificates;
     const { ca, key, cert } = certificates ?? {};
-    this.#client = new UnpackerServiceClient(
+    this.#client = new UnpackerCaller(
       showAddress(address),
       certificates === undefined ? credentials.createInsecure() : credentials.createSsl(ca, key, cert),
       CHANNEL_OPTIONS,

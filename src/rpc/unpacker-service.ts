@@ -1,7 +1,8 @@
 import type { handleServerStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import type * as Wire from './gen/image_unpacker/v1/unpacker.js';
-import { UnpackerServiceService, type UnpackerServiceServer } from './gen/image_unpacker/v1/unpacker.js';
+import type { UnpackerServiceServer } from './gen/image_unpacker/v1/unpacker.js';
 import { admit } from './admit.js';
+import { unpackerDefinition } from './capture-codec.js';
 import { serveCapture } from './capture-service.js';
 import type { Role } from './role.js';
 import type { ReportFailure } from './server-call.js';
@@ -58,5 +59,5 @@ export function unpackerService(unpacker: Unpacker, trust: Trust, report: Report
       return {};
     }),
   };
-  return { definition: UnpackerServiceService, implementation };
+  return { definition: unpackerDefinition, implementation };
 }
