@@ -94,6 +94,15 @@ export function oneOf<const T extends string>(...choices: readonly T[]): Parser<
   };
 }
 
+/** What help says of an option. */
+export function describeOption(option: OptionDefinition<unknown>): string {
+  const notes = [option.description];
+  if (option.required) notes.push('required');
+  if (typeof option.initial === 'string') notes.push(`default: ${option.initial}`);
+  if (option.environment !== undefined) notes.push(`environment: ${option.environment}`);
+  return notes.join('; ');
+}
+
 /** An argument of a command: what stands without a flag. `T` is the type of its value. */
 export interface ArgumentDefinition<T> {
   readonly description: string;
@@ -122,4 +131,10 @@ export function manyArguments(description: string): ArgumentDefinition<readonly 
 export function manyArguments<T>(description: string, parse: Parser<T>): ArgumentDefinition<readonly T[]>;
 export function manyArguments(description: string, parse = asText): ArgumentDefinition<readonly unknown[]> {
   return { description, count: 'many', parse };
+}
+
+/** An argument as usage shows it: `<name>`, `[name]`, `<name...>`. */
+export function showArgument(name: string, { count }: ArgumentDefinition<unknown>): string {
+  const shown = name.replace(/[A-Z]/g, capital => `-${capital.toLowerCase()}`);
+  return { one: `<${shown}>`, optional: `[${shown}]`, many: `<${shown}...>` }[count];
 }

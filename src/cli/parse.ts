@@ -3,7 +3,7 @@ import { ImageUnpackerError } from '../image/error.js';
 import type { Command } from './command.js';
 import { LOG_LEVELS } from './log.js';
 import type { LogLevel } from './log.js';
-import { flag, oneOf, optional } from './option.js';
+import { describeOption, flag, oneOf, optional, showArgument } from './option.js';
 import type { ArgumentDefinition, OptionDefinition } from './option.js';
 
 /** A program: some commands under one name. */
@@ -35,7 +35,8 @@ export type Request =
 type Environment = Readonly<Record<string, string | undefined>>;
 type Values = Record<string, unknown>;
 
-const COMMON_OPTIONS = {
+/** The options of every command. */
+export const COMMON_OPTIONS = {
   json: flag('--json', 'print one JSON document and nothing else'),
   quiet: flag('--quiet', 'show no progress, and of the log only errors'),
   logLevel: optional(
@@ -45,7 +46,8 @@ const COMMON_OPTIONS = {
   ),
 };
 
-const EXIT_CODES_HELP = `
+/** What help says of exit codes. */
+export const EXIT_CODES_HELP = `
 Exit codes: 0 done, 1 failed, 2 the call is wrong, 3 partly done, 130 interrupted.`;
 
 /**
@@ -121,19 +123,13 @@ function makeCommandParser(parser: Parser, program: ProgramDefinition, command: 
   return child;
 }
 
-function makeArgument(name: string, { count, description }: ArgumentDefinition<unknown>): Argument {
-  const shown = name.replace(/[A-Z]/g, capital => `-${capital.toLowerCase()}`);
-  const forms = { one: `<${shown}>`, optional: `[${shown}]`, many: `<${shown}...>` };
-  return new Argument(forms[count], description);
+function makeArgument(name: string, argument: ArgumentDefinition<unknown>): Argument {
+  return new Argument(showArgument(name, argument), argument.description);
 }
 
 /** Values are collected as they stand and looked at afterwards: a wrong one must not hide a wrong flag. */
 function makeOption(option: OptionDefinition<unknown>): Option {
-  const notes = [option.description];
-  if (option.required) notes.push('required');
-  if (typeof option.initial === 'string') notes.push(`default: ${option.initial}`);
-  if (option.environment !== undefined) notes.push(`environment: ${option.environment}`);
-  const made = new Option(option.flags, notes.join('; '));
+  const made = new Option(option.flags, describeOption(option));
   if (option.add !== undefined)
     made.argParser((text: string, soFar: string[] | undefined) => [...(soFar ?? []), text]);
   return made;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { ImageUnpackerError } from '../image/error.js';
 import { silentProgress } from '../image/progress.js';
+import { withBuiltIns } from './built-in-commands.js';
 import type { CommandContext } from './command.js';
 import { EXIT_CODES, exitCodeOf } from './exit-code.js';
 import type { ExitCode } from './exit-code.js';
@@ -33,16 +34,13 @@ export interface Surroundings {
 export async function main(program: Omit<ProgramDefinition, 'version'>): Promise<never> {
   // Who writes is told of a write that failed (see `writeAll`); the event besides would end the process.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  const code = await runProgram(
-    { ...program, version: readVersion() },
-    {
-      parameters: process.argv.slice(2),
-      environment: process.env,
-      out: process.stdout,
-      err: process.stderr,
-      events: process,
-    },
-  );
+  const code = await runProgram(withBuiltIns({ ...program, version: readVersion() }), {
+    parameters: process.argv.slice(2),
+    environment: process.env,
+    out: process.stdout,
+    err: process.stderr,
+    events: process,
+  });
   // What a command has read from, such as standard input, may still be open and would keep the process.
   process.exit(code);
 }

@@ -42,7 +42,11 @@ export function parseConfiguration<S extends v.GenericSchema>(
     );
   const result = v.safeParse(schema, valueOf(document, file));
   if (result.success) return result.output;
-  const told = result.issues.map(issue => {
+  // A key that is mistyped explains the one that is missing.
+  const issues = [...result.issues].sort(
+    (a, b) => Number(b.expected === 'never') - Number(a.expected === 'never'),
+  );
+  const told = issues.map(issue => {
     const path = (issue.path ?? []).map(({ key }) => key);
     return `${lineOf(offsetOf(document, path))}: ${describe(issue)}`;
   });

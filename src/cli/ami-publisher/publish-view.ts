@@ -114,7 +114,7 @@ function advance(stage: Stage | undefined, event: PublishEvent & { type: 'progre
   if (stage === undefined) return;
   const { what, done, total, unit } = event;
   // A stage may have several steps, each of which counts from the start.
-  if (what !== stage.what || done < stage.done) stage.samples = [];
+  if ((what !== stage.what && stage.what !== '') || done < stage.done) stage.samples = [];
   Object.assign(stage, { what, done, total, unit });
   stage.samples.push({ at, done });
   while (stage.samples.length > 2 && stage.samples[0]!.at < at - RATE_OVER) stage.samples.shift();
