@@ -109,7 +109,7 @@ export interface CaptureResponse {
   } | undefined;
 }
 
-/** A piece of the disk map in its stored form (docs/formats-disk-map.md). */
+/** A piece of the disk map in its stored form (docs/formats.md). */
 export interface DiskMapPiece {
   data: Buffer;
   /** No further piece comes. */
