@@ -1,4 +1,5 @@
 import type { ChannelOptions } from '@grpc/grpc-js';
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 
 /** No message is larger; what holds more comes in pieces. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
@@ -17,3 +18,6 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   // A call that may have begun is not made twice behind the caller's back.
   'grpc.enable_retries': 0,
 };
+
+// What goes wrong is an error of a call; nobody but the programs writes to the console, unless they are told to.
+if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);

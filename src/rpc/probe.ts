@@ -58,12 +58,16 @@ async function tryOnce(address: Address, { certificates, signal }: ProbeOptions)
   signal?.addEventListener('abort', stop, { once: true });
   try {
     await new Promise<void>((resolve, reject) => {
+      let secure = false;
+      socket.once('secureConnect', () => (secure = true));
       socket.once('data', () => {
         resolve();
       });
-      socket.once('error', reject);
+      socket.once('error', (reason: NodeJS.ErrnoException) => {
+        reject(secure && reason.code === 'ECONNRESET' ? refusal() : reason);
+      });
       socket.once('close', () => {
-        reject(fault('CLOSED', 'the connection was closed'));
+        reject(secure ? refusal() : fault('CLOSED', 'the connection was closed'));
       });
       socket.setTimeout(ANSWER_SECONDS * 1000, () => {
         reject(fault('SILENT', `it did not answer within ${String(ANSWER_SECONDS)} s`));
@@ -79,6 +83,11 @@ function open(address: Address, certificates: Certificates | undefined): Socket 
   if (address.kind === 'unix') return connect(address.path);
   const { host, port } = address;
   return connectSecurely({ host, port, ...certificates, ALPNProtocols: ['h2'] });
+}
+
+/** A server that has shown its certificate and then leaves does not like ours; not all of them say so. */
+function refusal(): NodeJS.ErrnoException {
+  return fault('REFUSED', 'it refuses your certificate');
 }
 
 function fault(code: string, message: string): NodeJS.ErrnoException {
@@ -105,7 +114,7 @@ const CERTIFICATE_FAULTS: readonly [code: RegExp, what: string][] = [
   ],
   [/^INVALID_PURPOSE$/, 'its certificate is not one of a server'],
   [
-    /^ERR_SSL_\w*ALERT_(CERTIFICATE|UNKNOWN_CA|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|HANDSHAKE_FAILURE)/,
+    /^REFUSED$|^ERR_SSL_\w*ALERT_(CERTIFICATE|UNKNOWN_CA|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|HANDSHAKE_FAILURE)/,
     'it refuses your certificate; use one from an authority that it trusts, and that has not expired',
   ],
   [

@@ -1,5 +1,14 @@
-import type { CallOptions as GrpcOptions, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import type {
+  CallOptions as GrpcOptions,
+  ChannelCredentials,
+  ChannelOptions,
+  ClientReadableStream,
+  ServiceError,
+} from '@grpc/grpc-js';
 import { credentials, Metadata, status } from '@grpc/grpc-js';
+import { isIP } from 'node:net';
+import type { PeerCertificate } from 'node:tls';
+import { checkServerIdentity } from 'node:tls';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import type { Address } from './address.js';
 import { LOCAL_UNPACKER, parseAddress, showAddress, UNPACKER_PORT } from './address.js';
@@ -77,12 +86,8 @@ export class UnpackerClient implements Unpacker {
   constructor(address: Address, certificates: Certificates | undefined) {
     this.#address = address;
     this.#certificates = certificates;
-    const { ca, key, cert } = certificates ?? {};
-    this.#client = new UnpackerCaller(
-      showAddress(address),
-      certificates === undefined ? credentials.createInsecure() : credentials.createSsl(ca, key, cert),
-      CHANNEL_OPTIONS,
-    );
+    const { secrets, options } = secure(address, certificates);
+    this.#client = new UnpackerCaller(showAddress(address), secrets, { ...CHANNEL_OPTIONS, ...options });
   }
 
   async unpack(request: UnpackRequest, options: CallOptions = {}): Promise<UnpackResult> {
@@ -102,7 +107,8 @@ export class UnpackerClient implements Unpacker {
   async capture(stream: string, digest: string, options: CallOptions = {}): Promise<DiskCapture> {
     throwIfAborted(options.signal);
     const call = this.#client.capture(within(CAPTURE_SECONDS));
-    const explain = (reason: unknown): Promise<unknown> => this.#explain(reason, `Capturing ${stream}`);
+    const explain = (reason: unknown): Promise<unknown> =>
+      this.#explain(reason, `Capturing ${stream}`, options.signal);
     return RemoteCapture.open(call, { stream, digest }, options, explain);
   }
 
@@ -149,7 +155,7 @@ export class UnpackerClient implements Unpacker {
         signal?.addEventListener('abort', stop, { once: true });
       });
     } catch (reason) {
-      throw await this.#explain(reason, doing);
+      throw await this.#explain(reason, doing, signal);
     } finally {
       signal?.removeEventListener('abort', stop);
     }
@@ -168,7 +174,7 @@ export class UnpackerClient implements Unpacker {
     try {
       await work();
     } catch (reason) {
-      throw await this.#explain(reason, doing);
+      throw await this.#explain(reason, doing, signal);
     } finally {
       signal?.removeEventListener('abort', stop);
     }
@@ -179,19 +185,43 @@ export class UnpackerClient implements Unpacker {
     return new ImageUnpackerError('INTERNAL', `The agent at ${where} answered without a result`);
   }
 
-  /** The error of a call that failed; when the agent was not reached, why not. */
-  async #explain(reason: unknown, doing: string): Promise<unknown> {
+  /** The error of a call that failed; when the agent was not reached, or has gone, why. */
+  async #explain(reason: unknown, doing: string, signal: AbortSignal | undefined): Promise<unknown> {
     if (!isServiceError(reason)) return reason;
     const error = fromStatus(reason, doing);
-    if (reason.code !== status.UNAVAILABLE || error.code !== 'INTERNAL') return error;
+    // What nobody here has cancelled the agent has, because it stops.
+    const stopped = error.code === 'CANCELLED' && signal?.aborted !== true;
+    const lost = reason.code === status.UNAVAILABLE && error.code === 'INTERNAL';
+    if (!stopped && !lost) return error;
     const options = { certificates: this.#certificates, patience: 0, signal: undefined };
     const unreached: unknown = await probe(this.#address, AGENT, options).then(
       () => undefined,
       (why: unknown) => why,
     );
-    const lost = `${doing}: the connection to the agent was lost; run it again, which carries on`;
-    return unreached ?? new ImageUnpackerError('TIMEOUT', lost, {}, reason);
+    const what = stopped ? 'the agent is being stopped' : 'the connection to the agent was lost';
+    const again = `${doing}: ${what}; run it again, which carries on`;
+    return unreached ?? new ImageUnpackerError('TIMEOUT', again, {}, reason);
   }
+}
+
+/** What a channel to that address is opened with. */
+function secure(
+  address: Address,
+  certificates: Certificates | undefined,
+): { secrets: ChannelCredentials; options: ChannelOptions } {
+  if (address.kind === 'unix' || certificates === undefined) {
+    return { secrets: credentials.createInsecure(), options: {} };
+  }
+  const { ca, key, cert } = certificates;
+  const { host } = address;
+  if (isIP(host) === 0) return { secrets: credentials.createSsl(ca, key, cert), options: {} };
+  // TLS takes no address where a name belongs (RFC 6066, section 3); the certificate must have it all the same.
+  const checkIdentity = (_name: string, peer: PeerCertificate): Error | undefined =>
+    checkServerIdentity(host, peer);
+  return {
+    secrets: credentials.createSsl(ca, key, cert, { checkServerIdentity: checkIdentity }),
+    options: { 'grpc.ssl_target_name_override': 'address.invalid' },
+  };
 }
 
 /** Makes a call with one answer. */
