@@ -48,7 +48,7 @@ async function makeRevision({ stream, places, steps, signal }, which, source) {
   const rows = await steps.run(
     'Publishing it',
     () => call('ami-publisher', ['publish', stream, leaf, ...where], signal),
-    ([row]) => row.Path,
+    ([{ Path, AlreadyPublished }]) => (AlreadyPublished ? `${Path}, as it was already` : Path),
   );
   return { leaf, image, rows };
 }

@@ -27,8 +27,7 @@ export async function showReport(request, { first, second, changes }) {
     ({ image, rows: [{ Path, DiskDigest }] }) => `${image.name}\n  disk    ${Path}\n  digest  ${DiskDigest}`,
   );
   return [
-    '',
-    `What is new in the second revision\n${changes.map(change => `  ${change}`).join('\n')}`,
+    `\nWhat is new in the second revision\n${changes.map(change => `  ${change}`).join('\n')}`,
     table,
     `Published\n\n${disks.join('\n')}`,
     `What to try next\n\n${nextSteps(request, both)

@@ -106,7 +106,7 @@ export class Registry {
   async #make(): Promise<void> {
     const { directory } = this;
     if (await this.#exists()) return;
-    await mkdir(join(directory, REGISTRY), { recursive: true });
+    await makeDirectory(join(directory, REGISTRY));
     await replaceDurably(join(directory, FORMAT_FILE), FORMAT_LINE);
     await syncDirectory(directory);
     await syncDirectory(dirname(directory));
@@ -160,6 +160,19 @@ export class Registry {
     } catch (reason) {
       throw this.failed(reason, 'write to the registry of');
     }
+  }
+}
+
+/** Makes a directory and what is missing above it. Node's own way hides why it could not (EROFS is ENOENT there). */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (reason) {
+    const { code } = reason as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT') throw reason;
+    await makeDirectory(dirname(path));
+    await mkdir(path);
   }
 }
 
