@@ -1,0 +1,362 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ExecutionContext } from 'ava';
+import test from 'ava';
+import type { ResultRow } from '../../src/publisher/row.js';
+import { attach, run, shell, temporaryDirectory } from './ext4-fixture.js';
+
+/*
+ * Publishing as people call it: real content, a real agent that the publisher starts, real disks.
+ */
+
+const CONTENT = `
+  umask 022
+  mkdir -p etc usr/bin usr/lib
+  echo one > etc/motd; ln etc/motd etc/issue; ln -s motd etc/link; cp /bin/true usr/bin/tool
+  setcap cap_net_raw=+ep usr/bin/tool
+  for n in $(seq 40); do dd if=/dev/urandom of=usr/lib/$n bs=200k count=1 status=none; done
+`;
+const hasQemu = spawnSync('qemu-img', ['--version']).error === undefined;
+const hasXfs = spawnSync('mkfs.xfs', ['-V']).error === undefined;
+if (!hasQemu)
+  console.log('SKIPPED: published qcow2 disks are not read by qemu-img: qemu-utils is not installed');
+if (!hasXfs)
+  console.log('SKIPPED: publishing to a file system that shares blocks: xfsprogs is not installed');
+
+interface Outcome {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A store with an image, and a place to publish it from. */
+class Shop {
+  readonly t: ExecutionContext;
+  readonly directory: string;
+  readonly tree: string;
+  readonly targets: string;
+
+  constructor(t: ExecutionContext) {
+    this.t = t;
+    this.directory = temporaryDirectory(t);
+    this.tree = this.path('tree');
+    this.targets = this.path('targets.yaml');
+    mkdirSync(this.tree);
+    shell(this.tree, CONTENT);
+    this.build(1);
+    this.publishTo('{ local: raw }', '{ local: qcow2, format: qcow2 }');
+  }
+
+  path(name: string): string {
+    return join(this.directory, name);
+  }
+
+  /** Says which targets there are. */
+  publishTo(...targets: string[]): void {
+    writeFileSync(this.targets, `targets:\n${targets.map(target => `  - ${target}\n`).join('')}`);
+  }
+
+  build(leaf: number): void {
+    const args = ['build', `os/small/${String(leaf)}`, '--from', this.tree, '--store', this.path('store')];
+    run('bin/imagetool', ...args);
+  }
+
+  /** The parameters that publish a revision. */
+  publishing(leaf: number, ...more: string[]): string[] {
+    const places = [
+      '--store',
+      this.path('store'),
+      '--state-dir',
+      this.path('state'),
+      '--targets',
+      this.targets,
+    ];
+    return ['publish', 'os/small', String(leaf), ...places, ...more];
+  }
+
+  call(...args: string[]): Outcome {
+    const { status, stdout, stderr } = spawnSync('bin/ami-publisher', args, { encoding: 'utf8' });
+    return { status, stdout, stderr };
+  }
+
+  publish(leaf: number, ...more: string[]): ResultRow[] {
+    const { status, stdout, stderr } = this.call(...this.publishing(leaf, ...more), '--json');
+    this.t.is(status, 0, stdout + stderr);
+    return JSON.parse(stdout) as ResultRow[];
+  }
+
+  /** Starts publishing, and resolves when an event has come that fits. */
+  async startUntil(leaf: number, event: RegExp): Promise<ChildProcess> {
+    const args = this.publishing(leaf, '--json', '--events', '-');
+    const child = spawn('bin/ami-publisher', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.t.teardown(() => child.kill('SIGKILL'));
+    let told = '';
+    for await (const text of child.stderr) {
+      told += String(text);
+      if (event.test(told)) return child;
+    }
+    throw new Error(`it ended without ${String(event)}: ${told}`);
+  }
+
+  runs(): { Run: string; State: string }[] {
+    const { stdout } = this.call('runs', '--state-dir', this.path('state'), '--json');
+    return JSON.parse(stdout) as { Run: string; State: string }[];
+  }
+
+  /** Waits until nothing of ours runs or is attached any more. */
+  async settled(): Promise<void> {
+    for (let waited = 0; waited < 300; waited++) {
+      const busy = run('losetup', '-a').includes(this.directory);
+      const agents = spawnSync('pgrep', ['-f', `serve --listen unix:${this.directory}`]).status === 0;
+      if (!busy && !agents) return;
+      await sleep(100);
+    }
+    this.t.fail('an agent or a loop device is left');
+  }
+}
+
+/** The files of a target, but for those of the registry. */
+function disksIn(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory).filter(name => name !== 'registry') : [];
+}
+
+/** All that lies below a directory, and when it was last changed. */
+function snapshot(directory: string): string {
+  return run('find', directory, '-printf', '%P %s %T@ %C@ %i\\n').split('\n').sort().join('\n');
+}
+
+test('revisions are published to disks that are the image, and once more changes nothing', async t => {
+  const shop = new Shop(t);
+  const first = shop.publish(1);
+  shell(
+    shop.tree,
+    'echo two > etc/motd; rm usr/lib/7; dd if=/dev/urandom of=usr/lib/new bs=300k count=1 status=none',
+  );
+  shop.build(2);
+  const second = shop.publish(2, '--tag', 'Team=os', '--expires-in', '1h');
+  await shop.settled();
+  t.is(new Set(second.map(row => row.DiskDigest)).size, 1);
+  for (const [at, row] of second.entries()) {
+    t.is(row.ParentSnapshotId, first[at]!.SnapshotId);
+    t.true(row.BlocksSent < 12, `${String(row.BlocksSent)} of ${String(first[at]!.BlocksSent)} blocks`);
+  }
+  const [raw, qcow2] = second.map(row => row.Path!);
+  const copy = shop.path('copy');
+  run('cp', '--sparse=always', raw!, copy);
+  const where = ['--store', shop.path('store'), '--image', 'os/small/2', '--state-dir', shop.path('other')];
+  const checked = run('bin/image-unpacker', 'check', '--device', attach(t, copy), ...where, '--json');
+  t.like(JSON.parse(checked), { identical: true });
+  if (hasQemu) {
+    run('qemu-img', 'check', qcow2!);
+    run('qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', raw!, qcow2!);
+  }
+  const before = snapshot(shop.directory);
+  const began = performance.now();
+  t.true(shop.publish(2).every(row => row.AlreadyPublished));
+  t.log(`published already: ${String(Math.round(performance.now() - began))} ms`);
+  t.is(snapshot(shop.directory), before);
+  writeFileSync(shop.path('results'), JSON.stringify(second));
+  t.is(shop.call('verify', '--content', shop.path('results')).status, 0);
+  t.is(shop.call('delete', shop.path('results')).status, 0);
+  t.is(shop.call('verify', shop.path('results')).status, 1);
+  t.is(disksIn(shop.path('raw')).length, 1);
+});
+
+test('a publisher that is killed leaves no agent, no loop device, and nothing that the next one does not put right', async t => {
+  const shop = new Shop(t);
+  for (const [at, event] of [
+    /"begin".*"unpack"/,
+    /"begin".*"capture"/,
+    /"begin".*"disk"/,
+    /"end".*"disk"/,
+  ].entries()) {
+    const child = await shop.startUntil(1, event);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    if (at % 2 === 0) {
+      const { Run: run } = shop.runs().at(-1)!;
+      const where = ['--store', shop.path('store'), '--state-dir', shop.path('state')];
+      const { status, stdout, stderr } = shop.call('resume', run, ...where);
+      t.is(status, 0, stdout + stderr);
+      t.is(shop.runs().at(-1)!.State, 'done');
+    } else {
+      shop.publish(1);
+    }
+    for (const target of ['raw', 'qcow2']) t.is(disksIn(shop.path(target)).length, 1, target);
+    await shop.settled();
+    const results = shop.publish(1);
+    writeFileSync(shop.path('results'), JSON.stringify(results));
+    const verified = shop.call('verify', shop.path('results'));
+    t.is(verified.status, 0, verified.stdout);
+    t.is(shop.call('delete', shop.path('results')).status, 0);
+  }
+});
+
+test('Ctrl-C ends in order with 130, and rollback leaves nothing', async t => {
+  const shop = new Shop(t);
+  const child = await shop.startUntil(1, /"begin".*"disk"/);
+  child.kill('SIGINT');
+  const [code] = (await once(child, 'exit')) as [number];
+  const [{ Run: run, State }] = shop.runs() as [{ Run: string; State: string }];
+  // It may have been done before the signal came.
+  t.true(
+    (code === 130 && State === 'interrupted') || (code === 0 && State === 'done'),
+    `${String(code)} ${State}`,
+  );
+  await shop.settled();
+  const dry = shop.call('rollback', run, '--state-dir', shop.path('state'), '--dry-run');
+  t.is(dry.status, 0, dry.stderr);
+  t.is(shop.call('rollback', run, '--state-dir', shop.path('state')).status, 0);
+  for (const target of ['raw', 'qcow2']) t.deepEqual(disksIn(shop.path(target)), []);
+});
+
+/** Mounts a file system below the shop until the test ends. */
+function mount(t: ExecutionContext, shop: Shop, name: string, ...how: string[]): string {
+  const at = shop.path(name);
+  mkdirSync(at);
+  run('mount', ...how, at);
+  t.teardown(() => run('umount', at));
+  run('mountpoint', '-q', at);
+  return at;
+}
+
+test('a directory that is full or read-only fails clearly, and the others are published', t => {
+  const shop = new Shop(t);
+  mount(t, shop, 'full', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs');
+  mount(t, shop, 'read-only', '-t', 'tmpfs', '-o', 'ro', 'tmpfs');
+  shop.publishTo(
+    '{ local: full }',
+    '{ local: raw }',
+    '{ local: read-only/here }',
+    '{ local: full/q, format: qcow2 }',
+  );
+  const { status, stdout } = shop.call(...shop.publishing(1), '--json');
+  t.is(status, 3);
+  const rows = JSON.parse(stdout) as ResultRow[];
+  t.deepEqual(
+    rows.map(row => row.ErrorCode),
+    ['NO_SPACE', undefined, 'NO_PERMISSION', 'NO_SPACE'],
+  );
+  t.regex(rows[0]!.Error!, /full.*free some space and run it again/);
+  t.deepEqual(disksIn(shop.path('full')), ['q'], 'nothing half-written stays');
+  t.is(disksIn(shop.path('raw')).length, 1);
+  const shown = shop.call(...shop.publishing(1));
+  t.is(shown.status, 3);
+  t.regex(shown.stdout, /raw .*published already/);
+});
+
+test('two publishers at once on one directory: one publishes, the other says why not', async t => {
+  const shop = new Shop(t);
+  const first = await shop.startUntil(1, /"begin".*"unpack"/);
+  const other = shop
+    .publishing(1, '--json')
+    .map(arg => (arg === shop.path('state') ? shop.path('state-2') : arg));
+  const { status, stdout } = shop.call(...other);
+  t.is(status, 1);
+  for (const row of JSON.parse(stdout) as ResultRow[]) {
+    t.is(row.ErrorCode, 'STATE_BUSY');
+    t.regex(row.Error!, /Another publisher is at work on .*run this again when it is done/);
+  }
+  t.deepEqual(await once(first, 'exit'), [0, null]);
+  t.is(disksIn(shop.path('raw')).length, 1);
+});
+
+test('an agent that is not there is an error that says how to start one', t => {
+  const shop = new Shop(t);
+  const { status, stdout } = shop.call(
+    ...shop.publishing(1, '--unpacker', `unix:${shop.path('none')}`),
+    '--json',
+  );
+  t.is(status, 1);
+  const { error } = JSON.parse(stdout) as { error: { message: string } };
+  t.regex(error.message, /image-unpacker serve/);
+  t.deepEqual(shop.runs(), []);
+  for (const [args, message] of [
+    [['publish', 'os/small', '9'], /did you mean os\/small\/1/],
+    [['publish', 'os/small', '1', '--only', 'local,nowhere'], /is none of the targets/],
+    [['publish', 'os/small', '1', '--strategy', 'direct'], /direct is not for local:/],
+    [['publsh'], /publish/],
+  ] as const) {
+    const places = ['--store', shop.path('store'), '--targets', shop.targets];
+    const wrong = shop.call(...args, ...places);
+    t.is(wrong.status, args[2] === '9' ? 1 : 2, wrong.stderr);
+    t.regex(wrong.stderr, message);
+  }
+  writeFileSync(shop.targets, 'targets:\n  - local: raw\n    fromat: qcow2\n');
+  const typo = shop.call(...shop.publishing(1));
+  t.is(typo.status, 2);
+  t.regex(typo.stderr, /targets\.yaml: line 3: unknown key "fromat"; did you mean "format"\?/);
+});
+
+test('an agent that runs already unpacks, and goes on running', async t => {
+  const shop = new Shop(t);
+  const socket = `unix:${shop.path('agent.sock')}`;
+  const places = [
+    '--store',
+    shop.path('store'),
+    '--state-dir',
+    shop.path('agent'),
+    '--volumes',
+    shop.path('disks'),
+  ];
+  const agent = spawn('bin/image-unpacker', ['serve', '--listen', socket, ...places], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  t.teardown(async () => {
+    const ended = once(agent, 'exit');
+    agent.kill('SIGTERM');
+    await ended;
+  });
+  for await (const text of agent.stderr) if (String(text).includes('listening')) break;
+  t.true(shop.publish(1, '--unpacker', socket).every(row => row.Error === undefined));
+  t.is(agent.exitCode, null);
+  t.false(existsSync(shop.path('state/disks')));
+});
+
+(hasXfs ? test : test.skip)(
+  'where the file system shares blocks a revision takes only the room of what changed',
+  t => {
+    const shop = new Shop(t);
+    const file = shop.path('xfs-file');
+    writeFileSync(file, '');
+    run('truncate', '-s', '512M', file);
+    run('mkfs.xfs', '-q', '-m', 'reflink=1', file);
+    const at = mount(t, shop, 'xfs', '-o', 'loop', file);
+    shop.publishTo(`{ local: ${at}/raw }`, `{ local: ${at}/qcow2, format: qcow2 }`);
+    const used = (): number => {
+      run('sync', '-f', at);
+      return Number(run('df', '--output=used', '-B', '1', at).trim().split('\n').at(-1));
+    };
+    const empty = used();
+    shop.publish(1);
+    const full = used() - empty;
+    shell(shop.tree, 'echo two > etc/motd');
+    shop.build(2);
+    const rows = shop.publish(2);
+    const more = used() - empty - full;
+    t.true(more < full / 3, `${String(full)} bytes, then ${String(more)}`);
+    for (const row of rows) {
+      t.is(statSync(row.Path!).mode & 0o777, 0o444);
+      if (hasQemu && row.Path!.endsWith('qcow2')) run('qemu-img', 'check', row.Path!);
+    }
+    writeFileSync(shop.path('results'), JSON.stringify(rows));
+    const verified = shop.call('verify', '--content', shop.path('results'));
+    t.is(verified.status, 0, verified.stdout);
+  },
+);
+
+test('events are NDJSON, and the shell sees lines where there is no terminal', t => {
+  const shop = new Shop(t);
+  const { status, stderr } = shop.call(...shop.publishing(1, '--events', shop.path('events')));
+  t.is(status, 0);
+  t.regex(stderr, /^Run \S+: os\/small\/1 to 2 targets\n/);
+  t.false(stderr.includes('\x1b'));
+  const events = readFileSync(shop.path('events'), 'utf8').trimEnd().split('\n');
+  const types = events.map(line => (JSON.parse(line) as { type: string }).type);
+  t.is(types[0], 'run');
+  t.deepEqual(types.slice(-2), ['result', 'result']);
+});
