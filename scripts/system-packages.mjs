@@ -18,7 +18,8 @@ const FAMILIES = [
   },
   {
     ids: ['amzn', 'fedora', 'rhel', 'centos'],
-    packages: 'e2fsprogs util-linux openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 xfsprogs python3 gcc-c++ make',
+    packages:
+      'e2fsprogs util-linux openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 xfsprogs python3 gcc-c++ make',
     isInstalled: name => outputOf('rpm', ['-q', name]) !== undefined,
     install: names => runs('dnf', ['install', '-y', ...names]),
     line: names => `dnf install -y ${names.join(' ')}`,

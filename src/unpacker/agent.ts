@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { cancelled, ImageUnpackerError } from '../image/error.js';
 import { checkStreamName, parseImageName } from '../image/name.js';
@@ -13,18 +12,19 @@ import type {
   UnpackResult,
 } from '../rpc/unpacker.js';
 import { StateDirectory } from '../volume/state-directory.js';
-import { Activity } from './activity.js';
 import { AgentCapture } from './agent-capture.js';
 import type { StreamRecord } from './agent-state.js';
 import { AgentState } from './agent-state.js';
 import { listDevices } from './list-devices.js';
 import { pinnable } from './pin.js';
+import { Queue } from './queue.js';
+import type { AgentLog } from './runs.js';
+import { Runs } from './runs.js';
 import { ConditionReader } from './stream-condition.js';
 import { streamStatus } from './stream-status.js';
 import type { OwnVolumes } from './stream-volume.js';
 import { fileSize, ownVolume, placeOf, removeVolumeFile } from './stream-volume.js';
 import type { VolumePlace, Work } from './work.js';
-import { WorkerProcess } from './worker-process.js';
 
 /** What an agent works with. */
 export interface AgentOptions {
@@ -38,23 +38,10 @@ export interface AgentOptions {
   log: AgentLog;
 }
 
-/** Where an agent says what it does; a logger of pino is one. */
-export interface AgentLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
-
 /** The workers of an agent that was killed go within this; their work is settled by the kernel. */
 const PREDECESSOR_MILLISECONDS = 5000;
+const ignore = (): undefined => undefined;
 const DIGEST = /^[0-9a-f]{128}$/;
-
-/** Runs of work are told apart in the log by this. */
-interface Run {
-  activity: Activity;
-  signal: AbortSignal;
-  /** Starts a worker; the run ends when it has. */
-  start(work: Work, signal?: AbortSignal): WorkerProcess;
-}
 
 /** Keeps a volume for each stream, and works on it in processes of their own. */
 export class Agent implements Unpacker {
@@ -62,9 +49,8 @@ export class Agent implements Unpacker {
   readonly #directory: StateDirectory;
   readonly #state: AgentState;
   readonly #conditions: ConditionReader;
-  readonly #activities = new Map<string, Activity>();
-  readonly #runs = new Set<Promise<unknown>>();
-  readonly #stopping = new AbortController();
+  readonly #runs: Runs;
+  readonly #pins = new Queue();
   readonly #startedAt = new Date().toISOString();
 
   private constructor(options: AgentOptions, directory: StateDirectory, state: AgentState) {
@@ -72,6 +58,13 @@ export class Agent implements Unpacker {
     this.#directory = directory;
     this.#state = state;
     this.#conditions = new ConditionReader(directory);
+    this.#runs = new Runs({
+      lock: directory.lock,
+      log: options.log,
+      onEnd: stream => {
+        this.#conditions.forget(stream);
+      },
+    });
   }
 
   /** Throws `STATE_BUSY` when another agent or command has the state directory, `STATE_DAMAGED`. */
@@ -91,13 +84,13 @@ export class Agent implements Unpacker {
     const { stream } = parseImageName(image);
     checkDigest(digest);
     const store = this.#store();
-    return this.#run('unpack', stream, options, async run => {
+    return this.#runs.run('unpack', stream, options, async ({ start }) => {
       const record = await this.#recordFor(stream, create);
       try {
         const make = create ? (this.#options.volumes?.size ?? null) : null;
         const volume = await placeOf(record.volume, make);
         const work: Work = { kind: 'unpack', ...this.#places(volume), store, image, digest, format: create };
-        const result = await run.start(work).ended;
+        const result = await start(work).ended;
         await this.#succeeded(record);
         return result!;
       } catch (reason) {
@@ -111,31 +104,37 @@ export class Agent implements Unpacker {
     checkStreamName(stream);
     checkDigest(digest);
     return new Promise((opened, failed) => {
-      // The run lasts for as long as the disk is held; it fails before that, or nobody minds.
-      this.#run('capture', stream, options, async run => {
+      // The run lasts for as long as the disk is held; it fails before that, or its caller has had enough.
+      const run = this.#runs.run('capture', stream, options, async ({ signal, start, hold }) => {
         const record = this.#record(stream);
         const volume = await placeOf(record.volume, null);
         const stop = new AbortController();
-        const signal = AbortSignal.any([run.signal, stop.signal]);
-        const worker = run.start({ kind: 'capture', ...this.#places(volume), digest }, signal);
+        const work: Work = { kind: 'capture', ...this.#places(volume), digest };
+        const worker = start(work, AbortSignal.any([signal, stop.signal]));
         const abandon = (): void => {
           stop.abort(cancelled());
         };
-        const capture = await AgentCapture.open(worker, abandon).catch(async (reason: unknown) => {
-          await worker.ended;
-          throw reason;
-        });
-        run.activity.hold();
+        const capture = await AgentCapture.open(worker, { abandon, ended: () => ended }).catch(
+          async (reason: unknown) => {
+            abandon();
+            await worker.ended;
+            throw reason;
+          },
+        );
+        hold();
         opened(capture);
         await worker.ended;
         await this.#state.put({ ...record, lastUsed: new Date().toISOString() });
-      }).catch(failed);
+      });
+      const ended = run.catch(failed);
     });
   }
 
   async status(): Promise<UnpackerStatus> {
     const records = this.#state.streams();
-    const streams = await Promise.all(records.map(record => this.#status(record)));
+    const streams = await Promise.all(
+      records.map(record => streamStatus(record, this.#runs.progressOf(record.stream), this.#conditions)),
+    );
     const lastUsed = records.reduce<string | null>(
       (latest, record) =>
         record.lastUsed !== null && record.lastUsed > (latest ?? '') ? record.lastUsed : latest,
@@ -150,36 +149,34 @@ export class Agent implements Unpacker {
 
   async pin(stream: string, device: string, options: CallOptions = {}): Promise<StreamStatus> {
     checkStreamName(stream);
-    return this.#run('pin', stream, options, async () => {
-      const volume = await pinnable(stream, device, this.#state.streams());
-      const record = this.#state.stream(stream) ?? { stream, volume, lastUsed: null, error: null };
-      await this.#state.put(record);
-      return streamStatus(record, null, this.#conditions);
-    });
+    return this.#runs.run('pin', stream, options, ({ signal }) =>
+      // Two streams must not find the same device free.
+      this.#pins.run(signal, ignore, async () => {
+        const volume = await pinnable(stream, device, this.#state.streams());
+        const record = this.#state.stream(stream) ?? { stream, volume, lastUsed: null, error: null };
+        await this.#state.put(record);
+        return streamStatus(record, null, this.#conditions);
+      }),
+    );
   }
 
   async forget(stream: string, removeVolume: boolean, options: CallOptions = {}): Promise<void> {
     checkStreamName(stream);
-    await this.#run('forget', stream, options, async () => {
+    await this.#runs.run('forget', stream, options, async () => {
       const { volume } = this.#record(stream);
       if (removeVolume && volume.kind === 'file') await this.#removeVolume(stream, volume.path);
       await this.#state.remove(stream);
-      this.#conditions.forget(stream);
     });
   }
 
   /** Streams whose work has not moved on for so many seconds. */
   stalled(seconds: number): string[] {
-    const since = performance.now() - seconds * 1000;
-    return [...this.#activities]
-      .filter(([, activity]) => (activity.stillSince ?? Infinity) < since)
-      .map(([stream]) => stream);
+    return this.#runs.stalled(seconds);
   }
 
   /** Stops all work, waits until it has been put in order, and lets go of the state directory. */
   async close(): Promise<void> {
-    this.#stopping.abort(cancelled());
-    await Promise.allSettled(this.#runs);
+    await this.#runs.stop();
     await this.#directory.close();
   }
 
@@ -233,64 +230,6 @@ export class Agent implements Unpacker {
     await removeVolumeFile(path);
     const record = condition?.record ?? null;
     if (record !== null) await removeVolumeFile(record);
-  }
-
-  async #status(record: StreamRecord): Promise<StreamStatus> {
-    const activity = this.#activities.get(record.stream);
-    return streamStatus(record, activity?.progress ?? null, this.#conditions);
-  }
-
-  /** Does something with a stream in its turn. */
-  async #run<T>(
-    what: string,
-    stream: string,
-    { signal: callers, onProgress }: CallOptions,
-    work: (run: Run) => Promise<T>,
-  ): Promise<T> {
-    const signal = AbortSignal.any([this.#stopping.signal, ...(callers === undefined ? [] : [callers])]);
-    let activity = this.#activities.get(stream);
-    if (activity === undefined) this.#activities.set(stream, (activity = new Activity(stream)));
-    const running = activity.run(signal, onProgress, () =>
-      this.#logged(what, stream, activity, signal, work),
-    );
-    this.#runs.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#runs.delete(running);
-      if (activity.idle) this.#activities.delete(stream);
-    }
-  }
-
-  async #logged<T>(
-    what: string,
-    stream: string,
-    activity: Activity,
-    signal: AbortSignal,
-    work: (run: Run) => Promise<T>,
-  ): Promise<T> {
-    const { log } = this.#options;
-    const fields = { stream, run: randomBytes(4).toString('hex') };
-    const began = performance.now();
-    const seconds = (): number => Math.round(performance.now() - began) / 1000;
-    log.info(fields, `${what} begins`);
-    const start: Run['start'] = (task, stop = signal) => {
-      const onAdvance = activity.advance.bind(activity);
-      const worker = new WorkerProcess(task, { lock: this.#directory.lock, signal: stop, onAdvance });
-      log.info({ ...fields, pid: worker.pid, volume: task.volume.path }, 'worker started');
-      return worker;
-    };
-    try {
-      const result = await work({ activity, signal, start });
-      log.info({ ...fields, seconds: seconds() }, `${what} done`);
-      return result;
-    } catch (reason) {
-      const { code, message } = ImageUnpackerError.from(reason, 'Something unforeseen happened');
-      log.warn({ ...fields, seconds: seconds(), code, reason: message }, `${what} failed`);
-      throw reason;
-    } finally {
-      this.#conditions.forget(stream);
-    }
   }
 }
 

@@ -82,11 +82,14 @@ export class BootedSystem {
     writeFileSync(this.path(path), content);
   }
 
-  /** Boots, runs `script` until its first failure, and goes down. Returns how it ended and what was written. */
+  /**
+   * Boots, runs `script` until its first failure, and goes down. Returns how it ended, null when that took too
+   * long, and what was written.
+   */
   boot(script: string): { status: number | null; output: string } {
     this.write('script', `${PREPARATION}\n${script}`);
     this.write('etc/systemd/system/script.service', SCRIPT_SERVICE);
-    const { status } = spawnSync(
+    const { status, error } = spawnSync(
       'systemd-nspawn',
       [
         ...['--quiet', '--directory', this.#tree, '--boot', '--register=no', '--keep-unit', '--console=pipe'],
@@ -103,13 +106,17 @@ export class BootedSystem {
       },
     );
     const output = this.path('output');
-    return { status, output: existsSync(output) ? readFileSync(output, 'utf8') : 'It did not boot' };
+    return {
+      status: error === undefined ? status : null,
+      output: existsSync(output) ? readFileSync(output, 'utf8') : 'It did not boot',
+    };
   }
 }
 
 const PREPARATION = `
 set -eu
 exec >/output 2>&1
+trap 'journalctl --no-pager -o short-precise -n 50' ERR
 for number in $(seq 0 ${String(LOOP_DEVICES - 1)}); do
   [ -e /dev/loop$number ] || mknod /dev/loop$number b 7 $number
 done`;

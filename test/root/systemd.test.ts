@@ -158,3 +158,89 @@ test('under the unit volumes can be made, patched, checked and captured, and not
     t.is(said.match(/"blocksWritten":\d+/g)?.length, 2, said);
   });
 });
+
+/** The watchdog's time in this test: long enough for a busy machine, short enough to be waited for. */
+const WATCHDOG_SECONDS = 4;
+
+/** Has the agent unpack images and reads blocks of their disks, as a publisher would. */
+const clientOf = (stream: string, leaves: string[]): string => `
+import { connectUnpacker } from '/opt/image-unpacker/dist/rpc/unpacker-client.js';
+import { execFileSync } from 'node:child_process';
+const agent = await connectUnpacker('unix:/run/image-unpacker/agent.sock');
+for (const image of ${JSON.stringify(leaves.map(leaf => `${stream}/${leaf}`))}) {
+  const shown = execFileSync('imagetool', ['show', image, '--store', '/var/lib/images', '--json'], { encoding: 'utf8' });
+  const { digest } = JSON.parse(shown);
+  const { blocksWritten } = await agent.unpack({ image, digest, create: true });
+  const capture = await agent.capture('${stream}', digest);
+  let blocks = 0;
+  for await (const block of capture.blocks([0, 1])) blocks += block.length / 524288;
+  await capture.close();
+  console.log(JSON.stringify({ image, blocksWritten, blocks }));
+}
+await agent.close();
+`;
+
+const AGENT_SCRIPT = `
+show() { systemctl show image-unpacker.service --value -p "$1"; }
+systemctl start image-unpacker.service
+echo "started: $(show ActiveState), $(show StatusText)"
+node /client.mjs
+image-unpacker streams --json
+sleep ${String(WATCHDOG_SECONDS * 2)}
+echo "idle: $(show ActiveState), $(show NRestarts) restarts"
+
+kill -STOP "$(show MainPID)"
+while [ "$(show NRestarts)" = 0 ] || [ "$(show ActiveState)" != active ]; do sleep 0.2; done
+echo "stuck: $(show ActiveState), $(show NRestarts) restarts"
+node /client.mjs
+
+systemctl stop image-unpacker.service
+echo "stopped: $(show ActiveState), $(show Result)"
+losetup --list --noheadings --output BACK-FILE | { grep /var/lib/image-unpacker || echo 'nothing attached'; }
+
+echo 'stroe: /var/lib/images' >/etc/image-unpacker/agent.yaml
+systemctl start image-unpacker.service || sleep 3
+echo "wrong: $(show ActiveState), $(show ExecMainStatus), $(show NRestarts) restarts"
+journalctl -u image-unpacker.service -o cat | grep stroe
+`;
+
+test('systemd starts the agent, feeds on its signs of life, starts it anew and stops it', t => {
+  withSystem(t, system => {
+    makeImages(t, system.path('var/lib/images'));
+    system.write('client.mjs', clientOf('os/privileged', ['1', '2']));
+    const watchdog = `[Service]\nWatchdogSec=${String(WATCHDOG_SECONDS)}\n`;
+    system.write('etc/systemd/system/image-unpacker.service.d/30-watchdog.conf', watchdog);
+    const { status, output } = system.boot(AGENT_SCRIPT);
+    t.is(status, 0, output);
+    const lines = output.split('\n');
+    t.true(lines.includes('started: active, Listening at unix:/run/image-unpacker/agent.sock'), output);
+    t.is(output.match(/"blocksWritten":\d+,"blocks":2/g)?.length, 4, output);
+    t.true(output.includes('"state":"clean"'), output);
+    t.true(lines.includes('idle: active, 0 restarts'), output);
+    t.true(lines.includes('stuck: active, 1 restarts'), output);
+    t.true(lines.includes('stopped: inactive, success'), output);
+    t.true(lines.includes('nothing attached'), output);
+    t.true(lines.includes('wrong: failed, 2, 0 restarts'), output);
+    t.regex(output, /line 1.*stroe.*did you mean .*store/);
+  });
+});
+
+/** The commands in docs/operations.md from `heading` on. */
+function commandsOf(heading: string): string {
+  const [, part] = readFileSync('docs/operations.md', 'utf8').split(`\n## ${heading}\n`);
+  return [...part!.matchAll(/^```\n(.*?)^```$/gms)].map(([, lines]) => lines!).join('');
+}
+
+test('what the operations guide says to do can be done', t => {
+  withSystem(t, system => {
+    const tree = system.path('tree');
+    run('mkdir', '-p', join(tree, 'etc'));
+    const store = system.path('var/lib/images');
+    run('bin/imagetool', 'build', 'base/debian-12/2026-11-23', '--from', tree, '--store', store);
+    system.write('client.mjs', clientOf('base/debian-12', ['2026-11-23']));
+    const started = 'systemctl start image-unpacker\nnode /client.mjs\n';
+    const { status, output } = system.boot(`set -x\n${started}${commandsOf('Three in the morning')}`);
+    t.is(status, 0, output);
+    t.true(output.includes('The volume is exactly base/debian-12/2026-11-23'), output);
+  });
+});
