@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import test from 'ava';
+import { readAgentConfiguration } from '../../../src/cli/image-unpacker/configuration.js';
+import { parseSize } from '../../../src/cli/size.js';
+
+function write(t: ExecutionContext, text: string): { directory: string; path: string } {
+  const directory = mkdtempSync(join(tmpdir(), 'configuration-'));
+  t.teardown(() => {
+    rmSync(directory, { recursive: true });
+  });
+  const path = join(directory, 'agent.yaml');
+  writeFileSync(path, text);
+  return { directory, path };
+}
+
+test('paths of a configuration are relative to it', async t => {
+  const text =
+    'listen: localhost:7000\nstateDir: state\nstore: /images\nvolumes: { directory: v, size: 8GiB }\n';
+  const { directory, path } = write(t, text);
+  t.like(await readAgentConfiguration(path), {
+    listen: ['localhost:7000'],
+    stateDir: join(directory, 'state'),
+    store: '/images',
+    volumes: { directory: join(directory, 'v'), size: 8 * 2 ** 30 },
+  });
+});
+
+test('what is wrong with a configuration is said with its line', async t => {
+  const cases: [text: string, message: RegExp][] = [
+    ['stateDir: s\nlisen: x\n', /line 2: unknown key "lisen"; did you mean "listen"/],
+    ['volumes:\n  directory: v\n  sise: 1\n', /line 3: unknown key "sise"; did you mean "size"/],
+    ['volumes:\n  directory: v\n  size: large\n', /line 3: .*"large" is no size/],
+    ['volumes: { size: 1GiB }\n', /directory/],
+    ['- a\n', /line 1: unknown key "0"/],
+    ['a: b: c\n', /line 1/],
+  ];
+  for (const [text, message] of cases) {
+    await t.throwsAsync(
+      readAgentConfiguration(write(t, text).path),
+      { code: 'CONFIGURATION', message },
+      text,
+    );
+  }
+  await t.throwsAsync(readAgentConfiguration('/no/such/file'), {
+    code: 'CONFIGURATION',
+    message: /Cannot read/,
+  });
+});
+
+test('sizes are read as people write them', t => {
+  t.deepEqual(['1024', '1KiB', '3 MiB', '8GiB', '2TiB'].map(parseSize), [
+    1024,
+    1024,
+    3 * 2 ** 20,
+    8 * 2 ** 30,
+    2 * 2 ** 40,
+  ]);
+  for (const text of ['', '0', '-1', '1.5GiB', '8GB', '8gib', '9999999TiB']) {
+    t.throws(() => parseSize(text), { code: 'USAGE' }, text);
+  }
+});
