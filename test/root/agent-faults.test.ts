@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { renameSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import type { DiskCapture } from '../../src/rpc/unpacker.js';
 import { checkVolume } from '../../src/volume/check.js';
-import { AgentFixture, directory, file, kill, patching, unpack, until, workersOf } from './agent-fixture.js';
+import { AgentFixture, directory, file, kill, unpack, until, workersOf } from './agent-fixture.js';
 import { attach, run } from './ext4-fixture.js';
 
 const FILES = 160;
@@ -16,10 +17,10 @@ test('an agent that is killed in the middle comes back, and its volume is repair
   const large = await fixture.largeImage('os/a/1', FILES);
   const { agent, client } = await fixture.start();
   await unpack(client, 'os/a/0', before);
-  const lost = t.throwsAsync(unpack(client, 'os/a/1', large.digest), { code: 'TIMEOUT' });
-  await until(() => patching(fixture.stateDirectory));
-  await kill(agent, 'SIGKILL');
-  await lost;
+  await fixture.midway(
+    () => t.throwsAsync(unpack(client, 'os/a/1', large.digest), { code: 'TIMEOUT' }),
+    () => kill(agent, 'SIGKILL'),
+  );
   const again = await fixture.start();
   t.deepEqual(workersOf(fixture.stateDirectory), []);
   t.like((await again.client.status()).streams[0], { stream: 'os/a', state: 'doubtful' });
@@ -33,16 +34,18 @@ test('an agent that is killed in the middle comes back, and its volume is repair
 
 test('a worker that is killed takes nothing with it', async t => {
   const fixture = await AgentFixture.make(t, VOLUME_BYTES);
+  const before = await fixture.image('os/a/0', small);
   const large = await fixture.largeImage('os/a/1', FILES);
   const other = await fixture.image('os/b/1', small);
   const { client } = await fixture.start();
-  const lost = t.throwsAsync(unpack(client, 'os/a/1', large.digest), {
-    code: 'VOLUME_DOUBTFUL',
-    message: /SIGKILL/,
-  });
-  await until(() => patching(fixture.stateDirectory));
-  for (const pid of workersOf(fixture.stateDirectory)) process.kill(pid, 'SIGKILL');
-  await lost;
+  await unpack(client, 'os/a/0', before);
+  await fixture.midway(
+    () =>
+      t.throwsAsync(unpack(client, 'os/a/1', large.digest), { code: 'VOLUME_DOUBTFUL', message: /SIGKILL/ }),
+    () => {
+      for (const pid of workersOf(fixture.stateDirectory)) process.kill(pid, 'SIGKILL');
+    },
+  );
   t.like((await client.status()).streams[0], { state: 'doubtful', error: { code: 'VOLUME_DOUBTFUL' } });
   await unpack(client, 'os/b/1', other);
   t.like(await unpack(client, 'os/a/1', large.digest), { scan: 'repair' });
@@ -51,14 +54,18 @@ test('a worker that is killed takes nothing with it', async t => {
 
 test('work whose caller has enough is stopped, and goes on the next time', async t => {
   const fixture = await AgentFixture.make(t, VOLUME_BYTES);
+  const before = await fixture.image('os/a/0', small);
   const large = await fixture.largeImage('os/a/1', FILES);
   const { client } = await fixture.start();
+  await unpack(client, 'os/a/0', before);
   const controller = new AbortController();
-  const request = { image: 'os/a/1', digest: large.digest, create: true };
-  const stopped = t.throwsAsync(client.unpack(request, { signal: controller.signal }), { code: 'CANCELLED' });
-  await until(() => patching(fixture.stateDirectory));
-  controller.abort();
-  await stopped;
+  const request = { image: 'os/a/1', digest: large.digest };
+  await fixture.midway(
+    () => t.throwsAsync(client.unpack(request, { signal: controller.signal }), { code: 'CANCELLED' }),
+    () => {
+      controller.abort();
+    },
+  );
   await until(() => workersOf(fixture.stateDirectory).length === 0);
   t.false(fixture.attached());
   await until(async () => (await client.status()).streams[0]?.state === 'doubtful');
@@ -68,15 +75,16 @@ test('work whose caller has enough is stopped, and goes on the next time', async
 
 test('an agent that is told to stop stops its work, and ends well', async t => {
   const fixture = await AgentFixture.make(t, VOLUME_BYTES);
+  const before = await fixture.image('os/a/0', small);
   const large = await fixture.largeImage('os/a/1', FILES);
   const { agent, client } = await fixture.start();
-  const stopped = t.throwsAsync(unpack(client, 'os/a/1', large.digest), {
-    code: 'TIMEOUT',
-    message: /stopped|No agent/,
-  });
-  await until(() => patching(fixture.stateDirectory));
+  await unpack(client, 'os/a/0', before);
+  await fixture.midway(
+    () =>
+      t.throwsAsync(unpack(client, 'os/a/1', large.digest), { code: 'TIMEOUT', message: /stopped|No agent/ }),
+    () => agent.kill('SIGTERM'),
+  );
   t.is(await kill(agent, 'SIGTERM'), 0);
-  await stopped;
   t.deepEqual(workersOf(fixture.stateDirectory), []);
   t.false(fixture.attached());
 });
@@ -162,18 +170,20 @@ test('it is answered how things stand while four volumes are worked on', async t
 
 test('work on one stream is done one after another, and who waits may give up', async t => {
   const fixture = await AgentFixture.make(t, VOLUME_BYTES);
+  const before = await fixture.image('os/a/0', small);
   const large = await fixture.largeImage('os/a/1', FILES);
   const { client } = await fixture.start();
-  const running = unpack(client, 'os/a/1', large.digest);
-  await until(() => patching(fixture.stateDirectory));
-  const controller = new AbortController();
-  const given = t.throwsAsync(client.capture('os/a', large.digest, { signal: controller.signal }), {
-    code: 'CANCELLED',
-  });
-  const captured = client.capture('os/a', large.digest);
-  controller.abort();
-  await given;
-  await running;
-  await (await captured).close();
-  t.pass();
+  await unpack(client, 'os/a/0', before);
+  let captured: Promise<DiskCapture> | undefined;
+  await fixture.midway(
+    () => unpack(client, 'os/a/1', large.digest),
+    async () => {
+      const controller = new AbortController();
+      const given = client.capture('os/a', large.digest, { signal: controller.signal });
+      captured = client.capture('os/a', large.digest);
+      controller.abort();
+      await t.throwsAsync(given, { code: 'CANCELLED' });
+    },
+  );
+  await (await captured)?.close();
 });

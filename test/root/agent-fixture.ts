@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
@@ -17,6 +17,8 @@ import { attach, run, temporaryDirectory } from './ext4-fixture.js';
 
 /** Small volumes: the tests make many. */
 const VOLUME_BYTES = 96 << 20;
+/** Room for all volumes of a test. */
+const ROOM_BYTES = 4 * 2 ** 30;
 
 /** A store, and agents as processes of their own. All of it is gone when the test ends. */
 export class AgentFixture {
@@ -26,13 +28,15 @@ export class AgentFixture {
   readonly volumes: string;
   readonly stateDirectory: string;
   readonly store: LocalStore;
+  readonly #room: string;
   readonly #agents = new Set<ChildProcess>();
 
   private constructor(t: ExecutionContext, directory: string, store: LocalStore) {
     this.t = t;
     this.directory = directory;
     this.socket = join(directory, 'run/agent.sock');
-    this.volumes = join(directory, 'volumes');
+    this.#room = join(directory, 'room');
+    this.volumes = join(this.#room, 'volumes');
     this.stateDirectory = join(directory, 'state');
     this.store = store;
   }
@@ -42,12 +46,13 @@ export class AgentFixture {
     const store = await openLocalStore(join(directory, 'store'), { create: true });
     const fixture = new AgentFixture(t, directory, store);
     t.teardown(() => store.close());
+    fixture.#mountRoom();
     t.teardown(() => fixture.#end());
     const configuration = [
       `listen: unix:${fixture.socket}`,
       'stateDir: state',
       'store: store',
-      `volumes: { directory: volumes, size: ${String(volumeBytes)} }`,
+      `volumes: { directory: room/volumes, size: ${String(volumeBytes)} }`,
     ];
     writeFileSync(join(directory, 'agent.yaml'), `${configuration.join('\n')}\n`);
     return fixture;
@@ -85,6 +90,35 @@ export class AgentFixture {
       entries.push(file(String(number).padStart(5, '0'), { size: BigInt(size), digest }));
     }
     return { digest: await this.image(name, entries), entries };
+  }
+
+  /** Puts the volumes on a file system of their own, which can be frozen. */
+  #mountRoom(): void {
+    const file = join(this.directory, 'room.raw');
+    writeFileSync(file, '');
+    truncateSync(file, ROOM_BYTES);
+    run('mkfs.ext4', '-q', '-F', file);
+    const device = attach(this.t, file);
+    mkdirSync(this.#room);
+    run('mount', device, this.#room);
+    this.t.teardown(() => run('umount', this.#room));
+  }
+
+  /**
+   * Begins work that patches a volume, and does `act` when that has begun and cannot go on: however fast the machine is,
+   * it happens in the middle.
+   */
+  async midway<T>(begin: () => Promise<T>, act: () => unknown): Promise<T> {
+    let begun: Promise<T>;
+    run('fsfreeze', '--freeze', this.#room);
+    try {
+      begun = begin();
+      await until(() => patching(this.stateDirectory));
+      await act();
+    } finally {
+      run('fsfreeze', '--unfreeze', this.#room);
+    }
+    return begun;
   }
 
   /** A blank device that is not the agent's. */
