@@ -94,6 +94,9 @@ export const INODE_FLAGS = {
   dirsync: 0x10000,
 } as const;
 
+/** Flags that keep an inode, or the names of a directory, from being changed. */
+export const BLOCKING_FLAGS = INODE_FLAGS.immutable | INODE_FLAGS.append;
+
 /** The flags that belong to content; the others describe how a file system keeps the inode. */
 export const PRESERVED_FLAGS = Object.values(INODE_FLAGS).reduce((all, flag) => all | flag, 0);
 

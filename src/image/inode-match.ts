@@ -1,4 +1,6 @@
-import type { FileEntry, LinkableEntry } from './entry.js';
+import { sameHoles } from './difference.js';
+import type { Entry, FileEntry, LinkableEntry } from './entry.js';
+import type { Change } from './plan.js';
 
 /*
  * Which inodes that are there become which of those that are wanted. An inode is known by its entry, that
@@ -23,51 +25,93 @@ export function keyOf(path: Buffer): string {
   return path.toString('latin1');
 }
 
+/** Which inodes serve as which, and what is left on both sides. */
+export interface Matching {
+  matches: Match[];
+  /** Inodes that serve as none. */
+  free: ReadonlySet<LinkableEntry>;
+  /** Wanted inodes whose content is nowhere: they must be made. */
+  unmatched: LinkableEntry[];
+}
+
 /**
  * Matches inodes, preferring in this order: one with the same content that has one of the wanted names;
- * one with the same content anywhere, whose names are all given up; for the files whose paths are in
- * `rewritten` one with other content that has that path.
+ * one with the same content anywhere, whose names are all given up.
  */
-export function matchInodes(
-  have: readonly LinkableEntry[],
-  want: readonly LinkableEntry[],
-  rewritten: ReadonlySet<string>,
-): Match[] {
-  const free = new Set(have);
+export function matchInodes(changes: readonly Change[]): Matching {
   const matches: Match[] = [];
-  const owners = new Map(have.flatMap(entry => pathsOf(entry).map(path => [keyOf(path), entry] as const)));
-  const take = (from: LinkableEntry, to: LinkableEntry, rewrite: boolean): void => {
+  const free = new Set<LinkableEntry>();
+  const want: LinkableEntry[] = [];
+  const take = (from: LinkableEntry, to: LinkableEntry): void => {
     free.delete(from);
-    matches.push({ have: from, want: to, rewrite });
+    matches.push({ have: from, want: to, rewrite: false });
   };
-  const byName = (entries: readonly LinkableEntry[], fits: Fits, rewrite: boolean): LinkableEntry[] =>
-    entries.filter(entry => {
-      const owner = bestOwner(entry, owners, candidate => free.has(candidate) && fits(candidate, entry));
-      if (owner !== undefined) take(owner, entry, rewrite);
-      return owner === undefined;
-    });
-  let left = byName(want, sameContent, false);
-  left = byContent(left, free, take);
-  byName(left, (from, to) => isRewritten(from, to, rewritten), true);
-  return matches;
-}
-
-/** The files whose content is not on the volume under any name, as often as it is wanted. */
-export function contentToFetch(have: readonly LinkableEntry[], want: readonly LinkableEntry[]): FileEntry[] {
-  const there = new Map<string, number>();
-  for (const entry of have) {
-    const key = contentKey(entry);
-    there.set(key, (there.get(key) ?? 0) + 1);
+  for (const { have: before, want: after } of changes) {
+    const [a, b] = [linkable(before), linkable(after)];
+    if (a !== undefined && b !== undefined && isAlone(a) && isAlone(b) && sameContent(a, b)) {
+      take(a, b);
+      continue;
+    }
+    if (a !== undefined) free.add(a);
+    if (b !== undefined) want.push(b);
   }
-  return want.filter(entry => {
-    if (entry.type !== 'file') return false;
-    const left = there.get(contentKey(entry)) ?? 0;
-    if (left > 0) there.set(contentKey(entry), left - 1);
-    return left === 0;
-  }) as FileEntry[];
+  return { matches, free, unmatched: byContent(byName(want, free, take), free, take) };
 }
 
-type Fits = (have: LinkableEntry, want: LinkableEntry) => boolean;
+/** Has files whose paths are in `rewritten` (`keyOf`) get the content that is wanted there. */
+export function withRewrites(
+  { matches, free, unmatched }: Matching,
+  rewritten: ReadonlySet<string>,
+): { matches: Match[]; made: LinkableEntry[] } {
+  if (rewritten.size === 0) return { matches, made: unmatched };
+  const rewrites = new Map(
+    rewritablePairs({ free, unmatched })
+      .filter(({ want }) => rewritten.has(keyOf(want.path)))
+      .map(pair => [pair.want as LinkableEntry, pair.have]),
+  );
+  return {
+    matches: [...matches, ...[...rewrites].map(([want, have]) => ({ have, want, rewrite: true }))],
+    made: unmatched.filter(entry => !rewrites.has(entry)),
+  };
+}
+
+/** The files that must be made at a path where a file is that serves as none. */
+export function rewritablePairs({ free, unmatched }: Pick<Matching, 'free' | 'unmatched'>): {
+  have: FileEntry;
+  want: FileEntry;
+}[] {
+  const files = new Map<string, FileEntry>();
+  for (const entry of free) if (entry.type === 'file') files.set(keyOf(entry.path), entry);
+  return unmatched.flatMap(want => {
+    const have = want.type === 'file' ? files.get(keyOf(want.path)) : undefined;
+    return have === undefined || want.type !== 'file' ? [] : [{ have, want }];
+  });
+}
+
+function linkable(entry: Entry | undefined): LinkableEntry | undefined {
+  return entry !== undefined && 'names' in entry ? entry : undefined;
+}
+
+function isAlone(entry: LinkableEntry): boolean {
+  return entry.names.length === 0;
+}
+
+type Take = (from: LinkableEntry, to: LinkableEntry) => void;
+
+/** Takes inodes by their names; what is left of `want` is returned. */
+function byName(
+  want: readonly LinkableEntry[],
+  free: ReadonlySet<LinkableEntry>,
+  take: Take,
+): LinkableEntry[] {
+  const owners = new Map<string, LinkableEntry>();
+  for (const entry of free) for (const path of pathsOf(entry)) owners.set(keyOf(path), entry);
+  return want.filter(entry => {
+    const owner = bestOwner(entry, owners, candidate => free.has(candidate) && sameContent(candidate, entry));
+    if (owner !== undefined) take(owner, entry);
+    return owner === undefined;
+  });
+}
 
 /** Of the inodes that have names of `entry` and fit, the one that has most of them. */
 function bestOwner(
@@ -75,6 +119,10 @@ function bestOwner(
   owners: ReadonlyMap<string, LinkableEntry>,
   fits: (candidate: LinkableEntry) => boolean,
 ): LinkableEntry | undefined {
+  if (isAlone(entry)) {
+    const owner = owners.get(keyOf(entry.path));
+    return owner !== undefined && fits(owner) ? owner : undefined;
+  }
   const shared = new Map<LinkableEntry, number>();
   for (const path of pathsOf(entry)) {
     const owner = owners.get(keyOf(path));
@@ -90,7 +138,7 @@ function bestOwner(
 function byContent(
   want: readonly LinkableEntry[],
   free: ReadonlySet<LinkableEntry>,
-  take: (from: LinkableEntry, to: LinkableEntry, rewrite: boolean) => void,
+  take: Take,
 ): LinkableEntry[] {
   const known = new Map<string, LinkableEntry[]>();
   for (const entry of [...free].reverse()) {
@@ -101,14 +149,16 @@ function byContent(
   }
   return want.filter(entry => {
     const found = known.get(contentKey(entry))?.pop();
-    if (found !== undefined) take(found, entry, false);
+    if (found !== undefined) take(found, entry);
     return found === undefined;
   });
 }
 
 /** Whether two inodes differ in nothing but names and metadata. */
 function sameContent(a: LinkableEntry, b: LinkableEntry): boolean {
-  if (a.type === 'file' && b.type === 'file' && !sameBytes(a.digest, b.digest)) return false;
+  if (a.type === 'file' && b.type === 'file') {
+    return a.size === b.size && sameBytes(a.digest, b.digest) && sameHoles(a.holes, b.holes);
+  }
   return a.type === b.type && contentKey(a) === contentKey(b);
 }
 
@@ -117,7 +167,7 @@ function sameBytes(a: Buffer | null, b: Buffer | null): boolean {
 }
 
 /** What cannot be changed of an inode (or, of a file, is its content), as a key. */
-function contentKey(entry: LinkableEntry): string {
+export function contentKey(entry: LinkableEntry): string {
   switch (entry.type) {
     case 'file': {
       const holes = entry.holes.map(({ start, count }) => `${String(start)}+${String(count)}`).join();
@@ -132,9 +182,4 @@ function contentKey(entry: LinkableEntry): string {
     case 'socket':
       return entry.type;
   }
-}
-
-function isRewritten(have: LinkableEntry, want: LinkableEntry, rewritten: ReadonlySet<string>): boolean {
-  if (have.type !== 'file' || want.type !== 'file') return false;
-  return have.path.equals(want.path) && rewritten.has(keyOf(want.path));
 }

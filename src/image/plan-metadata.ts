@@ -1,5 +1,5 @@
 import type { DirectoryEntry, InodeEntry, LinkableEntry } from './entry.js';
-import { INODE_FLAGS } from './entry.js';
+import { BLOCKING_FLAGS, INODE_FLAGS } from './entry.js';
 import type { Match } from './inode-match.js';
 import { keyOf } from './inode-match.js';
 import { metadataChange } from './metadata-change.js';
@@ -14,8 +14,6 @@ export interface TouchedDirectory {
   want?: DirectoryEntry | undefined;
 }
 
-/** Flags that keep an inode, or the names of a directory, from being changed. */
-const BLOCKING_FLAGS = INODE_FLAGS.immutable | INODE_FLAGS.append;
 /** Flags that a new inode takes over from its directory (EXT4_FL_INHERITED, of those that are preserved). */
 const INHERITED_FLAGS = INODE_FLAGS.sync | INODE_FLAGS.nodump | INODE_FLAGS.noatime | INODE_FLAGS.dirsync;
 /** The attribute that a new inode takes over from its directory. */
@@ -66,6 +64,8 @@ export interface MetadataToPlan {
   directories: ReadonlyMap<string, TouchedDirectory>;
   matches: readonly Match[];
   made: readonly LinkableEntry[];
+  /** Paths of inodes that have moved with a directory. */
+  carried: readonly Buffer[];
   names: NamePlan;
   cleared: ReadonlyMap<string, InodeEntry>;
 }
@@ -89,6 +89,7 @@ export function planSettling(given: MetadataToPlan): { operations: Operation[]; 
   for (const { have, want } of directoriesToSettle(given).reverse()) {
     settle(have, want, have === undefined || given.names.changedDirectories.has(keyOf(want.path)));
   }
+  touched.push(...given.carried);
   return { operations, touched: touched.sort(comparePaths) };
 }
 

@@ -1,3 +1,4 @@
+import type { DirectoryMove } from './directory-moves.js';
 import type { LinkableEntry } from './entry.js';
 import type { Match } from './inode-match.js';
 import { keyOf, pathsOf } from './inode-match.js';
@@ -13,10 +14,12 @@ export interface NamesToPlan {
   matches: readonly Match[];
   /** Inodes that must be made. */
   made: readonly LinkableEntry[];
+  /** Directories that were moved before. */
+  moves: readonly DirectoryMove[];
   options: PlanOptions;
 }
 
-/** Steps 2 to 6 of a plan, and the directories whose names they change. */
+/** Steps 3 to 7 of a plan, and the directories whose names they change. */
 export interface NamePlan {
   operations: Operation[];
   changedDirectories: ReadonlySet<string>;
@@ -46,6 +49,10 @@ class NamePlanner {
   }
 
   plan(): NamePlan {
+    for (const { from, to } of this.#given.moves) {
+      this.#touchParent(from);
+      this.#touchParent(to);
+    }
     for (const match of this.#given.matches) this.#hold(match);
     this.#stageInodes();
     this.#removeNames();

@@ -1,5 +1,7 @@
+import type { MovedDifference } from './directory-moves.js';
 import type { Entry, LinkableEntry } from './entry.js';
-import { keyOf, matchInodes } from './inode-match.js';
+import type { Matching } from './inode-match.js';
+import { keyOf, withRewrites } from './inode-match.js';
 import type { Operation } from './operation.js';
 import { comparePaths, parentPath } from './path.js';
 import type { TouchedDirectory } from './plan-metadata.js';
@@ -13,15 +15,16 @@ import { planNames } from './plan-names.js';
  * The order is chosen so that no operation meets anything in its way, and that space is given back
  * before it is needed:
  *
- *   1. what would get in the way is taken off: immutable and append-only flags of what will be touched,
+ *   1. directories that move with all that is in them are renamed; all paths below are those after that
+ *   2. what would get in the way is taken off: immutable and append-only flags of what will be touched,
  *      and what directories would hand on to that which is made in them
- *   2. inodes that move, and whose place is wanted by another, are parked in the staging directory
- *   3. names that are not wanted, or stand for another inode, are removed; so are directories whose path is
+ *   3. inodes that move, and whose place is wanted by another, are parked in the staging directory
+ *   4. names that are not wanted, or stand for another inode, are removed; so are directories whose path is
  *      wanted by something else
- *   4. directories are made, from the top
- *   5. new inodes are made and put in their places, moved ones renamed, further names linked
- *   6. the other directories that are not wanted are removed, from the bottom
- *   7. content is rewritten in place and metadata made right: of files first, then of directories from
+ *   5. directories are made, from the top
+ *   6. new inodes are made and put in their places, moved ones renamed, further names linked
+ *   7. the other directories that are not wanted are removed, from the bottom
+ *   8. content is rewritten in place and metadata made right: of files first, then of directories from
  *      the bottom, since all that came before changed their times
  */
 
@@ -30,6 +33,17 @@ export interface Change {
   path: Buffer;
   have?: Entry | undefined;
   want?: Entry | undefined;
+}
+
+/** All that differs between two trees. */
+export interface Difference {
+  /**
+   * Sorted by path and complete: whenever a name, the content or the metadata of an inode differs, its entry is
+   * among them on both sides.
+   */
+  changes: readonly Change[];
+  /** What is at the paths of `directoriesOf`, by `keyOf`. */
+  directories: ReadonlyMap<string, TouchedDirectory>;
 }
 
 /** How plans are made. */
@@ -51,7 +65,7 @@ export interface Plan {
 
 /**
  * The directories that hold a name which appears, goes, or comes to stand for another inode, in order of
- * their paths. `planChanges` must be told what is at them.
+ * their paths.
  */
 export function directoriesOf(changes: readonly Change[]): Buffer[] {
   const root = Buffer.alloc(0);
@@ -66,27 +80,25 @@ export function directoriesOf(changes: readonly Change[]): Buffer[] {
   return [...found.values()].sort(comparePaths);
 }
 
-/**
- * Plans the changes, which are sorted by path and complete: whenever a name, the content or the
- * metadata of an inode differs, its entry is among them on both sides. `directories` tells what is at the
- * paths of `directoriesOf`.
- */
-export function planChanges(
-  changes: readonly Change[],
-  directories: ReadonlyMap<string, TouchedDirectory>,
-  options: PlanOptions,
-): Plan {
-  if (changes.length === 0) return { operations: [], touched: [] };
+/** Plans what differs once directories have moved. `matching` is `matchInodes` of its changes. */
+export function planChanges(difference: MovedDifference, matching: Matching, options: PlanOptions): Plan {
+  const { changes, directories, moves, carried } = difference;
   const have = linkableOf(changes, 'have');
-  const want = linkableOf(changes, 'want');
-  const matches = matchInodes(have, want, options.rewritten);
-  const served = new Set(matches.map(match => match.want));
-  const made = want.filter(entry => !served.has(entry));
-  const names = planNames({ changes, have, matches, made, options });
+  const { matches, made } = withRewrites(matching, options.rewritten);
+  const names = planNames({ changes, have, matches, made, moves, options });
   const clearing = planClearing(changes, directories, names.changedDirectories);
-  const settling = planSettling({ changes, directories, matches, made, names, cleared: clearing.cleared });
+  const settling = planSettling({
+    changes,
+    directories,
+    matches,
+    made,
+    carried,
+    names,
+    cleared: clearing.cleared,
+  });
+  const moving = moves.map(({ from, to }): Operation => ({ do: 'rename', path: from, to }));
   return {
-    operations: [...clearing.operations, ...names.operations, ...settling.operations],
+    operations: [...moving, ...clearing.operations, ...names.operations, ...settling.operations],
     touched: settling.touched,
   };
 }

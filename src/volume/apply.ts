@@ -1,10 +1,13 @@
 import { ImageUnpackerError } from '../image/error.js';
-import { contentToFetch, keyOf } from '../image/inode-match.js';
+import type { MovedDifference } from '../image/directory-moves.js';
+import { moveDirectories, pathBefore } from '../image/directory-moves.js';
+import type { Matching } from '../image/inode-match.js';
+import { keyOf, matchInodes, rewritablePairs } from '../image/inode-match.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
 import { decodeIndex } from '../image/manifest.js';
 import { parseImageName } from '../image/name.js';
-import type { Change, Plan } from '../image/plan.js';
-import { linkableOf, planChanges } from '../image/plan.js';
+import type { Change, Difference, Plan } from '../image/plan.js';
+import { planChanges } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
 import { ManifestReader } from '../store/manifest-reader.js';
 import type { ImageRecord, Store } from '../store/store.js';
@@ -14,7 +17,6 @@ import type { CurrentTree, ScanKind } from './current-tree.js';
 import { checkedSuperblock, currentTree, findRecord, noTree } from './current-tree.js';
 import type { BlockDevice } from './device.js';
 import { openDevice } from './device.js';
-import type { Difference } from './difference.js';
 import { differenceOf } from './difference.js';
 import { fetchContent } from './fetch-content.js';
 import { findPlaces } from './find-entries.js';
@@ -66,6 +68,7 @@ export interface ApplyResult {
 
 /** So many new files are made together rather than each in its place. */
 const STAGE_FROM = 64;
+
 /**
  * Makes the file system on a device exactly an image. The device is open exclusively all the while, but when its
  * file system is mounted by this function itself, with no mount point. Nothing is written before all that is
@@ -173,25 +176,26 @@ class Application {
   /** Makes the volume the image. */
   async #patch(current: CurrentTree, difference: Difference): Promise<void> {
     await this.#checkRoom(current, difference);
-    const { changes } = difference;
-    const files = contentToFetch(linkableOf(changes, 'have'), linkableOf(changes, 'want'));
+    const moved = moveDirectories(difference);
+    const matching = matchInodes(moved.changes);
     this.#clock.enter('fetch');
-    const objects = await fetchContent(this.#request.store, files, this.#request);
+    const objects = await fetchContent(
+      this.#request.store,
+      matching.unmatched.filter(entry => entry.type === 'file'),
+      this.#request,
+    );
     this.#bytesFetched = objects.bytesFetched;
     try {
       this.#clock.enter('plan');
-      const rewritten =
-        current.record === undefined
-          ? new Set<string>()
-          : await chooseRewrites(this.#device, changes, files, objects.directory, this.#request);
-      const plan = await this.#plan(difference, rewritten);
+      const rewritten = await this.#rewrites(current, moved, matching, objects.directory);
+      const plan = await this.#plan(difference, moved, matching, rewritten);
       this.#clock.enter('apply');
       const record = current.record ?? (await this.#format());
       await this.#watchWrites();
       await beginWork(record, {
         from: current.from,
         to: this.#imageReference(),
-        paths: [...new Set([...changes.map(({ path }) => path), ...plan.touched].map(keyOf))],
+        paths: [...new Set([...difference.changes.map(({ path }) => path), ...plan.touched].map(keyOf))],
       });
       const rows = await patchVolume(this.#device, plan, { ...this.#request, objects: objects.directory });
       this.#clock.enter('settle');
@@ -201,9 +205,26 @@ class Application {
     }
   }
 
-  async #plan({ changes, directories }: Difference, rewritten: ReadonlySet<string>): Promise<Plan> {
+  /** The files that are rewritten in place. */
+  async #rewrites(
+    current: CurrentTree,
+    { moves }: MovedDifference,
+    matching: Matching,
+    objects: number,
+  ): Promise<ReadonlySet<string>> {
+    if (current.record === undefined) return new Set();
+    const pathOn = (path: Buffer): Buffer => pathBefore(moves, path);
+    return chooseRewrites(this.#device, rewritablePairs(matching), pathOn, objects, this.#request);
+  }
+
+  async #plan(
+    { changes }: Difference,
+    moved: MovedDifference,
+    matching: Matching,
+    rewritten: ReadonlySet<string>,
+  ): Promise<Plan> {
     const staging = await this.#stagingName(changes);
-    return planChanges(changes, directories, { staging, stageFrom: STAGE_FROM, rewritten });
+    return planChanges(moved, matching, { staging, stageFrom: STAGE_FROM, rewritten });
   }
 
   /** A name in the root that neither tree has. */

@@ -1,6 +1,5 @@
 import type { FileEntry } from '../image/entry.js';
 import { keyOf } from '../image/inode-match.js';
-import type { Change } from '../image/plan.js';
 import type { Watch } from '../native.js';
 import { compareContent } from '../native.js';
 import { packContents } from './batch.js';
@@ -15,26 +14,20 @@ const MOST_REWRITTEN = 0.8;
 
 /**
  * The files that are better rewritten in place than made anew, because that touches fewer blocks of a
- * snapshot: their paths, as `keyOf` has them. `files` are those whose objects are at hand in `objects`.
+ * snapshot: their paths, as `keyOf` has them. `pairs` are files as they are and as they are wanted, whose objects
+ * are at hand in `objects`; `pathOn` tells where one is on the volume now.
  */
 export async function chooseRewrites(
   device: BlockDevice,
-  changes: readonly Change[],
-  files: readonly FileEntry[],
+  pairs: readonly { have: FileEntry; want: FileEntry }[],
+  pathOn: (path: Buffer) => Buffer,
   objects: number,
   watch: Watch,
 ): Promise<Set<string>> {
-  const fetched = new Set(files);
-  const candidates: FileEntry[] = [];
-  for (const { have, want } of changes) {
-    if (have?.type === 'file' && want?.type === 'file' && fetched.has(want) && isWorthComparing(have, want)) {
-      candidates.push(want);
-    }
-  }
+  const candidates = pairs.filter(({ have, want }) => isWorthComparing(have, want)).map(({ want }) => want);
   if (candidates.length === 0) return new Set();
-  const counts = await withMount(device, false, root =>
-    compareContent(root, packContents(candidates), objects, watch),
-  );
+  const packed = packContents(candidates.map(file => ({ ...file, path: pathOn(file.path) })));
+  const counts = await withMount(device, false, root => compareContent(root, packed, objects, watch));
   const chosen = candidates.filter((file, at) => isCheaper(counts.readUInt32LE(at * 4), file.size));
   return new Set(chosen.map(({ path }) => keyOf(path)));
 }

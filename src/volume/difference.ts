@@ -1,7 +1,7 @@
 import { checkChanges } from '../image/check-changes.js';
 import type { DirectoryEntry, Entry } from '../image/entry.js';
 import { isBelow } from '../image/path.js';
-import type { Change } from '../image/plan.js';
+import type { Change, Difference } from '../image/plan.js';
 import { directoriesOf } from '../image/plan.js';
 import type { TouchedDirectory } from '../image/plan-metadata.js';
 import { keyOf } from '../image/inode-match.js';
@@ -9,12 +9,6 @@ import type { Watch } from '../native.js';
 import { compareManifests } from '../store/compare.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
 import { findEntries } from './find-entries.js';
-
-/** All that a plan is made from. */
-export interface Difference {
-  changes: Change[];
-  directories: Map<string, TouchedDirectory>;
-}
 
 /**
  * What differs between the tree on a volume and the one that is wanted. Reads only pages that differ, and

@@ -3,6 +3,8 @@ import { mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dataSizeOf } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
+import { moveDirectories } from '../image/directory-moves.js';
+import { matchInodes } from '../image/inode-match.js';
 import { planChanges } from '../image/plan.js';
 import type { Plan } from '../image/plan.js';
 import { displayPath } from '../image/path.js';
@@ -51,9 +53,10 @@ export async function extractImage(request: ExtractRequest): Promise<ExtractResu
     );
   }
   const manifest = await ManifestReader.open(store, Buffer.from(image.digest, 'hex'));
-  const { changes, directories } = await differenceOf(noTree().tree.manifest, manifest, request);
+  const difference = await differenceOf(noTree().tree.manifest, manifest, request);
   const options = { staging: Buffer.alloc(0), stageFrom: Infinity, rewritten: new Set<string>() };
-  const plan = planChanges(changes, directories, options);
+  const moved = moveDirectories(difference);
+  const plan = planChanges(moved, matchInodes(moved.changes), options);
   const objects = await fetchContent(store, contentOf(plan.operations), request);
   try {
     await write(request, plan, objects.directory);

@@ -1,9 +1,12 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { DirectoryEntry, Entry } from '../../src/image/entry.js';
+import { moveDirectories } from '../../src/image/directory-moves.js';
+import { matchInodes } from '../../src/image/inode-match.js';
 import { directoriesOf, planChanges } from '../../src/image/plan.js';
 import type { TouchedDirectory } from '../../src/image/plan-metadata.js';
 import { ModelFileSystem } from '../model/file-system.js';
+import type { TreePlan } from '../model/tree.js';
 import { changesBetween, entriesOf, treePlan } from '../model/tree.js';
 
 const staging = Buffer.from('.staging');
@@ -25,7 +28,8 @@ function planBetween(
       { have: directoryAt(have, path), want: directoryAt(want, path) },
     ]),
   );
-  return planChanges(changes, directories, { staging, stageFrom, rewritten });
+  const moved = moveDirectories({ changes, directories });
+  return planChanges(moved, matchInodes(moved.changes), { staging, stageFrom, rewritten });
 }
 
 const options = fc.record({
@@ -71,4 +75,35 @@ test('trees that differ little are turned into each other too', t => {
     }),
     { numRuns: 1000 },
   );
+});
+
+/** A tree with one of its directories under another name, if it has any. */
+function renamed(tree: TreePlan, to: string): TreePlan {
+  let done = false;
+  const children = tree.directory.children
+    .filter(([name]) => name !== to)
+    .map(([name, child]): (typeof tree.directory.children)[number] => {
+      if (done || typeof child === 'number') return [name, child];
+      done = true;
+      return [to, child];
+    });
+  return { ...tree, directory: { children } };
+}
+
+test('trees of which a directory has got another name are turned into each other', t => {
+  let moves = 0;
+  fc.assert(
+    fc.property(treePlan, fc.nat(7), treePlan, options, (tree, changed, donor, { stageFrom, rewritten }) => {
+      const have = entriesOf(tree);
+      const inodes = tree.inodes.map((inode, at) => (at === changed ? donor.inodes[at]! : inode));
+      const want = entriesOf({ ...renamed({ ...tree, inodes }, 'z') });
+      const volume = new ModelFileSystem(have);
+      const plan = planBetween(have, want, stageFrom, rewritten);
+      if (plan.operations[0]?.do === 'rename') moves++;
+      volume.run(plan.operations);
+      t.deepEqual(volume.entries(), want);
+    }),
+    { numRuns: 1000 },
+  );
+  t.true(moves > 10, `${String(moves)} moves`);
 });

@@ -68,8 +68,13 @@ export class ModelFileSystem {
         this.#make(operation.to, this.#at(path));
         return;
       case 'rename': {
+        const below = [...this.#inodes].filter(([other]) => isBelow(Buffer.from(other, 'latin1'), path));
         const inode = this.#remove(path);
         this.#make(operation.to, inode);
+        for (const [other, child] of below) {
+          this.#inodes.delete(other);
+          this.#inodes.set(key(operation.to) + other.slice(path.length), child);
+        }
         return;
       }
       case 'unlink':

@@ -59,7 +59,7 @@ test('work whose caller has enough is stopped, and goes on the next time', async
   const { client } = await fixture.start();
   await unpack(client, 'os/a/0', before);
   const controller = new AbortController();
-  const request = { image: 'os/a/1', digest: large.digest };
+  const request = { image: 'os/a/1', digest: large.digest, create: false };
   await fixture.midway(
     () => t.throwsAsync(client.unpack(request, { signal: controller.signal }), { code: 'CANCELLED' }),
     () => {
