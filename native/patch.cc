@@ -14,6 +14,7 @@
 //             | %x09 path format:u32 change                         change metadata
 //             | %x0a path size:u64 digest segments                  make the content of a file that of an object, in place
 //             | %x0b path                                           report the inode
+//             | %x0c path size:u64 %x00 segments                    make holes of what is in no segment, and zeros of holes in one
 //   digest    = has:u8 (64 bytes if has)
 //   segments  = count:u32 (offset:u64 length:u64)*
 //   change    = what:u8 [uid:u32 gid:u32] [mode:u32] [removed:u32 name:bytes* set:u32 (name:bytes value:bytes)*]
@@ -52,6 +53,7 @@ enum Code : uint8_t {
   kChange,
   kRewrite,
   kReport,
+  kSetHoles,
 };
 
 enum What : uint8_t { kOwner = 1, kMode = 2, kAttributes = 4, kMtime = 8, kFlags = 16 };
@@ -128,6 +130,7 @@ class Batch {
       case kChange: return change(path, reader);
       case kRewrite: return rewrite(path, readContent(reader));
       case kReport: return report(path);
+      case kSetHoles: return setHoles(path, readContent(reader));
       default: fail("decode", path, EINVAL);
     }
   }
@@ -281,6 +284,37 @@ class Batch {
     }
     punch(file, at, (content.size + kBlock - 1) / kBlock * kBlock, path);
     check(close(file.release()), "close", path);
+  }
+
+  // Makes the holes of a file others, where all that is not a hole before and after is the same.
+  void setHoles(std::string_view path, const Content &content) {
+    Descriptor inode = openInode(path, S_IFREG);
+    Descriptor file(openBeneath(root_, path, O_RDWR | O_NOFOLLOW));
+    check(file.operator int(), "openat2", path);
+    uint64_t at = 0;
+    for (auto [offset, length] : content.segments) {
+      punch(file, at, offset, path);
+      fillHoles(file, offset, offset + length, path);
+      at = offset + length;
+    }
+    punch(file, at, (content.size + kBlock - 1) / kBlock * kBlock, path);
+    check(close(file.release()), "close", path);
+  }
+
+  // Writes zeros where there is nothing.
+  void fillHoles(int file, uint64_t from, uint64_t to, std::string_view path) {
+    std::fill(buffer_.begin(), buffer_.end(), 0);
+    auto end = static_cast<off_t>(to);
+    for (off_t at = static_cast<off_t>(from); at < end;) {
+      off_t hole, data;
+      findHole(file, at, hole, data, path);
+      for (at = hole; at < std::min(data, end);) {
+        control_.checkCancelled();
+        auto piece = static_cast<size_t>(std::min<off_t>(std::min(data, end) - at, static_cast<off_t>(buffer_.size())));
+        writeExactly(file, buffer_.data(), piece, at, path);
+        at += static_cast<off_t>(piece);
+      }
+    }
   }
 
   void punch(int file, uint64_t from, uint64_t to, std::string_view path) {

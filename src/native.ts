@@ -27,7 +27,7 @@ interface Addon {
     temporary: number,
     control: Control,
   ): Promise<Buffer>;
-  checkObjects(objects: number, digests: Buffer, control: Control): Promise<Buffer>;
+  checkObjects(objects: number, digests: Buffer, sparse: boolean, control: Control): Promise<Buffer>;
   comparePages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
   matchPages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
   findPaths(pages: Buffer, paths: Buffer, control: Control): Promise<Buffer>;
@@ -209,9 +209,14 @@ export async function ingestFiles(
   return watched(watch, control => addon.ingestFiles(root, files, objects, temporary, control));
 }
 
-/** Reads and hashes objects; resolves to the packed checks (native/ingest.cc). */
-export async function checkObjects(objects: number, digests: Buffer, watch: Watch): Promise<Buffer> {
-  return watched(watch, control => addon.checkObjects(objects, digests, control));
+/** Reads and hashes objects; resolves to the packed checks (native/ingest.cc), about zeros only if `sparse`. */
+export async function checkObjects(
+  objects: number,
+  digests: Buffer,
+  sparse: boolean,
+  watch: Watch,
+): Promise<Buffer> {
+  return watched(watch, control => addon.checkObjects(objects, digests, sparse, control));
 }
 
 /** Compares two packed runs of manifest pages; resolves to the packed differences (native/diff.cc). */

@@ -1,6 +1,8 @@
 import { sameHoles } from './difference.js';
 import type { Entry, FileEntry, LinkableEntry } from './entry.js';
 import type { Change } from './plan.js';
+import type { SparseForms } from './sparse-form.js';
+import { sparseKey } from './sparse-form.js';
 
 /*
  * Which inodes that are there become which of those that are wanted. An inode is known by its entry, that
@@ -11,8 +13,8 @@ import type { Change } from './plan.js';
 export interface Match {
   have: LinkableEntry;
   want: LinkableEntry;
-  /** The content is another one and must be written into the inode. */
-  rewrite: boolean;
+  /** What must be done to the content: nothing, make other zeros holes, or write another one. */
+  content: 'same' | 'holes' | 'rewritten';
 }
 
 /** All paths of an inode, its first one first. */
@@ -36,15 +38,16 @@ export interface Matching {
 
 /**
  * Matches inodes, preferring in this order: one with the same content that has one of the wanted names;
- * one with the same content anywhere, whose names are all given up.
+ * one with the same content anywhere, whose names are all given up; the file at the same path if nothing differs
+ * but which of its zeros are holes.
  */
-export function matchInodes(changes: readonly Change[]): Matching {
+export function matchInodes(changes: readonly Change[], forms: SparseForms): Matching {
   const matches: Match[] = [];
   const free = new Set<LinkableEntry>();
   const want: LinkableEntry[] = [];
-  const take = (from: LinkableEntry, to: LinkableEntry): void => {
+  const take: Take = (from, to, content = 'same') => {
     free.delete(from);
-    matches.push({ have: from, want: to, rewrite: false });
+    matches.push({ have: from, want: to, content });
   };
   for (const { have: before, want: after } of changes) {
     const [a, b] = [linkable(before), linkable(after)];
@@ -55,7 +58,8 @@ export function matchInodes(changes: readonly Change[]): Matching {
     if (a !== undefined) free.add(a);
     if (b !== undefined) want.push(b);
   }
-  return { matches, free, unmatched: byContent(byName(want, free, take), free, take) };
+  const left = byContent(byName(want, free, take), free, take);
+  return { matches, free, unmatched: byZeros(left, free, forms, take) };
 }
 
 /** Has files whose paths are in `rewritten` (`keyOf`) get the content that is wanted there. */
@@ -70,16 +74,22 @@ export function withRewrites(
       .map(pair => [pair.want as LinkableEntry, pair.have]),
   );
   return {
-    matches: [...matches, ...[...rewrites].map(([want, have]) => ({ have, want, rewrite: true }))],
+    matches: [
+      ...matches,
+      ...[...rewrites].map(([want, have]) => ({ have, want, content: 'rewritten' as const })),
+    ],
     made: unmatched.filter(entry => !rewrites.has(entry)),
   };
 }
 
-/** The files that must be made at a path where a file is that serves as none. */
-export function rewritablePairs({ free, unmatched }: Pick<Matching, 'free' | 'unmatched'>): {
+/** A file as it is and as it is wanted. */
+export interface FilePair {
   have: FileEntry;
   want: FileEntry;
-}[] {
+}
+
+/** The files that must be made at a path where a file is that serves as none. */
+export function rewritablePairs({ free, unmatched }: Pick<Matching, 'free' | 'unmatched'>): FilePair[] {
   const files = new Map<string, FileEntry>();
   for (const entry of free) if (entry.type === 'file') files.set(keyOf(entry.path), entry);
   return unmatched.flatMap(want => {
@@ -96,7 +106,7 @@ function isAlone(entry: LinkableEntry): boolean {
   return entry.names.length === 0;
 }
 
-type Take = (from: LinkableEntry, to: LinkableEntry) => void;
+type Take = (from: LinkableEntry, to: LinkableEntry, content?: Match['content']) => void;
 
 /** Takes inodes by their names; what is left of `want` is returned. */
 function byName(
@@ -152,6 +162,27 @@ function byContent(
     if (found !== undefined) take(found, entry);
     return found === undefined;
   });
+}
+
+/** Takes files at their own paths whose zeros are holes in other places; what is left of `want` is returned. */
+function byZeros(
+  want: LinkableEntry[],
+  free: ReadonlySet<LinkableEntry>,
+  forms: SparseForms,
+  take: Take,
+): LinkableEntry[] {
+  const taken = new Set<LinkableEntry>();
+  for (const pair of rewritablePairs({ free, unmatched: want })) {
+    if (!mayDifferInHoles(pair) || sparseKey(pair.have, forms) !== sparseKey(pair.want, forms)) continue;
+    take(pair.have, pair.want, 'holes');
+    taken.add(pair.want);
+  }
+  return taken.size === 0 ? want : want.filter(entry => !taken.has(entry));
+}
+
+/** Whether two files with different content may differ in holes only. */
+export function mayDifferInHoles({ have, want }: FilePair): boolean {
+  return have.size === want.size && !sameHoles(have.holes, want.holes);
 }
 
 /** Whether two inodes differ in nothing but names and metadata. */

@@ -64,6 +64,13 @@ export interface Rewrite {
   entry: FileEntry;
 }
 
+/** Makes the holes of the regular file at `path` those of `entry`, where its content differs in nothing else. */
+export interface SetHoles {
+  do: 'set-holes';
+  path: Buffer;
+  entry: FileEntry;
+}
+
 /** Changes metadata of the inode at `path`, in the order of the fields. */
 export interface ChangeMetadata {
   do: 'change';
@@ -89,4 +96,5 @@ export type Operation =
   | Unlink
   | RemoveDirectory
   | Rewrite
+  | SetHoles
   | ChangeMetadata;

@@ -17,6 +17,10 @@ export class PackedReader {
     return this.#at === this.#buffer.length;
   }
 
+  u8(): number {
+    return this.#buffer.readUInt8(this.#at++);
+  }
+
   u32(): number {
     this.#at += 4;
     return this.#buffer.readUInt32LE(this.#at - 4);
@@ -28,10 +32,14 @@ export class PackedReader {
   }
 
   /** A part of the buffer, not a copy. */
-  bytes(): Buffer {
-    const length = this.u32();
+  raw(length: number): Buffer {
     this.#at += length;
     return this.#buffer.subarray(this.#at - length, this.#at);
+  }
+
+  /** A part of the buffer, not a copy. */
+  bytes(): Buffer {
+    return this.raw(this.u32());
   }
 }
 

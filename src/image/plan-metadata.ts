@@ -82,9 +82,11 @@ export function planSettling(given: MetadataToPlan): { operations: Operation[]; 
   };
   const matches = [...given.matches].sort((a, b) => comparePaths(a.want.path, b.want.path));
   for (const entry of given.made) settle(undefined, entry, true);
-  for (const { have, want, rewrite } of matches) {
-    if (rewrite && want.type === 'file') operations.push({ do: 'rewrite', path: want.path, entry: want });
-    settle(have, want, rewrite);
+  for (const { have, want, content } of matches) {
+    if (content !== 'same' && want.type === 'file') {
+      operations.push({ do: content === 'holes' ? 'set-holes' : 'rewrite', path: want.path, entry: want });
+    }
+    settle(have, want, content !== 'same');
   }
   for (const { have, want } of directoriesToSettle(given).reverse()) {
     settle(have, want, have === undefined || given.names.changedDirectories.has(keyOf(want.path)));

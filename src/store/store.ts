@@ -1,3 +1,4 @@
+import type { SparseForms } from '../image/sparse-form.js';
 import type { Watch } from '../native.js';
 
 /** What is kept of an image beside its content. Times are RFC 3339, digests hex. */
@@ -22,6 +23,8 @@ export interface FetchedObjects {
   readonly directory: number;
   /** Bytes that had to be brought from elsewhere; 0 when the store is on this machine. */
   readonly bytesFetched: number;
+  /** The sparse forms of those that have blocks of zeros; of some, at the least. */
+  readonly sparse: SparseForms;
   /** Gives the descriptor back; the files may go then. */
   close(): Promise<void>;
 }

@@ -1,24 +1,18 @@
 import { ImageUnpackerError } from '../image/error.js';
-import type { MovedDifference } from '../image/directory-moves.js';
-import { moveDirectories, pathBefore } from '../image/directory-moves.js';
-import type { Matching } from '../image/inode-match.js';
-import { keyOf, matchInodes, rewritablePairs } from '../image/inode-match.js';
+import { keyOf } from '../image/inode-match.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
 import { decodeIndex } from '../image/manifest.js';
 import { parseImageName } from '../image/name.js';
-import type { Change, Difference, Plan } from '../image/plan.js';
-import { planChanges } from '../image/plan.js';
+import type { Difference } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
 import { ManifestReader } from '../store/manifest-reader.js';
 import type { ImageRecord, Store } from '../store/store.js';
 import { checkRoom, shapeFor } from './capacity.js';
-import { chooseRewrites } from './choose-rewrites.js';
 import type { CurrentTree, ScanKind } from './current-tree.js';
 import { checkedSuperblock, currentTree, findRecord, noTree } from './current-tree.js';
 import type { BlockDevice } from './device.js';
 import { openDevice } from './device.js';
 import { differenceOf } from './difference.js';
-import { fetchContent } from './fetch-content.js';
 import { findPlaces } from './find-entries.js';
 import type { Layout } from './identity.js';
 import { volumeIdentity } from './identity.js';
@@ -26,9 +20,11 @@ import { makeFileSystem, zeroDevice } from './make-file-system.js';
 import type { InodeRow } from './known-tree.js';
 import { nextTree } from './next-tree.js';
 import { patchVolume } from './patch-volume.js';
+import { preparePatch } from './prepare-patch.js';
 import { checkMayFormat, probeDevice } from './probe.js';
 import { rememberTree } from './remember.js';
 import { LOST_AND_FOUND } from './scan-volume.js';
+import { addSparseForms } from './sparse-record.js';
 import type { StageSeconds } from './stage-clock.js';
 import { StageClock } from './stage-clock.js';
 import type { StateDirectory } from './state-directory.js';
@@ -65,9 +61,6 @@ export interface ApplyResult {
   generated: string[];
   seconds: StageSeconds;
 }
-
-/** So many new files are made together rather than each in its place. */
-const STAGE_FROM = 64;
 
 /**
  * Makes the file system on a device exactly an image. The device is open exclusively all the while, but when its
@@ -176,21 +169,21 @@ class Application {
   /** Makes the volume the image. */
   async #patch(current: CurrentTree, difference: Difference): Promise<void> {
     await this.#checkRoom(current, difference);
-    const moved = moveDirectories(difference);
-    const matching = matchInodes(moved.changes);
-    this.#clock.enter('fetch');
-    const objects = await fetchContent(
-      this.#request.store,
-      matching.unmatched.filter(entry => entry.type === 'file'),
-      this.#request,
+    const { plan, objects } = await preparePatch(
+      {
+        device: this.#device,
+        store: this.#request.store,
+        current,
+        want: this.#image.manifest,
+        difference,
+      },
+      { ...this.#request, clock: this.#clock },
     );
     this.#bytesFetched = objects.bytesFetched;
     try {
-      this.#clock.enter('plan');
-      const rewritten = await this.#rewrites(current, moved, matching, objects.directory);
-      const plan = await this.#plan(difference, moved, matching, rewritten);
       this.#clock.enter('apply');
       const record = current.record ?? (await this.#format());
+      await addSparseForms(record.directory, objects.sparse);
       await this.#watchWrites();
       await beginWork(record, {
         from: current.from,
@@ -202,37 +195,6 @@ class Application {
       await Promise.all([this.#writes?.stop(), this.#remember(current, record, plan.touched, rows)]);
     } finally {
       await objects.close();
-    }
-  }
-
-  /** The files that are rewritten in place. */
-  async #rewrites(
-    current: CurrentTree,
-    { moves }: MovedDifference,
-    matching: Matching,
-    objects: number,
-  ): Promise<ReadonlySet<string>> {
-    if (current.record === undefined) return new Set();
-    const pathOn = (path: Buffer): Buffer => pathBefore(moves, path);
-    return chooseRewrites(this.#device, rewritablePairs(matching), pathOn, objects, this.#request);
-  }
-
-  async #plan(
-    { changes }: Difference,
-    moved: MovedDifference,
-    matching: Matching,
-    rewritten: ReadonlySet<string>,
-  ): Promise<Plan> {
-    const staging = await this.#stagingName(changes);
-    return planChanges(moved, matching, { staging, stageFrom: STAGE_FROM, rewritten });
-  }
-
-  /** A name in the root that neither tree has. */
-  async #stagingName(changes: readonly Change[]): Promise<Buffer> {
-    for (let number = 0; ; number++) {
-      const name = Buffer.from(`.image-unpacker-${String(number)}`);
-      const [wanted] = await findPlaces(this.#image.manifest, [name], this.#request);
-      if (wanted === undefined && !changes.some(({ path }) => path.equals(name))) return name;
     }
   }
 

@@ -20,6 +20,7 @@ const CODES: Readonly<Record<Operation['do'], number>> = {
   'remove-directory': 8,
   change: 9,
   rewrite: 10,
+  'set-holes': 12,
 };
 const REPORT = 11;
 
@@ -96,6 +97,9 @@ class BatchWriter {
       case 'make-file':
       case 'rewrite':
         this.#content(operation.entry);
+        return;
+      case 'set-holes':
+        this.#content({ ...operation.entry, digest: null });
         return;
       case 'make-symlink':
         this.#bytes(operation.target);

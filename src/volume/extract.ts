@@ -56,7 +56,7 @@ export async function extractImage(request: ExtractRequest): Promise<ExtractResu
   const difference = await differenceOf(noTree().tree.manifest, manifest, request);
   const options = { staging: Buffer.alloc(0), stageFrom: Infinity, rewritten: new Set<string>() };
   const moved = moveDirectories(difference);
-  const plan = planChanges(moved, matchInodes(moved.changes), options);
+  const plan = planChanges(moved, matchInodes(moved.changes, new Map()), options);
   const objects = await fetchContent(store, contentOf(plan.operations), request);
   try {
     await write(request, plan, objects.directory);

@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import type { ExecutionContext, TestFn } from 'ava';
 import { sha512 } from '../../src/image/digest.js';
+import { formKey } from '../../src/image/sparse-form.js';
 import type { ImageUnpackerError } from '../../src/image/error.js';
 import { decodeDigests, packFiles } from '../../src/source/scan.js';
 import type { ImageRecord, Store } from '../../src/store/store.js';
@@ -166,6 +167,26 @@ function testDamage(test: TestFn, kind: string, make: MakeStore): void {
 }
 
 function testFiles(test: TestFn, kind: string, make: MakeStore): void {
+  test(`${kind}: of fetched objects it is told what they are without their zeros`, async t => {
+    const { store } = await make(t);
+    const [a, zeros, b] = [Buffer.alloc(4096 * 300, 'a'), Buffer.alloc(4096 * 2), Buffer.from('end')];
+    const objects = [
+      Buffer.concat([a, zeros, b]),
+      Buffer.concat([a, b]),
+      Buffer.concat([a, Buffer.alloc(10)]),
+      zeros,
+    ];
+    const digests: Buffer[] = [];
+    for (const bytes of objects) digests.push((await store.put(bytes)).digest);
+    const fetched = await store.fetch(digests, {});
+    await fetched.close();
+    const form = (at: number): unknown => fetched.sparse.get(formKey(digests[at]!));
+    t.deepEqual(form(0), { digest: digests[1], zeros: [{ start: 300n, count: 2n }] });
+    t.is(form(1), undefined);
+    t.deepEqual(form(2), { digest: sha512(a), zeros: [{ start: 300n, count: 1n }] });
+    t.deepEqual(form(3), { digest: null, zeros: [{ start: 0n, count: 2n }] });
+  });
+
   test(`${kind}: fetched objects are files of this machine`, async t => {
     const { store } = await make(t);
     const { digest } = await store.put(LARGE);

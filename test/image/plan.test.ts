@@ -29,7 +29,7 @@ function planBetween(
     ]),
   );
   const moved = moveDirectories({ changes, directories });
-  return planChanges(moved, matchInodes(moved.changes), { staging, stageFrom, rewritten });
+  return planChanges(moved, matchInodes(moved.changes, new Map()), { staging, stageFrom, rewritten });
 }
 
 const options = fc.record({

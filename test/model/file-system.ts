@@ -86,7 +86,8 @@ export class ModelFileSystem {
         }
         if (this.#remove(path).type !== 'directory') throw new Error(`not a directory: ${key(path)}`);
         return;
-      case 'rewrite': {
+      case 'rewrite':
+      case 'set-holes': {
         const inode = this.#unblocked(this.#at(path));
         const { size, holes, digest } = operation.entry;
         Object.assign(inode, { size, holes, digest, mtime: NOW });

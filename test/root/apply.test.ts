@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -144,5 +145,26 @@ test('a large file is changed in place, holes and all', async t => {
   await volume.apply(await volume.image(two));
   t.deepEqual(await volume.check(two), { identical: true, differences: [] });
   await volume.apply(await volume.image(one));
+  t.deepEqual(await volume.check(one), { identical: true, differences: [] });
+});
+
+test('of a file of which only holes differ nothing is read from the store or written', async t => {
+  const volume = await VolumeFixture.make(t);
+  const zeros = Buffer.alloc(4096 * 20);
+  const data = randomBytes(4096 * 200 + 100);
+  const dense = Buffer.concat([data.subarray(0, 4096 * 120), zeros, data.subarray(4096 * 120)]);
+  for (const bytes of [dense, data]) await volume.store.put(bytes);
+  const big = (bytes: Buffer, holes: { start: bigint; count: bigint }[]): Entry =>
+    file('big', '', { size: BigInt(dense.length), holes, digest: sha512(bytes) });
+  const one = [directory(''), big(dense, [])];
+  const two = [directory(''), big(data, [{ start: 120n, count: 20n }])];
+  const [first, second] = [await volume.image(one), await volume.image(two)];
+  await volume.apply(first);
+  const object = sha512(data).toString('hex');
+  rmSync(join(volume.directory, 'store/objects/sha512', object.slice(0, 2), object));
+  const to = await volume.apply(second);
+  t.true(to.bytesWritten < 65_536, String(to.bytesWritten));
+  t.deepEqual(await volume.check(two), { identical: true, differences: [] });
+  await volume.apply(first);
   t.deepEqual(await volume.check(one), { identical: true, differences: [] });
 });

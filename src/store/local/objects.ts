@@ -4,7 +4,11 @@ import type { FileHandle } from 'node:fs/promises';
 import { lstat, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DIGEST_BYTES, sha512 } from '../../image/digest.js';
+import type { Hole } from '../../image/entry.js';
 import { ImageUnpackerError } from '../../image/error.js';
+import { PackedReader } from '../../image/packing.js';
+import type { SparseForm, SparseForms } from '../../image/sparse-form.js';
+import { formKey } from '../../image/sparse-form.js';
 import type { Watch } from '../../native.js';
 import { checkObjects, ingestFiles, isNativeError } from '../../native.js';
 import type { ObjectFault, Stored } from '../store.js';
@@ -18,8 +22,7 @@ const OBJECT_MODE = 0o444;
 /** A stream up to this size is held until its digest says whether it is stored already. */
 const SMALL_BYTES = 1 << 20;
 const CHUNK_BYTES = 1 << 20;
-/** What `checkObjects` packs for each object: its state and its size. */
-const CHECK_BYTES = 9;
+/** The states of objects as `checkObjects` numbers them. */
 const STATES: readonly (ObjectFault['state'] | undefined)[] = [undefined, 'missing', 'damaged'];
 /** Calls of `ingestFiles` that are about the store; the others are about the files that it reads. */
 const CALLS_ON_STORE = new Set(['openat', 'write', 'close', 'renameat', 'fstatat']);
@@ -158,18 +161,22 @@ export class LocalObjects {
     }
   }
 
-  /** Those of the objects that are not as their digests say, in the order asked. */
-  async check(directory: number, digests: readonly Buffer[], watch: Watch): Promise<ObjectFault[]> {
-    let packed: Buffer;
+  /**
+   * Reads and hashes objects: those that are not as their digests say, in the order asked, and, if they are wanted,
+   * the sparse forms of the others.
+   */
+  async check(
+    directory: number,
+    digests: readonly Buffer[],
+    sparse: boolean,
+    watch: Watch,
+  ): Promise<{ faults: ObjectFault[]; sparse: SparseForms }> {
+    const asked = Buffer.concat(digests, digests.length * DIGEST_BYTES);
     try {
-      packed = await checkObjects(directory, Buffer.concat(digests, digests.length * DIGEST_BYTES), watch);
+      return unpackChecks(digests, await checkObjects(directory, asked, sparse, watch));
     } catch (reason) {
       throw this.#failed(reason, 'read an object of');
     }
-    return digests.flatMap((digest, at) => {
-      const state = STATES[packed[at * CHECK_BYTES]!];
-      return state === undefined ? [] : [{ digest, state }];
-    });
   }
 
   async #open(digest: Buffer): Promise<FileHandle> {
@@ -202,6 +209,27 @@ export class LocalObjects {
       path: this.#location,
     });
   }
+}
+
+/** Unpacks what native/ingest.cc says of objects, where the grammar stands. */
+function unpackChecks(
+  digests: readonly Buffer[],
+  packed: Buffer,
+): { faults: ObjectFault[]; sparse: SparseForms } {
+  const faults: ObjectFault[] = [];
+  const sparse = new Map<string, SparseForm>();
+  const reader = new PackedReader(packed);
+  for (const digest of digests) {
+    const state = STATES[reader.u8()];
+    if (state !== undefined) faults.push({ digest, state });
+    const zeros: Hole[] = [];
+    for (let count = reader.u32(); count > 0; count--)
+      zeros.push({ start: reader.u64(), count: reader.u64() });
+    if (zeros.length === 0) continue;
+    const rest = reader.u8() === 0 ? null : Buffer.from(reader.raw(DIGEST_BYTES));
+    sparse.set(formKey(digest), { digest: rest, zeros });
+  }
+  return { faults, sparse };
 }
 
 function temporaryPath(session: Session): string {

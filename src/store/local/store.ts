@@ -112,16 +112,24 @@ export class LocalStore implements Store {
     await this.#hold();
     const directory = await this.#objects.openDirectory();
     try {
-      return await this.#objects.check(directory.fd, digests, watch);
+      return (await this.#objects.check(directory.fd, digests, false, watch)).faults;
     } finally {
       await directory.close();
     }
   }
 
   async fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects> {
-    await requireObjects(this, digests, watch);
+    await this.#hold();
+    const unique = new Map(digests.map(digest => [digest.toString('latin1'), digest]));
     const directory = await this.#objects.openDirectory();
-    return { directory: directory.fd, bytesFetched: 0, close: () => directory.close() };
+    try {
+      const { faults, sparse } = await this.#objects.check(directory.fd, [...unique.values()], true, watch);
+      requireObjects(this.location, faults);
+      return { directory: directory.fd, bytesFetched: 0, sparse, close: () => directory.close() };
+    } catch (reason) {
+      await directory.close();
+      throw reason;
+    }
   }
 
   async close(): Promise<void> {
