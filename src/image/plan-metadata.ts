@@ -19,7 +19,7 @@ const INHERITED_FLAGS = INODE_FLAGS.sync | INODE_FLAGS.nodump | INODE_FLAGS.noat
 /** The attribute that a new inode takes over from its directory. */
 const DEFAULT_ACL = Buffer.from('system.posix_acl_default');
 
-/** Step 1 of a plan. */
+/** Step 2 of a plan. */
 export interface Clearing {
   operations: Operation[];
   /** What each inode is like after it was cleared, by its path; those that were not are not there. */
@@ -70,7 +70,7 @@ export interface MetadataToPlan {
   cleared: ReadonlyMap<string, InodeEntry>;
 }
 
-/** Step 7 of a plan: makes content and metadata right. Returns the paths of all inodes that were touched. */
+/** Step 9 of a plan: makes content and metadata right. Returns the paths of all inodes that were touched. */
 export function planSettling(given: MetadataToPlan): { operations: Operation[]; touched: Buffer[] } {
   const operations: Operation[] = [];
   const touched: Buffer[] = [];

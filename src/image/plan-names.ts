@@ -3,7 +3,7 @@ import type { LinkableEntry } from './entry.js';
 import type { Match } from './inode-match.js';
 import { keyOf, pathsOf } from './inode-match.js';
 import type { Operation } from './operation.js';
-import { comparePaths, isBelow, joinPath, parentPath } from './path.js';
+import { baseName, comparePaths, isBelow, joinPath, parentPath } from './path.js';
 import type { Change, PlanOptions } from './plan.js';
 
 /** What is given to `planNames`. */
@@ -19,7 +19,7 @@ export interface NamesToPlan {
   options: PlanOptions;
 }
 
-/** Steps 3 to 7 of a plan, and the directories whose names they change. */
+/** Steps 3 to 8 of a plan, and the directories whose names they change. */
 export interface NamePlan {
   operations: Operation[];
   changedDirectories: ReadonlySet<string>;
@@ -39,13 +39,18 @@ class NamePlanner {
   readonly #kept = new Set<string>();
   /** Where a matched inode is when its turn comes. */
   readonly #sources = new Map<Match, Buffer>();
-  /** Where new inodes are made; those that are not in here are made in their places. */
+  /** Whether what is new is made in the staging directory. */
+  readonly #staging: boolean;
+  /** Where new directories are made, by their paths; only the highest of them have to be put in their places. */
+  readonly #directoriesAt = new Map<string, Buffer>();
+  /** Where new inodes are made that have to be put in their places. */
   readonly #stagedAt = new Map<LinkableEntry, Buffer>();
   #staged = 0;
 
   constructor(given: NamesToPlan) {
     this.#given = given;
     this.#changeAt = new Map(given.changes.map(change => [keyOf(change.path), change]));
+    this.#staging = given.made.filter(({ type }) => type === 'file').length >= given.options.stageFrom;
   }
 
   plan(): NamePlan {
@@ -54,7 +59,10 @@ class NamePlanner {
       this.#touchParent(to);
     }
     for (const match of this.#given.matches) this.#hold(match);
-    this.#stageInodes();
+    if (this.#staging) {
+      this.#stageDirectories();
+      this.#stageInodes();
+    }
     this.#removeNames();
     const { replaced, vanished } = this.#directoriesThatGo();
     this.#removeDirectories(replaced);
@@ -121,31 +129,51 @@ class NamePlanner {
     }
   }
 
-  #makeDirectories(): void {
-    for (const { path, have, want } of this.#given.changes) {
-      if (want?.type !== 'directory' || have?.type === 'directory') continue;
-      this.#operations.push({ do: 'make-directory', path });
-      this.#touchParent(path);
+  /** Paths of directories that are wanted where none is, from the top. */
+  #newDirectories(): Buffer[] {
+    return this.#given.changes
+      .filter(({ have, want }) => want?.type === 'directory' && have?.type !== 'directory')
+      .map(({ path }) => path);
+  }
+
+  /** Makes new directories below the staging directory: all of them lie together then. */
+  #stageDirectories(): void {
+    for (const path of this.#newDirectories()) {
+      const parent = this.#directoriesAt.get(keyOf(parentPath(path)));
+      const at = parent === undefined ? this.#stagingPath() : joinPath(parent, baseName(path));
+      this.#directoriesAt.set(keyOf(path), at);
+      this.#operations.push({ do: 'make-directory', path: at });
     }
   }
 
-  /** Makes new inodes in the staging directory when there are many files among them. */
+  /** Makes new inodes in the staging directory, or in the new directories that lie there. */
   #stageInodes(): void {
-    const { made, options } = this.#given;
-    if (made.filter(({ type }) => type === 'file').length < options.stageFrom) return;
-    for (const entry of made) {
-      const path = this.#stagingPath();
-      this.#stagedAt.set(entry, path);
+    for (const entry of this.#given.made) {
+      const parent = this.#directoriesAt.get(keyOf(parentPath(entry.path)));
+      const path = parent === undefined ? this.#stagingPath() : joinPath(parent, baseName(entry.path));
+      if (parent === undefined) this.#stagedAt.set(entry, path);
       this.#operations.push(makeOperation(entry, path));
     }
   }
 
-  /** Puts new inodes in their places. */
+  /** Sees to it that new directories are in their places, from the top. */
+  #makeDirectories(): void {
+    for (const path of this.#newDirectories()) {
+      const at = this.#directoriesAt.get(keyOf(path));
+      if (at === undefined) this.#operations.push({ do: 'make-directory', path });
+      else if (!this.#directoriesAt.has(keyOf(parentPath(path)))) {
+        this.#operations.push({ do: 'rename', path: at, to: path });
+      }
+      this.#touchParent(path);
+    }
+  }
+
+  /** Sees to it that new inodes are in their places, with all of their names. */
   #makeInodes(): void {
     for (const entry of this.#given.made) {
       const path = this.#stagedAt.get(entry);
-      if (path === undefined) this.#operations.push(makeOperation(entry, entry.path));
-      else this.#operations.push({ do: 'rename', path, to: entry.path });
+      if (path !== undefined) this.#operations.push({ do: 'rename', path, to: entry.path });
+      else if (!this.#staging) this.#operations.push(makeOperation(entry, entry.path));
       this.#touchParent(entry.path);
     }
     for (const entry of this.#given.made) for (const name of entry.names) this.#link(entry.path, name);

@@ -12,19 +12,19 @@ import { planNames } from './plan-names.js';
  * From the differences of two trees to the operations that turn one into the other. A function of its
  * arguments: it knows nothing of disks.
  *
- * The order is chosen so that no operation meets anything in its way, and that space is given back
- * before it is needed:
+ * The order is chosen so that no operation meets anything in its way:
  *
  *   1. directories that move with all that is in them are renamed; all paths below are those after that
  *   2. what would get in the way is taken off: immutable and append-only flags of what will be touched,
  *      and what directories would hand on to that which is made in them
  *   3. inodes that move, and whose place is wanted by another, are parked in the staging directory
- *   4. names that are not wanted, or stand for another inode, are removed; so are directories whose path is
+ *   4. if there are many new files, all that is new is made there, so that it lies together
+ *   5. names that are not wanted, or stand for another inode, are removed; so are directories whose path is
  *      wanted by something else
- *   5. directories are made, from the top
- *   6. new inodes are made and put in their places, moved ones renamed, further names linked
- *   7. the other directories that are not wanted are removed, from the bottom
- *   8. content is rewritten in place and metadata made right: of files first, then of directories from
+ *   6. new directories are put in their places or made there, from the top
+ *   7. so are new inodes; moved ones are renamed, further names linked
+ *   8. the other directories that are not wanted are removed, from the bottom
+ *   9. content is rewritten in place and metadata made right: of files first, then of directories from
  *      the bottom, since all that came before changed their times
  */
 
@@ -50,7 +50,7 @@ export interface Difference {
 export interface PlanOptions {
   /** A directory in the root that neither tree has, for what is not in its place yet. */
   staging: Buffer;
-  /** When so many files are made, they are made together in the staging directory: their data then lies together. */
+  /** When so many files are made, all that is new is made in the staging directory. */
   stageFrom: number;
   /** Paths (`keyOf`) of files that are rewritten in place rather than made anew. */
   rewritten: ReadonlySet<string>;
