@@ -9,6 +9,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   native::initIngest(env, exports);
   native::initDiff(env, exports);
   native::initCompare(env, exports);
+  native::initLocate(env, exports);
   native::initPatch(env, exports);
   native::initLoop(env, exports);
   native::initSocket(env, exports);

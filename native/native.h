@@ -193,6 +193,7 @@ void initScan(Napi::Env env, Napi::Object exports);
 void initIngest(Napi::Env env, Napi::Object exports);
 void initDiff(Napi::Env env, Napi::Object exports);
 void initCompare(Napi::Env env, Napi::Object exports);
+void initLocate(Napi::Env env, Napi::Object exports);
 void initPatch(Napi::Env env, Napi::Object exports);
 void initLoop(Napi::Env env, Napi::Object exports);
 void initSocket(Napi::Env env, Napi::Object exports);

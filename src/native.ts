@@ -32,6 +32,7 @@ interface Addon {
   matchPages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
   findPaths(pages: Buffer, paths: Buffer, control: Control): Promise<Buffer>;
   compareContent(root: number, files: Buffer, objects: number, control: Control): Promise<Buffer>;
+  locatePaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
   runBatch(root: number, batch: Buffer, objects: number, control: Control): Promise<Buffer>;
   attachLoop(file: number, name: string): Promise<LoopDevice>;
   peerUser(fd: number): number;
@@ -242,6 +243,11 @@ export async function compareContent(
   watch: Watch,
 ): Promise<Buffer> {
   return watched(watch, control => addon.compareContent(root, files, objects, control));
+}
+
+/** Where on the device the data of some packed paths beneath `root` lies (native/locate.cc). */
+export async function locatePaths(root: number, paths: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.locatePaths(root, paths, control));
 }
 
 /** Runs a packed batch of operations beneath `root`; resolves to its packed reports (native/patch.cc). */

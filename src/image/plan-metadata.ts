@@ -70,7 +70,7 @@ export interface MetadataToPlan {
   cleared: ReadonlyMap<string, InodeEntry>;
 }
 
-/** Step 9 of a plan: makes content and metadata right. Returns the paths of all inodes that were touched. */
+/** Step 10 of a plan: makes content and metadata right. Returns the paths of all inodes that were touched. */
 export function planSettling(given: MetadataToPlan): { operations: Operation[]; touched: Buffer[] } {
   const operations: Operation[] = [];
   const touched: Buffer[] = [];
@@ -83,8 +83,8 @@ export function planSettling(given: MetadataToPlan): { operations: Operation[]; 
   const matches = [...given.matches].sort((a, b) => comparePaths(a.want.path, b.want.path));
   for (const entry of given.made) settle(undefined, entry, true);
   for (const { have, want, content } of matches) {
-    if (content !== 'same' && want.type === 'file') {
-      operations.push({ do: content === 'holes' ? 'set-holes' : 'rewrite', path: want.path, entry: want });
+    if (content === 'rewritten' && want.type === 'file') {
+      operations.push({ do: 'rewrite', path: want.path, entry: want });
     }
     settle(have, want, content !== 'same');
   }

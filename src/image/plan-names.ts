@@ -19,7 +19,7 @@ export interface NamesToPlan {
   options: PlanOptions;
 }
 
-/** Steps 3 to 8 of a plan, and the directories whose names they change. */
+/** Steps 4 to 9 of a plan, and the directories whose names they change. */
 export interface NamePlan {
   operations: Operation[];
   changedDirectories: ReadonlySet<string>;

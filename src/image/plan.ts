@@ -1,6 +1,6 @@
 import type { MovedDifference } from './directory-moves.js';
 import type { Entry, LinkableEntry } from './entry.js';
-import type { Matching } from './inode-match.js';
+import type { Match, Matching } from './inode-match.js';
 import { keyOf, withRewrites } from './inode-match.js';
 import type { Operation } from './operation.js';
 import { comparePaths, parentPath } from './path.js';
@@ -17,14 +17,16 @@ import { planNames } from './plan-names.js';
  *   1. directories that move with all that is in them are renamed; all paths below are those after that
  *   2. what would get in the way is taken off: immutable and append-only flags of what will be touched,
  *      and what directories would hand on to that which is made in them
- *   3. inodes that move, and whose place is wanted by another, are parked in the staging directory
- *   4. if there are many new files, all that is new is made there, so that it lies together
- *   5. names that are not wanted, or stand for another inode, are removed; so are directories whose path is
+ *   3. what differs in holes only gets its holes, while nothing else has been given back: a file that needs one
+ *      more block for its extents then gets it where all that is new goes, not somewhere in between
+ *   4. inodes that move, and whose place is wanted by another, are parked in the staging directory
+ *   5. if there are many new files, all that is new is made there, so that it lies together
+ *   6. names that are not wanted, or stand for another inode, are removed; so are directories whose path is
  *      wanted by something else
- *   6. new directories are put in their places or made there, from the top
- *   7. so are new inodes; moved ones are renamed, further names linked
- *   8. the other directories that are not wanted are removed, from the bottom
- *   9. content is rewritten in place and metadata made right: of files first, then of directories from
+ *   7. new directories are put in their places or made there, from the top
+ *   8. so are new inodes; moved ones are renamed, further names linked
+ *   9. the other directories that are not wanted are removed, from the bottom
+ *  10. content is rewritten in place and metadata made right: of files first, then of directories from
  *      the bottom, since all that came before changed their times
  */
 
@@ -96,11 +98,20 @@ export function planChanges(difference: MovedDifference, matching: Matching, opt
     names,
     cleared: clearing.cleared,
   });
-  const moving = moves.map(({ from, to }): Operation => ({ do: 'rename', path: from, to }));
-  return {
-    operations: [...moving, ...clearing.operations, ...names.operations, ...settling.operations],
-    touched: settling.touched,
-  };
+  const operations: Operation[] = [
+    ...moves.map(({ from, to }): Operation => ({ do: 'rename', path: from, to })),
+    ...clearing.operations,
+    ...planHoles(matches),
+    ...names.operations,
+    ...settling.operations,
+  ];
+  return { operations, touched: settling.touched };
+}
+
+function planHoles(matches: readonly Match[]): Operation[] {
+  return matches.flatMap(({ have, want, content }): Operation[] =>
+    content === 'holes' && want.type === 'file' ? [{ do: 'set-holes', path: have.path, entry: want }] : [],
+  );
 }
 
 /** The inodes of one side of changes that are no directories. */

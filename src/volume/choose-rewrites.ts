@@ -1,44 +1,96 @@
-import type { FileEntry } from '../image/entry.js';
-import { keyOf } from '../image/inode-match.js';
+import type { FilePair, Matching } from '../image/inode-match.js';
+import { keyOf, pathsOf, rewritablePairs } from '../image/inode-match.js';
+import { PackedReader, packPaths } from '../image/packing.js';
+import { comparePaths, parentPath } from '../image/path.js';
 import type { Watch } from '../native.js';
-import { compareContent } from '../native.js';
+import { compareContent, locatePaths } from '../native.js';
 import { packContents } from './batch.js';
 import type { BlockDevice } from './device.js';
 import { withMount } from './mounted.js';
-import { SNAPSHOT_BLOCK_BYTES } from './written-blocks.js';
+import type { DeviceRange } from './rewrite-cost.js';
+import { areCheaperInPlace, isCheaperInPlace, isLarge, keepsItsBlocks } from './rewrite-cost.js';
 
-/** Smaller files cost less made anew, packed together with others, than a block of a snapshot each. */
-const WORTH_COMPARING_BYTES = BigInt(SNAPSHOT_BLOCK_BYTES);
-/** Blocks of a file lie across those of a snapshot: rewriting touches some more than it changes. */
-const MOST_REWRITTEN = 0.8;
+/** More small files than these are never better rewritten where they lie. */
+const MOST_SMALL_FILES = 256;
+
+/** From what is chosen. */
+export interface Choice {
+  matching: Matching;
+  /** Where on the volume the inode is now that is known by a path. */
+  pathOn: (path: Buffer) => Buffer;
+  /** The directory of the objects of all files that must be made. */
+  objects: number;
+}
 
 /**
  * The files that are better rewritten in place than made anew, because that touches fewer blocks of a
- * snapshot: their paths, as `keyOf` has them. `pairs` are files as they are and as they are wanted, whose objects
- * are at hand in `objects`; `pathOn` tells where one is on the volume now.
+ * snapshot: their paths, as `keyOf` has them.
  */
 export async function chooseRewrites(
   device: BlockDevice,
-  pairs: readonly { have: FileEntry; want: FileEntry }[],
-  pathOn: (path: Buffer) => Buffer,
-  objects: number,
+  choice: Choice,
   watch: Watch,
 ): Promise<Set<string>> {
-  const candidates = pairs.filter(({ have, want }) => isWorthComparing(have, want)).map(({ want }) => want);
-  if (candidates.length === 0) return new Set();
-  const packed = packContents(candidates.map(file => ({ ...file, path: pathOn(file.path) })));
-  const counts = await withMount(device, false, root => compareContent(root, packed, objects, watch));
-  const chosen = candidates.filter((file, at) => isCheaper(counts.readUInt32LE(at * 4), file.size));
-  return new Set(chosen.map(({ path }) => keyOf(path)));
+  const pairs = rewritablePairs(choice.matching);
+  const large = pairs.filter(isLarge);
+  const small = smallPairs(pairs);
+  if (large.length === 0 && small.length === 0) return new Set();
+  const chosen = await withMount(device, false, async root => [
+    ...(await chooseLarge(root, large, choice, watch)),
+    ...(await chooseSmall(root, small, choice, watch)),
+  ]);
+  return new Set(chosen.map(({ want }) => keyOf(want.path)));
 }
 
-/** Files of one size whose holes differ are often the same otherwise. */
-function isWorthComparing(have: FileEntry, want: FileEntry): boolean {
-  if (have.size >= WORTH_COMPARING_BYTES && want.size >= WORTH_COMPARING_BYTES) return true;
-  return have.size === want.size && (have.holes.length > 0 || want.holes.length > 0);
+function smallPairs(pairs: readonly FilePair[]): FilePair[] {
+  const small = pairs.filter(pair => !isLarge(pair) && keepsItsBlocks(pair));
+  return small.length > MOST_SMALL_FILES ? [] : small;
 }
 
-function isCheaper(changedClusters: number, size: bigint): boolean {
-  if (changedClusters === 0) return true;
-  return changedClusters + 1 < (Number(size) / SNAPSHOT_BLOCK_BYTES) * MOST_REWRITTEN;
+async function chooseLarge(
+  root: number,
+  pairs: readonly FilePair[],
+  { pathOn, objects }: Choice,
+  watch: Watch,
+): Promise<FilePair[]> {
+  if (pairs.length === 0) return [];
+  const packed = packContents(pairs.map(({ want }) => ({ ...want, path: pathOn(want.path) })));
+  const counts = await compareContent(root, packed, objects, watch);
+  return pairs.filter(({ want }, at) => isCheaperInPlace(counts.readUInt32LE(at * 4), want));
+}
+
+/** All of the small files or none. */
+async function chooseSmall(
+  root: number,
+  pairs: readonly FilePair[],
+  { matching, pathOn }: Choice,
+  watch: Watch,
+): Promise<readonly FilePair[]> {
+  if (pairs.length === 0) return [];
+  const inPlace = new Set<unknown>(pairs.flatMap(({ have, want }) => [have, want]));
+  const others = [...matching.unmatched, ...matching.free].filter(entry => !inPlace.has(entry));
+  const changed = new Set(others.flatMap(pathsOf).map(path => keyOf(parentPath(path))));
+  const directories = new Map(
+    pairs.map(({ have }) => parentPath(have.path)).map(path => [keyOf(path), path] as const),
+  );
+  const unchanged = [...directories].filter(([key]) => !changed.has(key)).map(([, path]) => path);
+  const data = await locate(
+    root,
+    pairs.map(({ have }) => pathOn(have.path)),
+    watch,
+  );
+  const names = await locate(root, unchanged.map(pathOn), watch);
+  const files = pairs.map(({ want }) => want);
+  return areCheaperInPlace({ files, data, directories: names, others: others.length > 0 }) ? pairs : [];
+}
+
+async function locate(root: number, paths: readonly Buffer[], watch: Watch): Promise<DeviceRange[]> {
+  const packed = packPaths([...paths].sort(comparePaths));
+  const reader = new PackedReader(await locatePaths(root, packed, watch));
+  const ranges: DeviceRange[] = [];
+  while (!reader.done) {
+    for (let count = reader.u32(); count > 0; count--)
+      ranges.push({ start: reader.u64(), length: reader.u64() });
+  }
+  return ranges;
 }

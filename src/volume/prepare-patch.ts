@@ -1,7 +1,7 @@
 import type { MovedDifference } from '../image/directory-moves.js';
 import { moveDirectories, pathBefore } from '../image/directory-moves.js';
 import type { Matching } from '../image/inode-match.js';
-import { matchInodes, mayDifferInHoles, rewritablePairs } from '../image/inode-match.js';
+import { matchInodes, mayDifferInHoles } from '../image/inode-match.js';
 import type { Change, Difference, Plan } from '../image/plan.js';
 import { planChanges } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
@@ -85,7 +85,7 @@ async function rewrites(
 ): Promise<ReadonlySet<string>> {
   if (current.record === undefined) return new Set();
   const pathOn = (path: Buffer): Buffer => pathBefore(moves, path);
-  return chooseRewrites(device, rewritablePairs(matching), pathOn, objects, options);
+  return chooseRewrites(device, { matching, pathOn, objects }, options);
 }
 
 /** A name in the root that neither tree has. */
