@@ -15,6 +15,7 @@
 //             | %x0a path size:u64 digest segments                  make the content of a file that of an object, in place
 //             | %x0b path                                           report the inode
 //             | %x0c path size:u64 %x00 segments                    make holes of what is in no segment, and zeros of holes in one
+//             | %x0d path size:u64 digest segments                  make the content of a file that of an object, in other blocks
 //   digest    = has:u8 (64 bytes if has)
 //   segments  = count:u32 (offset:u64 length:u64)*
 //   change    = what:u8 [uid:u32 gid:u32] [mode:u32] [removed:u32 name:bytes* set:u32 (name:bytes value:bytes)*]
@@ -54,6 +55,7 @@ enum Code : uint8_t {
   kRewrite,
   kReport,
   kSetHoles,
+  kReplace,
 };
 
 enum What : uint8_t { kOwner = 1, kMode = 2, kAttributes = 4, kMtime = 8, kFlags = 16 };
@@ -131,6 +133,7 @@ class Batch {
       case kRewrite: return rewrite(path, readContent(reader));
       case kReport: return report(path);
       case kSetHoles: return setHoles(path, readContent(reader));
+      case kReplace: return replace(path, readContent(reader));
       default: fail("decode", path, EINVAL);
     }
   }
@@ -144,6 +147,19 @@ class Batch {
     auto place = parents_.of(path);
     Descriptor file(openat(place.directory, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     check(file.operator int(), "openat", path);
+    fillFile(file, path, content);
+  }
+
+  // Gives the data of a file back and writes another one.
+  void replace(std::string_view path, const Content &content) {
+    Descriptor inode = openInode(path, S_IFREG);
+    Descriptor file(openBeneath(root_, path, O_WRONLY | O_TRUNC | O_NOFOLLOW));
+    check(file.operator int(), "openat2", path);
+    fillFile(file, path, content);
+  }
+
+  // Writes the content of a file that is empty, and closes it.
+  void fillFile(Descriptor &file, std::string_view path, const Content &content) {
     Descriptor object = openObject(objects_, content);
     off_t from = 0;
     for (auto [offset, length] : content.segments) {

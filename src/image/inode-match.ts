@@ -13,9 +13,15 @@ import { sparseKey } from './sparse-form.js';
 export interface Match {
   have: LinkableEntry;
   want: LinkableEntry;
-  /** What must be done to the content: nothing, make other zeros holes, or write another one. */
-  content: 'same' | 'holes' | 'rewritten';
+  /**
+   * What must be done to the content: nothing; make other zeros holes; write the blocks that differ where they lie; or
+   * give all of it back and write it anew.
+   */
+  content: 'same' | 'holes' | 'rewritten' | 'replaced';
 }
+
+/** How files keep their inodes whose content is another, by path (`keyOf`). */
+export type Rewrites = ReadonlyMap<string, 'rewritten' | 'replaced'>;
 
 /** All paths of an inode, its first one first. */
 export function pathsOf(entry: LinkableEntry): Buffer[] {
@@ -62,23 +68,20 @@ export function matchInodes(changes: readonly Change[], forms: SparseForms): Mat
   return { matches, free, unmatched: byZeros(left, free, forms, take) };
 }
 
-/** Has files whose paths are in `rewritten` (`keyOf`) get the content that is wanted there. */
+/** Has files get another content without becoming other inodes. */
 export function withRewrites(
   { matches, free, unmatched }: Matching,
-  rewritten: ReadonlySet<string>,
-): { matches: Match[]; made: LinkableEntry[] } {
-  if (rewritten.size === 0) return { matches, made: unmatched };
-  const rewrites = new Map(
-    rewritablePairs({ free, unmatched })
-      .filter(({ want }) => rewritten.has(keyOf(want.path)))
-      .map(pair => [pair.want as LinkableEntry, pair.have]),
-  );
+  rewrites: Rewrites,
+): { matches: readonly Match[]; made: readonly LinkableEntry[] } {
+  if (rewrites.size === 0) return { matches, made: unmatched };
+  const kept = new Map<LinkableEntry, Match>();
+  for (const { have, want } of rewritablePairs({ free, unmatched })) {
+    const content = rewrites.get(keyOf(want.path));
+    if (content !== undefined) kept.set(want, { have, want, content });
+  }
   return {
-    matches: [
-      ...matches,
-      ...[...rewrites].map(([want, have]) => ({ have, want, content: 'rewritten' as const })),
-    ],
-    made: unmatched.filter(entry => !rewrites.has(entry)),
+    matches: [...matches, ...kept.values()],
+    made: unmatched.filter(entry => !kept.has(entry)),
   };
 }
 

@@ -64,6 +64,13 @@ export interface Rewrite {
   entry: FileEntry;
 }
 
+/** Makes the content of the regular file at `path` that of `entry`, in blocks other than it had. */
+export interface Replace {
+  do: 'replace';
+  path: Buffer;
+  entry: FileEntry;
+}
+
 /** Makes the holes of the regular file at `path` those of `entry`, where its content differs in nothing else. */
 export interface SetHoles {
   do: 'set-holes';
@@ -96,5 +103,6 @@ export type Operation =
   | Unlink
   | RemoveDirectory
   | Rewrite
+  | Replace
   | SetHoles
   | ChangeMetadata;

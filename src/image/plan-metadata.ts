@@ -14,6 +14,8 @@ export interface TouchedDirectory {
   want?: DirectoryEntry | undefined;
 }
 
+/** How another content is written into an inode. */
+const REWRITES = { rewritten: 'rewrite', replaced: 'replace' } as const;
 /** Flags that a new inode takes over from its directory (EXT4_FL_INHERITED, of those that are preserved). */
 const INHERITED_FLAGS = INODE_FLAGS.sync | INODE_FLAGS.nodump | INODE_FLAGS.noatime | INODE_FLAGS.dirsync;
 /** The attribute that a new inode takes over from its directory. */
@@ -83,8 +85,8 @@ export function planSettling(given: MetadataToPlan): { operations: Operation[]; 
   const matches = [...given.matches].sort((a, b) => comparePaths(a.want.path, b.want.path));
   for (const entry of given.made) settle(undefined, entry, true);
   for (const { have, want, content } of matches) {
-    if (content === 'rewritten' && want.type === 'file') {
-      operations.push({ do: 'rewrite', path: want.path, entry: want });
+    if ((content === 'rewritten' || content === 'replaced') && want.type === 'file') {
+      operations.push({ do: REWRITES[content], path: want.path, entry: want });
     }
     settle(have, want, content !== 'same');
   }

@@ -1,6 +1,6 @@
 import type { MovedDifference } from './directory-moves.js';
 import type { Entry, LinkableEntry } from './entry.js';
-import type { Match, Matching } from './inode-match.js';
+import type { Match, Matching, Rewrites } from './inode-match.js';
 import { keyOf, withRewrites } from './inode-match.js';
 import type { Operation } from './operation.js';
 import { comparePaths, parentPath } from './path.js';
@@ -54,8 +54,8 @@ export interface PlanOptions {
   staging: Buffer;
   /** When so many files are made, all that is new is made in the staging directory. */
   stageFrom: number;
-  /** Paths (`keyOf`) of files that are rewritten in place rather than made anew. */
-  rewritten: ReadonlySet<string>;
+  /** Files that keep their inodes rather than being made anew. */
+  rewrites: Rewrites;
 }
 
 /** What to do, and what will have been touched. */
@@ -86,7 +86,7 @@ export function directoriesOf(changes: readonly Change[]): Buffer[] {
 export function planChanges(difference: MovedDifference, matching: Matching, options: PlanOptions): Plan {
   const { changes, directories, moves, carried } = difference;
   const have = linkableOf(changes, 'have');
-  const { matches, made } = withRewrites(matching, options.rewritten);
+  const { matches, made } = withRewrites(matching, options.rewrites);
   const names = planNames({ changes, have, matches, made, moves, options });
   const clearing = planClearing(changes, directories, names.changedDirectories);
   const settling = planSettling({

@@ -21,6 +21,7 @@ const CODES: Readonly<Record<Operation['do'], number>> = {
   change: 9,
   rewrite: 10,
   'set-holes': 12,
+  replace: 13,
 };
 const REPORT = 11;
 
@@ -96,6 +97,7 @@ class BatchWriter {
         return;
       case 'make-file':
       case 'rewrite':
+      case 'replace':
         this.#content(operation.entry);
         return;
       case 'set-holes':

@@ -14,7 +14,13 @@ import { lendDevice } from './device.js';
  * ext4 options: no lazy work that writes later, read-only at the first error, and the first free space in order
  * rather than the quickest to find: else what is written is spread over a device that does not rotate.
  */
-const WRITE_OPTIONS = ['noload', 'errors=remount-ro', 'noinit_itable', 'mb_optimize_scan=0'];
+const WRITE_OPTIONS = [
+  'noload',
+  'errors=remount-ro',
+  'noinit_itable',
+  'noauto_da_alloc',
+  'mb_optimize_scan=0',
+];
 /** A clean journal has nothing to replay, and reading must not write. */
 const READ_OPTIONS = ['noload'];
 

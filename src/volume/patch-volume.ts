@@ -50,7 +50,9 @@ export async function patchVolume(
 /** The files whose content a plan writes. */
 export function contentOf(operations: readonly Operation[]): FileEntry[] {
   return operations.flatMap(operation =>
-    operation.do === 'make-file' || operation.do === 'rewrite' ? [operation.entry] : [],
+    operation.do === 'make-file' || operation.do === 'rewrite' || operation.do === 'replace'
+      ? [operation.entry]
+      : [],
   );
 }
 

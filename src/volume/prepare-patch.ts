@@ -1,6 +1,6 @@
 import type { MovedDifference } from '../image/directory-moves.js';
-import { moveDirectories, pathBefore } from '../image/directory-moves.js';
-import type { Matching } from '../image/inode-match.js';
+import { moveDirectories } from '../image/directory-moves.js';
+import type { Matching, Rewrites } from '../image/inode-match.js';
 import { matchInodes, mayDifferInHoles } from '../image/inode-match.js';
 import type { Change, Difference, Plan } from '../image/plan.js';
 import { planChanges } from '../image/plan.js';
@@ -58,9 +58,9 @@ export async function preparePatch(
   const objects = await fetchContent(given.store, files, options);
   try {
     clock.enter('plan');
-    const rewritten = await rewrites(given, moved, matching, objects.directory, options);
+    const rewrites = await chosenRewrites(given, moved, matching, objects.directory, options);
     const staging = await stagingName(given, options);
-    return { plan: planChanges(moved, matching, { staging, stageFrom: STAGE_FROM, rewritten }), objects };
+    return { plan: planChanges(moved, matching, { staging, stageFrom: STAGE_FROM, rewrites }), objects };
   } catch (reason) {
     await objects.close();
     throw reason;
@@ -75,17 +75,16 @@ async function sparseForms({ record }: CurrentTree, changes: readonly Change[]):
   return some && record !== undefined ? readSparseForms(record.directory) : new Map();
 }
 
-/** The files that are rewritten in place; on a volume that has yet to be made there are none. */
-async function rewrites(
+/** The files that keep their inodes; on a volume that has yet to be made there are none. */
+async function chosenRewrites(
   { device, current }: PatchToPrepare,
-  { moves }: MovedDifference,
+  moved: MovedDifference,
   matching: Matching,
   objects: number,
   options: PreparationOptions,
-): Promise<ReadonlySet<string>> {
-  if (current.record === undefined) return new Set();
-  const pathOn = (path: Buffer): Buffer => pathBefore(moves, path);
-  return chooseRewrites(device, { matching, pathOn, objects }, options);
+): Promise<Rewrites> {
+  if (current.record === undefined) return new Map();
+  return chooseRewrites(device, { moved, matching, objects }, options);
 }
 
 /** A name in the root that neither tree has. */

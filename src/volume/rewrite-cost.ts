@@ -48,11 +48,11 @@ export function keepsItsBlocks({ have, want }: FilePair): boolean {
 /** What is known of small files that all could be rewritten in place. */
 export interface SmallFiles {
   files: readonly FileEntry[];
-  /** Where their data lies. */
-  data: readonly DeviceRange[];
-  /** Where the directories lie whose names would not change if the files stayed the inodes that they are. */
-  directories: readonly DeviceRange[];
-  /** Whether something else is made or removed all the same. */
+  /** How many blocks of a snapshot their data touches. */
+  data: number;
+  /** How many are touched only if their names come to stand for other inodes. */
+  directories: number;
+  /** Whether other names change all the same. */
   others: boolean;
 }
 
@@ -63,16 +63,16 @@ export interface SmallFiles {
 export function areCheaperInPlace({ files, data, directories, others }: SmallFiles): boolean {
   const bytes = files.reduce((sum, { size }) => sum + blocksOf(size) * BLOCK_SIZE_BIG, 0n);
   const packed = Number((bytes + SNAPSHOT_BLOCK - 1n) / SNAPSHOT_BLOCK);
-  const anew = packed + blocksTouched(directories) + (others ? 0 : FIRST_INODE_BLOCKS);
-  return blocksTouched(data) < anew;
+  return data < packed + directories + (others ? 0 : FIRST_INODE_BLOCKS);
 }
 
-/** How many blocks of a snapshot some ranges touch. */
-function blocksTouched(ranges: readonly DeviceRange[]): number {
+/** The blocks of a snapshot that some ranges touch, by number. */
+export function blocksTouched(ranges: readonly DeviceRange[]): Set<bigint> {
   const blocks = new Set<bigint>();
   for (const { start, length } of ranges) {
-    for (let block = start / SNAPSHOT_BLOCK; block * SNAPSHOT_BLOCK < start + length; block++)
+    for (let block = start / SNAPSHOT_BLOCK; block * SNAPSHOT_BLOCK < start + length; block++) {
       blocks.add(block);
+    }
   }
-  return blocks.size;
+  return blocks;
 }

@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { DirectoryEntry, Entry } from '../../src/image/entry.js';
 import { moveDirectories } from '../../src/image/directory-moves.js';
+import type { Rewrites } from '../../src/image/inode-match.js';
 import { matchInodes } from '../../src/image/inode-match.js';
 import { directoriesOf, planChanges } from '../../src/image/plan.js';
 import type { TouchedDirectory } from '../../src/image/plan-metadata.js';
@@ -15,7 +16,7 @@ function planBetween(
   have: readonly Entry[],
   want: readonly Entry[],
   stageFrom: number,
-  rewritten: ReadonlySet<string>,
+  rewrites: Rewrites,
 ) {
   const changes = changesBetween(have, want);
   const directoryAt = (entries: readonly Entry[], path: Buffer): DirectoryEntry | undefined => {
@@ -29,23 +30,26 @@ function planBetween(
     ]),
   );
   const moved = moveDirectories({ changes, directories });
-  return planChanges(moved, matchInodes(moved.changes, new Map()), { staging, stageFrom, rewritten });
+  return planChanges(moved, matchInodes(moved.changes, new Map()), { staging, stageFrom, rewrites });
 }
 
 const options = fc.record({
   stageFrom: fc.constantFrom(0, 3, 1000),
-  rewritten: fc
-    .constantFrom([], ['a', 'b', 'a/a', 'b/c'], ['a/b/c', 'd', 'c/a'])
-    .map(paths => new Set(paths)),
+  rewrites: fc
+    .tuple(
+      fc.constantFrom([], ['a', 'b', 'a/a', 'b/c'], ['a/b/c', 'd', 'c/a']),
+      fc.constantFrom('rewritten' as const, 'replaced' as const),
+    )
+    .map(([paths, how]) => new Map(paths.map(path => [path, how]))),
 });
 
 test('carrying out the plan turns one tree into the other', t => {
   fc.assert(
-    fc.property(treePlan, treePlan, options, (a, b, { stageFrom, rewritten }) => {
+    fc.property(treePlan, treePlan, options, (a, b, { stageFrom, rewrites }) => {
       const have = entriesOf(a);
       const want = entriesOf(b);
       const volume = new ModelFileSystem(have);
-      volume.run(planBetween(have, want, stageFrom, rewritten).operations);
+      volume.run(planBetween(have, want, stageFrom, rewrites).operations);
       t.deepEqual(volume.entries(), want);
     }),
     { numRuns: 2000 },
@@ -56,7 +60,7 @@ test('there is nothing to do between a tree and itself', t => {
   fc.assert(
     fc.property(treePlan, tree => {
       const entries = entriesOf(tree);
-      t.deepEqual(planBetween(entries, entries, 3, new Set()), { operations: [], touched: [] });
+      t.deepEqual(planBetween(entries, entries, 3, new Map()), { operations: [], touched: [] });
     }),
     { numRuns: 200 },
   );
@@ -64,12 +68,12 @@ test('there is nothing to do between a tree and itself', t => {
 
 test('trees that differ little are turned into each other too', t => {
   fc.assert(
-    fc.property(treePlan, fc.nat(7), treePlan, options, (tree, changed, donor, { stageFrom, rewritten }) => {
+    fc.property(treePlan, fc.nat(7), treePlan, options, (tree, changed, donor, { stageFrom, rewrites }) => {
       const have = entriesOf(tree);
       const inodes = tree.inodes.map((inode, at) => (at === changed ? donor.inodes[at]! : inode));
       const want = entriesOf({ ...tree, inodes });
       const volume = new ModelFileSystem(have);
-      const plan = planBetween(have, want, stageFrom, rewritten);
+      const plan = planBetween(have, want, stageFrom, rewrites);
       volume.run(plan.operations);
       t.deepEqual(volume.entries(), want);
     }),
@@ -93,12 +97,12 @@ function renamed(tree: TreePlan, to: string): TreePlan {
 test('trees of which a directory has got another name are turned into each other', t => {
   let moves = 0;
   fc.assert(
-    fc.property(treePlan, fc.nat(7), treePlan, options, (tree, changed, donor, { stageFrom, rewritten }) => {
+    fc.property(treePlan, fc.nat(7), treePlan, options, (tree, changed, donor, { stageFrom, rewrites }) => {
       const have = entriesOf(tree);
       const inodes = tree.inodes.map((inode, at) => (at === changed ? donor.inodes[at]! : inode));
       const want = entriesOf({ ...renamed({ ...tree, inodes }, 'z') });
       const volume = new ModelFileSystem(have);
-      const plan = planBetween(have, want, stageFrom, rewritten);
+      const plan = planBetween(have, want, stageFrom, rewrites);
       if (plan.operations[0]?.do === 'rename') moves++;
       volume.run(plan.operations);
       t.deepEqual(volume.entries(), want);

@@ -87,6 +87,7 @@ export class ModelFileSystem {
         if (this.#remove(path).type !== 'directory') throw new Error(`not a directory: ${key(path)}`);
         return;
       case 'rewrite':
+      case 'replace':
       case 'set-holes': {
         const inode = this.#unblocked(this.#at(path));
         const { size, holes, digest } = operation.entry;

@@ -5,6 +5,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { Entry } from '../../src/image/entry.js';
 import { sha512 } from '../../src/image/digest.js';
+import { comparePaths } from '../../src/image/path.js';
 import { openDevice } from '../../src/volume/device.js';
 import { requireClean } from '../../src/volume/require-clean.js';
 import { StateDirectory } from '../../src/volume/state-directory.js';
@@ -167,4 +168,43 @@ test('of a file of which only holes differ nothing is read from the store or wri
   t.deepEqual(await volume.check(two), { identical: true, differences: [] });
   await volume.apply(first);
   t.deepEqual(await volume.check(one), { identical: true, differences: [] });
+});
+
+test('how a file gets another content depends on what else changes, and is right in every way', async t => {
+  const volume = await VolumeFixture.make(t);
+  const content = (text: string): Partial<Entry> => ({
+    size: BigInt(text.length),
+    digest: sha512(Buffer.from(text)),
+  });
+  const texts = [
+    'one',
+    'two',
+    'a'.repeat(10_000),
+    'b'.repeat(10_000),
+    'c'.repeat(100_000),
+    'd'.repeat(99_000),
+  ];
+  for (const text of texts) await volume.store.put(Buffer.from(text));
+  const tree = (first: string, second: string, third: string, more: Entry[]): Entry[] =>
+    [
+      directory(''),
+      directory('x'),
+      file('x/small', '', content(first)),
+      directory('y'),
+      file('y/middle', '', content(second)),
+      directory('z'),
+      file('z/large', '', content(third)),
+      ...more,
+    ].sort((a, b) => comparePaths(a.path, b.path));
+  const many = Array.from({ length: 70 }, (_, at) => file(`x/${String(at)}`, 'one'));
+  const trees = [
+    tree(texts[0]!, texts[2]!, texts[4]!, []),
+    tree(texts[1]!, texts[3]!, texts[4]!, []),
+    tree(texts[0]!, texts[2]!, texts[5]!, many),
+    tree(texts[1]!, texts[3]!, texts[4]!, many.slice(1)),
+  ];
+  for (const entries of [...trees, ...trees.reverse()]) {
+    await volume.apply(await volume.image(entries));
+    t.deepEqual(await volume.check(entries), { identical: true, differences: [] });
+  }
 });
