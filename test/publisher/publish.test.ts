@@ -177,7 +177,7 @@ test('two publishers at once on one target: the second has a clear error', async
   const { shop, raw } = await open(t);
   const target = await LocalTarget.open(raw.directory, { format: 'raw', write: true });
   const [row] = await shop.publish(1, { targets: [raw] });
-  t.is(row?.ErrorCode, 'STATE_BUSY');
+  t.is(row?.ErrorCode, 'TARGET_BUSY');
   t.regex(row?.Error ?? '', /Another publisher is at work/);
   await target.close();
   t.is((await shop.publish(1, { targets: [raw] }))[0]?.Error, undefined);

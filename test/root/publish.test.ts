@@ -258,7 +258,7 @@ test('two publishers at once on one directory: one publishes, the other says why
   const { status, stdout } = shop.call(...other);
   t.is(status, 1);
   for (const row of JSON.parse(stdout) as ResultRow[]) {
-    t.is(row.ErrorCode, 'STATE_BUSY');
+    t.is(row.ErrorCode, 'TARGET_BUSY');
     t.regex(row.Error!, /Another publisher is at work on .*run this again when it is done/);
   }
   t.deepEqual(await once(first, 'exit'), [0, null]);

@@ -25,7 +25,7 @@ export class Registry {
 
   /**
    * Sees to it that the directory has a registry, and locks it until what it resolves to is closed. Throws
-   * `STATE_BUSY`, and `CONFIGURATION` when it is not a directory for us.
+   * `TARGET_BUSY`, and `CONFIGURATION` when it is not a directory for us.
    */
   async lock(): Promise<FileHandle> {
     const { directory } = this;
@@ -43,7 +43,7 @@ export class Registry {
     }
     await file.close();
     const message = `Another publisher is at work on ${directory}; run this again when it is done`;
-    throw new ImageUnpackerError('STATE_BUSY', message, { path: directory });
+    throw new ImageUnpackerError('TARGET_BUSY', message, { path: directory });
   }
 
   /** All records, oldest first. None where there is no such directory yet. */
