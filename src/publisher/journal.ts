@@ -182,7 +182,8 @@ export async function listRuns(stateDirectory: string): Promise<RunRecord[]> {
       await file.close();
     }
   }
-  return runs;
+  // Names tell the second only.
+  return runs.sort((a, b) => Date.parse(a.begin.time) - Date.parse(b.begin.time));
 }
 
 async function runNames(stateDirectory: string): Promise<string[]> {

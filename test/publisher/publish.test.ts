@@ -176,9 +176,11 @@ test('an image that has expired is published again', async t => {
 test('two publishers at once on one target: the second has a clear error', async t => {
   const { shop, raw } = await open(t);
   const target = await LocalTarget.open(raw.directory, { format: 'raw', write: true });
-  const [row] = await shop.publish(1, { targets: [raw] });
+  const noNeed = () => Promise.reject(new Error('there is nothing to unpack'));
+  const [row] = await shop.publish(1, { targets: [raw], unpacker: noNeed });
   t.is(row?.ErrorCode, 'TARGET_BUSY');
   t.regex(row?.Error ?? '', /Another publisher is at work/);
+  t.deepEqual(await runs(shop), []);
   await target.close();
   t.is((await shop.publish(1, { targets: [raw] }))[0]?.Error, undefined);
 });
@@ -278,6 +280,17 @@ test('a run that is rolled back leaves nothing, and what it found stays', async 
   );
 });
 
+test('runs that began in the same second are listed in the order in which they began', async t => {
+  const { shop, raw } = await open(t);
+  let milliseconds = Date.parse('2026-11-23T06:00:00Z');
+  const now = () => new Date(milliseconds++);
+  for (const leaf of [1, 2, 3]) await shop.publish(leaf, { targets: [raw], now });
+  t.deepEqual(
+    (await runs(shop)).map(({ ImageName }) => ImageName),
+    [1, 2, 3].map(leaf => `${STREAM}/${String(leaf)}`),
+  );
+});
+
 test('a run that does not exist is an error that names the nearest', async t => {
   const { shop, raw } = await open(t);
   await shop.publish(1, { targets: [raw] });
@@ -354,5 +367,5 @@ test('state that cannot be kept ends the run before anything is published', asyn
   writeFileSync(join(shop.stateDirectory, 'runs'), '');
   const error = await t.throwsAsync<ImageUnpackerError>(shop.publish(1, { targets: [raw] }));
   t.regex(error.message, /Cannot keep the journal/);
-  t.deepEqual(contentOf(raw.directory), []);
+  t.deepEqual(filesOf(raw.directory), ['registry', 'registry/format', 'registry/lock']);
 });
