@@ -39,6 +39,8 @@ export interface ResultRow extends TargetRow {
    * space which was freed and so is zeros now. Without a parent, all that are in use.
    */
   BlocksSent: number;
+  /** Blocks of 512 KiB of the volume that were written to by unpacking it now, where the kernel tells. */
+  BlocksWritten?: number;
   /** The file of the disk, where disks are files. */
   Path?: string;
   ExpiresAt?: string;

@@ -6,6 +6,7 @@ import type { Reporter } from './event.js';
 import type { Journal, RunBegin, RunOutcome } from './journal.js';
 import { openTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
+import type { ProducedDisk } from './produce-disk.js';
 import { produceDisk } from './produce-disk.js';
 import { clearTarget, publishTarget } from './publish-target.js';
 import type { Published } from './publish-target.js';
@@ -124,10 +125,12 @@ async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<v
   const { journal, unpacker } = work;
   const stages: Record<string, number> = {};
   try {
-    const capture = await produceDisk(unpacker, journal.begin, { ...work, stages });
+    const { capture, blocksWritten } = await produceDisk(unpacker, journal.begin, { ...work, stages });
     try {
       const contents = shareBlocks(capture, runs.length);
-      await Promise.all(runs.map((run, at) => publishOne(run, contents[at]!, work, stages)));
+      await Promise.all(
+        runs.map((run, at) => publishOne(run, { content: contents[at]!, blocksWritten, stages }, work)),
+      );
     } finally {
       await capture.close();
     }
@@ -136,20 +139,24 @@ async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<v
   }
 }
 
+/** What was made for all targets, as one of them gets it. */
+interface Produced extends Pick<ProducedDisk, 'blocksWritten'> {
+  readonly content: SharedContent;
+  readonly stages: Readonly<Record<string, number>>;
+}
+
 async function publishOne(
   run: TargetRun,
-  content: SharedContent,
+  { content, blocksWritten, stages: before }: Produced,
   { journal, reporter, signal }: RunWork,
-  before: Readonly<Record<string, number>>,
 ): Promise<void> {
   const { target, cloud } = run;
   const stages = { ...before };
   try {
-    const published = await publishTarget(
-      { target, cloud: cloud!, journal, reporter, signal, stages },
-      content,
-    );
-    await end(run, { ...rowWith(run.row, published), Stages: stages });
+    const work = { target, cloud: cloud!, journal, reporter, signal, stages };
+    const row = rowWith(run.row, await publishTarget(work, content));
+    const written = blocksWritten === null ? {} : { BlocksWritten: blocksWritten };
+    await end(run, { ...row, ...written, Stages: stages });
   } catch (reason) {
     await end(run, { ...failedRow(run.row, reason), Stages: stages });
   } finally {

@@ -9,6 +9,7 @@ import type { ImageUnpackerError } from '../../src/image/error.js';
 import { expire } from '../../src/publisher/expire.js';
 import { openTarget } from '../../src/publisher/open-target.js';
 import { plan } from '../../src/publisher/plan.js';
+import type { ResultRow } from '../../src/publisher/row.js';
 import { resume } from '../../src/publisher/resume.js';
 import { rollback } from '../../src/publisher/rollback.js';
 import { runs } from '../../src/publisher/runs.js';
@@ -45,6 +46,7 @@ test('an image is unpacked once and published to every target', async t => {
       DiskDigest: digest,
       DiskSize: BLOCKS * DISK_BLOCK_SIZE,
       BlocksSent: 4,
+      BlocksWritten: 3,
       AlreadyPublished: false,
     });
     t.is(row.Error, undefined);
@@ -91,6 +93,7 @@ test('publishing what is published changes nothing and unpacks nothing', async t
   t.deepEqual(shop.unpacker.calls, []);
   for (const [at, row] of rows.entries()) {
     t.like(row, { AlreadyPublished: true, AmiId: first[at]!.AmiId, Run: first[at]!.Run, BlocksSent: 0 });
+    t.is(row.BlocksWritten, undefined);
   }
 });
 
@@ -245,10 +248,9 @@ test('a run that is stopped can be resumed, and ends with one image in each targ
     ...shop.options,
     unpacker: () => Promise.reject(new Error('no need')),
   });
-  t.deepEqual(
-    again.map(row => ({ ...row, Stages: {} })),
-    rows.map(row => ({ ...row, Stages: {} })),
-  );
+  // But for what it costs now, which is nothing.
+  const made = (row: ResultRow) => ({ ...row, Stages: {}, BlocksWritten: undefined });
+  t.deepEqual(again.map(made), rows.map(made));
 });
 
 test('a run that is rolled back leaves nothing, and what it found stays', async t => {
