@@ -179,5 +179,6 @@ async function end(run: TargetRun, row: ResultRow): Promise<void> {
 
 /** The error of a run that its caller stopped. */
 function interrupted(run: string): ImageUnpackerError {
-  return new ImageUnpackerError('CANCELLED', `Interrupted: resume ${run} goes on with it`, {}, cancelled());
+  const message = `Interrupted: resume ${run} goes on with it, rollback ${run} takes back what it has made`;
+  return new ImageUnpackerError('CANCELLED', message, {}, cancelled());
 }
