@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { ERROR_CODES, ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import { connectUnpacker } from '../rpc/unpacker-client.js';
 import type { Unpacker } from '../rpc/unpacker.js';
+import { makeDirectory } from '../store/make-directory.js';
 import { STATE_DIRECTORY } from './options.js';
 
 /** Node loads the agent in a second; a machine that is busy may take longer. */
@@ -90,7 +91,7 @@ function ending(client: Unpacker, after: () => Promise<void>): Unpacker {
 /** In the state directory, which is private; elsewhere if that has too long a path. */
 async function placeOfSocket(state: string): Promise<{ path: string; remove(): Promise<void> }> {
   try {
-    await mkdir(state, { recursive: true, mode: 0o700 });
+    await makeDirectory(state, 0o700);
     const path = join(state, 'agent.sock');
     if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return { path, remove: () => Promise.resolve() };
     const directory = await mkdtemp(join(tmpdir(), 'ami-publisher-'));

@@ -1,13 +1,13 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { decodeDiskMap, diskDigest, encodeDiskMap } from '../../image/disk-map.js';
 import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError } from '../../image/error.js';
-import { replaceDurably } from '../../store/durable.js';
-import { syncDirectory } from '../../store/durable.js';
+import { replaceDurably, syncDirectory } from '../../store/durable.js';
 import { tryLock } from '../../store/lock.js';
+import { makeDirectory } from '../../store/make-directory.js';
 import { FORMAT_FILE, FORMAT_LINE, isImageId, LOCK_FILE, mapPath, recordPath, REGISTRY } from './layout.js';
 import type { DiskRecord } from './record.js';
 import { decodeRecord, encodeRecord } from './record.js';
@@ -160,19 +160,6 @@ export class Registry {
     } catch (reason) {
       throw this.failed(reason, 'write to the registry of');
     }
-  }
-}
-
-/** Makes a directory and what is missing above it. Node's own way hides why it could not (EROFS is ENOENT there). */
-async function makeDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (reason) {
-    const { code } = reason as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return;
-    if (code !== 'ENOENT') throw reason;
-    await makeDirectory(dirname(path));
-    await mkdir(path);
   }
 }
 
