@@ -18,7 +18,8 @@ export async function showReport(request, { first, second, changes }) {
     [
       row('Content', ({ image }) => show.showSize(image.bytes)),
       row('New content', ({ image }) => show.showSize(image.newBytes)),
-      row('512 KiB blocks written', ({ rows }) => blocks(show, rows[0])),
+      row('512 KiB blocks written to the volume', ({ rows }) => blocks(show, rows[0], 'BlocksWritten')),
+      row('512 KiB blocks written to the disk', ({ rows }) => blocks(show, rows[0], 'BlocksSent')),
       row('Building the image', ({ image }) => show.showDuration(image.seconds)),
       ...stages.map(stage => row(`Publishing: ${stage}`, ({ rows }) => seconds(show, rows[0].Stages[stage]))),
     ],
@@ -29,6 +30,7 @@ export async function showReport(request, { first, second, changes }) {
   return [
     `\nWhat is new in the second revision\n${changes.map(change => `  ${change}`).join('\n')}`,
     table,
+    `The disk gets, besides what was written to the volume, zeros where something was freed.`,
     `Published\n\n${disks.join('\n')}`,
     `What to try next\n\n${nextSteps(request, both)
       .map(([what, line]) => `  # ${what}\n  ${line}`)
@@ -36,8 +38,10 @@ export async function showReport(request, { first, second, changes }) {
   ].join('\n\n');
 }
 
-function blocks(show, { BlocksSent, DiskSize }) {
-  return `${show.showCount(BlocksSent)} of ${show.showCount(Math.ceil(DiskSize / SNAPSHOT_BLOCK_BYTES))}`;
+/** How many blocks of how many; the kernel does not tell everywhere how many were written, nor of what is published already. */
+function blocks(show, row, key) {
+  if (row[key] === undefined) return '-';
+  return `${show.showCount(row[key])} of ${show.showCount(Math.ceil(row.DiskSize / SNAPSHOT_BLOCK_BYTES))}`;
 }
 
 function seconds(show, value) {

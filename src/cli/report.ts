@@ -8,6 +8,8 @@ import { showText } from './show.js';
  * aborted and tools that the same Ctrl-C ended count as that interruption; any other error stays what it is.
  */
 export function errorOf(reason: unknown, signal: AbortSignal): ImageUnpackerError {
+  // It says what can be done about the interruption.
+  if (reason instanceof ImageUnpackerError && reason.code === 'CANCELLED') return reason;
   const error = ImageUnpackerError.from(
     reason,
     'Something unforeseen happened (--log-level debug says where)',

@@ -77,7 +77,7 @@ export interface DiskRequest {
 /** A disk that was made and is durable. */
 export interface CreatedDisk {
   readonly id: string;
-  /** Blocks of the content that were asked for. */
+  /** Blocks that differ from the parent's, be it that they are zeros now; without a parent, all that are not zeros. */
   readonly blocksSent: number;
   /** The disk that it was really made from. */
   readonly parentId: string | undefined;

@@ -49,6 +49,7 @@ export const ERROR_CODES = [
   'VOLUME_DAMAGED',
   'STATE_BUSY',
   'STATE_DAMAGED',
+  'TARGET_BUSY',
   'NO_SPACE',
   'NO_PERMISSION',
   'NOT_ROOT',

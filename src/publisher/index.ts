@@ -9,11 +9,22 @@
  * Nothing here is global, writes to the console or ends the process. Errors are `ImageUnpackerError` with a
  * stable `code`.
  */
-export type { PublishedImage, Tags } from '../cloud/cloud.js';
+export type { CloudTarget, PublishedImage, Tags } from '../cloud/cloud.js';
 export { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
 export type { ErrorCode, ErrorSubject } from '../image/error.js';
 export { connectUnpacker } from '../rpc/unpacker-client.js';
-export type { DiskCapture, Unpacker } from '../rpc/unpacker.js';
+export type { ConnectOptions } from '../rpc/unpacker-client.js';
+export type {
+  CallOptions,
+  DeviceStatus,
+  DiskCapture,
+  StreamStatus,
+  Unpacker,
+  UnpackerProgress,
+  UnpackerStatus,
+  UnpackRequest,
+  UnpackResult,
+} from '../rpc/unpacker.js';
 export { openLocalStore } from '../store/local/store.js';
 export type { Store } from '../store/store.js';
 export { deleteImages } from './delete-images.js';
@@ -39,6 +50,8 @@ export { readResults } from './row.js';
 export type { ReadRow, ResultRow, TargetRow } from './row.js';
 export { runs } from './runs.js';
 export type { RunRow } from './runs.js';
+export { startUnpacker } from './start-unpacker.js';
+export type { StartOptions } from './start-unpacker.js';
 export { localTarget } from './target.js';
 export type { AwsTarget, LocalTarget, StrategyName, Target } from './target.js';
 export { isTargetSyntax, parseTargetSyntax, selectTargets } from './target-syntax.js';

@@ -1,12 +1,13 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { ImageUnpackerError } from '../image/error.js';
 import { nearest } from '../image/nearest.js';
 import { syncDirectory } from '../store/durable.js';
 import { tryLock } from '../store/lock.js';
+import { makeDirectory } from '../store/make-directory.js';
 import type { ResultRow } from './row.js';
 import type { Target } from './target.js';
 
@@ -102,7 +103,7 @@ export class Journal {
     const path = pathOf(stateDirectory, begin.run);
     let file: FileHandle | undefined;
     try {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await makeDirectory(dirname(path), 0o700);
       file = await open(path, CREATE, 0o600);
       await tryLock(file.fd, 'exclusive');
       const record: RunBegin = { record: 'begin', time: now().toISOString(), ...begin };
@@ -182,7 +183,8 @@ export async function listRuns(stateDirectory: string): Promise<RunRecord[]> {
       await file.close();
     }
   }
-  return runs;
+  // Names tell the second only.
+  return runs.sort((a, b) => Date.parse(a.begin.time) - Date.parse(b.begin.time));
 }
 
 async function runNames(stateDirectory: string): Promise<string[]> {

@@ -18,7 +18,14 @@ export async function withUnpacker<T>(
   }
 }
 
-/** Unpacks an image and captures its disk, which is held until it is closed. */
+/** The disk of an image, held until the capture is closed. */
+export interface ProducedDisk {
+  readonly capture: DiskCapture;
+  /** Blocks of the volume that unpacking wrote to, null where the kernel does not tell. */
+  readonly blocksWritten: number | null;
+}
+
+/** Unpacks an image and captures its disk. */
 export async function produceDisk(
   unpacker: Unpacker,
   { image, digest }: { image: string; digest: string },
@@ -27,7 +34,7 @@ export async function produceDisk(
     signal,
     stages,
   }: { reporter: Reporter; signal: AbortSignal | undefined; stages: Record<string, number> },
-): Promise<DiskCapture> {
+): Promise<ProducedDisk> {
   const { stream } = parseImageName(image);
   const staged = async <T>(stage: StageName, call: (options: CallOptions) => Promise<T>): Promise<T> => {
     throwIfAborted(signal);
@@ -44,6 +51,9 @@ export async function produceDisk(
       throw reason;
     }
   };
-  await staged('unpack', options => unpacker.unpack({ image, digest, create: true }, options));
-  return staged('capture', options => unpacker.capture(stream, digest, options));
+  const { blocksWritten } = await staged('unpack', options =>
+    unpacker.unpack({ image, digest, create: true }, options),
+  );
+  const capture = await staged('capture', options => unpacker.capture(stream, digest, options));
+  return { capture, blocksWritten };
 }

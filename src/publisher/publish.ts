@@ -7,7 +7,7 @@ import { STATE_DIRECTORY } from './options.js';
 import type { PublishOptions } from './options.js';
 import { withUnpacker } from './produce-disk.js';
 import type { ResultRow } from './row.js';
-import { openTargetRuns, planned, runTargets } from './run-targets.js';
+import { anyOpen, planned, runTargets, withTargetRuns } from './run-targets.js';
 import { surveyAll } from './survey-all.js';
 
 /** What a cloud takes for one resource, less what we write ourselves. */
@@ -34,20 +34,22 @@ export async function publish(options: PublishOptions): Promise<ResultRow[]> {
   const reporter = new Reporter(options.onEvent, now);
   const surveys = await surveyAll(record, options, now);
   if (!planned(surveys)) return surveys.map(({ row }) => told(reporter, row));
-  return withUnpacker(options.unpacker, async unpacker => {
-    const began = now();
-    const expiresAt =
-      expiresIn === undefined ? null : new Date(began.getTime() + expiresIn * 1000).toISOString();
-    const run = runName(began);
-    const begin = { run, image, digest: record.digest, tags: { ...tags }, expiresAt, targets: [...targets] };
-    const journal = await Journal.create(stateDirectory, begin, now);
-    try {
-      reporter.tell({ type: 'run', run, image, targets: targets.map(({ name }) => name) });
-      const runs = await openTargetRuns(surveys, journal, reporter, options, now);
-      return await runTargets(runs, { journal, reporter, unpacker, signal });
-    } finally {
-      await journal.close();
-    }
+  const began = now();
+  const expiresAt =
+    expiresIn === undefined ? null : new Date(began.getTime() + expiresIn * 1000).toISOString();
+  const run = runName(began);
+  const begin = { run, image, digest: record.digest, tags: { ...tags }, expiresAt, targets: [...targets] };
+  return withTargetRuns(surveys, begin, { ...options, now }, async runs => {
+    if (!anyOpen(runs)) return runs.map(({ row }) => told(reporter, row));
+    return withUnpacker(options.unpacker, async unpacker => {
+      const journal = await Journal.create(stateDirectory, begin, now);
+      try {
+        reporter.tell({ type: 'run', run, image, targets: targets.map(({ name }) => name) });
+        return await runTargets(runs, { journal, reporter, unpacker, signal });
+      } finally {
+        await journal.close();
+      }
+    });
   });
 }
 

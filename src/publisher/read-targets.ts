@@ -83,7 +83,8 @@ export async function readTargets(file: string): Promise<Target[]> {
     content = await readFile(file, 'utf8');
   } catch (reason) {
     const why = reason instanceof Error ? reason.message : String(reason);
-    throw new ImageUnpackerError('CONFIGURATION', `Cannot read the targets: ${why}`, { path: file }, reason);
+    const message = `Cannot read the file of targets ${file}: ${why}`;
+    throw new ImageUnpackerError('CONFIGURATION', message, { path: file }, reason);
   }
   return parseTargets(content, file);
 }

@@ -6,7 +6,7 @@ import type { RunOptions, UnpackOptions } from './options.js';
 import { STATE_DIRECTORY } from './options.js';
 import { withUnpacker } from './produce-disk.js';
 import type { ResultRow } from './row.js';
-import { ofRun, openTargetRuns, outcomeOf, planned, runTargets } from './run-targets.js';
+import { anyOpen, ofRun, outcomeOf, runTargets, withTargetRuns } from './run-targets.js';
 import { surveyAll } from './survey-all.js';
 
 /**
@@ -28,17 +28,18 @@ export async function resume(run: string, options: RunOptions & UnpackOptions): 
     reporter.tell({ type: 'run', run, image: image.name, targets: targets.map(({ name }) => name) });
     const found = await surveyAll(image, { ...options, targets }, now);
     const surveys = found.map(each => ({ ...each, row: withPast(ofRun(each.row, run), records) }));
-    if (planned(surveys)) {
-      return await withUnpacker(options.unpacker, async unpacker => {
-        const runs = await openTargetRuns(surveys, journal, reporter, options, now);
-        return runTargets(runs, { journal, reporter, unpacker, signal });
-      });
-    }
-    const rows = surveys.map(({ row }) => row);
-    for (const row of rows) reporter.tell({ type: 'result', row });
-    const outcome = outcomeOf(rows);
-    if (endOf(records)?.outcome !== outcome) await journal.append({ record: 'end', outcome, rows });
-    return rows;
+    return await withTargetRuns(surveys, begin, { ...options, now }, async runs => {
+      if (anyOpen(runs)) {
+        return withUnpacker(options.unpacker, unpacker =>
+          runTargets(runs, { journal, reporter, unpacker, signal }),
+        );
+      }
+      const rows = runs.map(({ row }) => row);
+      for (const row of rows) reporter.tell({ type: 'result', row });
+      const outcome = outcomeOf(rows);
+      if (endOf(records)?.outcome !== outcome) await journal.append({ record: 'end', outcome, rows });
+      return rows;
+    });
   } finally {
     await journal.close();
   }

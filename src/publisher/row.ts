@@ -34,8 +34,13 @@ export interface ResultRow extends TargetRow {
   /** Bytes. */
   DiskSize?: number;
   ParentSnapshotId?: string;
-  /** Blocks of 512 KiB that were written because the parent had them not. */
+  /**
+   * Blocks of 512 KiB that differ from the parent's: those that were written to on the volume, and those that hold
+   * space which was freed and so is zeros now. Without a parent, all that are in use.
+   */
   BlocksSent: number;
+  /** Blocks of 512 KiB of the volume that were written to by unpacking it now, where the kernel tells. */
+  BlocksWritten?: number;
   /** The file of the disk, where disks are files. */
   Path?: string;
   ExpiresAt?: string;

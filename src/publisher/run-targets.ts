@@ -1,11 +1,12 @@
-import type { CloudTarget } from '../cloud/cloud.js';
+import type { CloudTarget, PublishedImage } from '../cloud/cloud.js';
 import { TAG } from '../cloud/cloud.js';
-import { cancelled, ImageUnpackerError } from '../image/error.js';
+import { cancelled, ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import type { Unpacker } from '../rpc/unpacker.js';
 import type { Reporter } from './event.js';
-import type { Journal, RunOutcome } from './journal.js';
+import type { Journal, RunBegin, RunOutcome } from './journal.js';
 import { openTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
+import type { ProducedDisk } from './produce-disk.js';
 import { produceDisk } from './produce-disk.js';
 import { clearTarget, publishTarget } from './publish-target.js';
 import type { Published } from './publish-target.js';
@@ -18,11 +19,13 @@ import type { SurveyedTarget } from './survey-all.js';
 import { failedRow, publishedRow } from './survey-all.js';
 import type { Target } from './target.js';
 
-/** A target in a run. It is open for as long as there is something to do. */
+/** A target in a run. It is open, and nobody else's to change, for as long as there is something to do. */
 export interface TargetRun {
   readonly target: Target;
   row: ResultRow;
   cloud: CloudTarget | undefined;
+  /** What stands in the way. */
+  replaces: readonly PublishedImage[];
 }
 
 /** Whether there is a target where something is to be done. */
@@ -30,40 +33,44 @@ export function planned(surveys: readonly SurveyedTarget[]): boolean {
   return surveys.some(({ survey }) => survey?.kind === 'publish');
 }
 
-/** Opens the targets where something is to be done, and makes them ready for it. */
-export async function openTargetRuns(
+/** Whether there is a target left where something is to be done. */
+export function anyOpen(runs: readonly TargetRun[]): boolean {
+  return runs.some(({ cloud }) => cloud !== undefined);
+}
+
+/** Opens the targets where something is to be done by a run, does `work`, and closes them. Throws `CANCELLED`. */
+export async function withTargetRuns<T>(
   surveys: readonly SurveyedTarget[],
-  journal: Journal,
-  reporter: Reporter,
-  { signal, openTarget: open = openTarget }: Pick<TargetsOptions, 'signal' | 'openTarget'>,
-  now: () => Date,
-): Promise<TargetRun[]> {
-  return Promise.all(
-    surveys.map(async ({ target, row, survey }) => {
-      const run: TargetRun = { target, row, cloud: undefined };
-      if (survey?.kind !== 'publish') return run;
-      try {
-        run.cloud = await open(target, { write: true, now });
-        const { begin } = journal;
-        // Another publisher may have been at work until now.
-        const current = await surveyTarget(
-          run.cloud,
-          { name: begin.image, digest: begin.digest },
-          now(),
-          signal,
-        );
-        if (current.kind === 'published') {
-          await end(run, ofRun(publishedRow(row, current.image), begin.run));
-        } else {
-          const work = { target, cloud: run.cloud, journal, reporter, signal, stages: {} };
-          await clearTarget(work, current.replaces);
-        }
-      } catch (reason) {
-        await end(run, failedRow(row, reason));
-      }
-      return run;
-    }),
-  );
+  begin: Pick<RunBegin, 'run' | 'image' | 'digest'>,
+  options: Pick<TargetsOptions, 'signal' | 'openTarget'> & { now: () => Date },
+  work: (runs: readonly TargetRun[]) => Promise<T>,
+): Promise<T> {
+  const runs = await Promise.all(surveys.map(survey => openTargetRun(survey, begin, options)));
+  try {
+    throwIfAborted(options.signal);
+    return await work(runs);
+  } finally {
+    for (const { cloud } of runs) await cloud?.close();
+  }
+}
+
+async function openTargetRun(
+  { target, row, survey }: SurveyedTarget,
+  { run, image, digest }: Pick<RunBegin, 'run' | 'image' | 'digest'>,
+  { signal, openTarget: open = openTarget, now }: Parameters<typeof withTargetRuns>[2],
+): Promise<TargetRun> {
+  const opened: TargetRun = { target, row, cloud: undefined, replaces: [] };
+  if (survey?.kind !== 'publish') return opened;
+  try {
+    opened.cloud = await open(target, { write: true, now });
+    // Another publisher may have been at work until now.
+    const current = await surveyTarget(opened.cloud, { name: image, digest }, now(), signal);
+    if (current.kind === 'published') await end(opened, ofRun(publishedRow(row, current.image), run));
+    else opened.replaces = current.replaces;
+  } catch (reason) {
+    await end(opened, failedRow(row, reason));
+  }
+  return opened;
 }
 
 /** What this run has published itself, before it was interrupted, was not published already. */
@@ -82,14 +89,11 @@ export interface RunWork {
 /** Publishes to all targets that are open, ends the run, and resolves to the rows. Throws `CANCELLED`. */
 export async function runTargets(runs: readonly TargetRun[], work: RunWork): Promise<ResultRow[]> {
   const { journal, reporter, signal } = work;
-  try {
-    await publishOpen(
-      runs.filter(({ cloud }) => cloud !== undefined),
-      work,
-    );
-  } finally {
-    for (const { cloud } of runs) await cloud?.close();
-  }
+  await Promise.all(runs.map(run => clear(run, work)));
+  await publishOpen(
+    runs.filter(({ cloud }) => cloud !== undefined),
+    work,
+  );
   const rows = runs.map(({ row }) => row);
   if (signal?.aborted === true && rows.some(({ Error }) => Error !== undefined)) {
     throw interrupted(journal.begin.run);
@@ -106,15 +110,27 @@ export function outcomeOf(rows: readonly ResultRow[]): RunOutcome {
   return failed === rows.length ? 'failed' : 'partly';
 }
 
+async function clear(run: TargetRun, { journal, reporter, signal }: RunWork): Promise<void> {
+  const { target, row, cloud, replaces } = run;
+  if (cloud === undefined) return;
+  try {
+    await clearTarget({ target, cloud, journal, reporter, signal, stages: {} }, replaces);
+  } catch (reason) {
+    await end(run, failedRow(row, reason));
+  }
+}
+
 async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<void> {
   if (runs.length === 0) return;
   const { journal, unpacker } = work;
   const stages: Record<string, number> = {};
   try {
-    const capture = await produceDisk(unpacker, journal.begin, { ...work, stages });
+    const { capture, blocksWritten } = await produceDisk(unpacker, journal.begin, { ...work, stages });
     try {
       const contents = shareBlocks(capture, runs.length);
-      await Promise.all(runs.map((run, at) => publishOne(run, contents[at]!, work, stages)));
+      await Promise.all(
+        runs.map((run, at) => publishOne(run, { content: contents[at]!, blocksWritten, stages }, work)),
+      );
     } finally {
       await capture.close();
     }
@@ -123,20 +139,24 @@ async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<v
   }
 }
 
+/** What was made for all targets, as one of them gets it. */
+interface Produced extends Pick<ProducedDisk, 'blocksWritten'> {
+  readonly content: SharedContent;
+  readonly stages: Readonly<Record<string, number>>;
+}
+
 async function publishOne(
   run: TargetRun,
-  content: SharedContent,
+  { content, blocksWritten, stages: before }: Produced,
   { journal, reporter, signal }: RunWork,
-  before: Readonly<Record<string, number>>,
 ): Promise<void> {
   const { target, cloud } = run;
   const stages = { ...before };
   try {
-    const published = await publishTarget(
-      { target, cloud: cloud!, journal, reporter, signal, stages },
-      content,
-    );
-    await end(run, { ...rowWith(run.row, published), Stages: stages });
+    const work = { target, cloud: cloud!, journal, reporter, signal, stages };
+    const row = rowWith(run.row, await publishTarget(work, content));
+    const written = blocksWritten === null ? {} : { BlocksWritten: blocksWritten };
+    await end(run, { ...row, ...written, Stages: stages });
   } catch (reason) {
     await end(run, { ...failedRow(run.row, reason), Stages: stages });
   } finally {
@@ -159,5 +179,6 @@ async function end(run: TargetRun, row: ResultRow): Promise<void> {
 
 /** The error of a run that its caller stopped. */
 function interrupted(run: string): ImageUnpackerError {
-  return new ImageUnpackerError('CANCELLED', `Interrupted: resume ${run} goes on with it`, {}, cancelled());
+  const message = `Interrupted: resume ${run} goes on with it, rollback ${run} takes back what it has made`;
+  return new ImageUnpackerError('CANCELLED', message, {}, cancelled());
 }

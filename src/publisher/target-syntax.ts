@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
 import { nearest } from '../image/nearest.js';
 import type { AwsTarget, Target } from './target.js';
-import { directoryOf, localTarget } from './target.js';
+import { directoryOf, LOCAL, localTarget } from './target.js';
 
 /*
  * Targets on a command line, as the reference system writes them:
@@ -24,7 +24,7 @@ const ANY = '*';
 
 /** Whether a text is written in that way, rather than being the name of a file. */
 export function isTargetSyntax(text: string): boolean {
-  return /[,;*]/.test(text) || directoryOf(text) !== undefined;
+  return /[,;*]/.test(text) || text.startsWith(LOCAL);
 }
 
 function parsePatterns(text: string): Pattern[] {
@@ -35,6 +35,7 @@ function parsePatterns(text: string): Pattern[] {
     .map(each => {
       const directory = directoryOf(each);
       if (directory !== undefined) return { text: each, account: 'local', region: directory };
+      if (each === LOCAL) return { text: each, account: 'local', region: ANY };
       const [account = '', region = '', ...rest] = each.split(',').map(part => part.trim());
       if (rest.length === 0) return { text: each, account: account || ANY, region: region || ANY };
       throw new ImageUnpackerError('USAGE', `"${each}" is no target; write ACCOUNT,REGION or local:DIR`);

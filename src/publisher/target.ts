@@ -38,7 +38,8 @@ export interface AwsTarget {
 /** Where an image is published to. */
 export type Target = LocalTarget | AwsTarget;
 
-const LOCAL = 'local:';
+/** How the name of a local target begins. */
+export const LOCAL = 'local:';
 
 /** The target that a directory is. */
 export function localTarget(directory: string, format: DiskFormatName = 'raw'): LocalTarget {

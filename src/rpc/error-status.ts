@@ -27,6 +27,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, status>>> = {
   LIMIT_EXCEEDED: status.RESOURCE_EXHAUSTED,
   STATE_BUSY: status.UNAVAILABLE,
   STORE_BUSY: status.UNAVAILABLE,
+  TARGET_BUSY: status.UNAVAILABLE,
   STORE_DAMAGED: status.DATA_LOSS,
   STATE_DAMAGED: status.DATA_LOSS,
   VOLUME_DAMAGED: status.DATA_LOSS,

@@ -3,6 +3,7 @@ import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs
 import { isIP } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
+import { makeDirectory } from '../store/make-directory.js';
 import { runTool } from '../volume/tool.js';
 import type { Role } from './role.js';
 import { roleName } from './role.js';
@@ -38,7 +39,7 @@ export async function makeCertificates(
   const target = resolve(set.directory);
   const work = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}`);
   try {
-    await mkdir(work, { recursive: true, mode: 0o700 });
+    await makeDirectory(work, 0o700);
     const authority = new Authority(work, set.days, signal);
     await authority.make();
     const names = set.hosts.map(host => `${isIP(host) === 0 ? 'DNS' : 'IP'}:${host}`);

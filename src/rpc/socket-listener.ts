@@ -1,11 +1,12 @@
 import type { ConnectionInjector, Server } from '@grpc/grpc-js';
 import { ServerCredentials } from '@grpc/grpc-js';
-import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
+import { chmod, lstat, rm } from 'node:fs/promises';
 import type { Server as Listener, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
 import { peerUser } from '../native.js';
+import { makeDirectory } from '../store/make-directory.js';
 
 /** A Unix socket through which a server is reached. */
 export interface SocketListener {
@@ -21,7 +22,7 @@ export interface SocketListener {
  * when somebody listens there, `OUTPUT` when there is something else.
  */
 export async function listenOnSocket(server: Server, path: string): Promise<SocketListener> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((reason: unknown) => {
+  await makeDirectory(dirname(path), 0o700).catch((reason: unknown) => {
     throw ImageUnpackerError.from(reason, `Cannot make the directory of the socket ${path}`, { path });
   });
   await removeStale(path);

@@ -59,7 +59,7 @@ export interface DiskCapture {
 
 /**
  * What a stream's volume is in:
- *   absent    its device is not there now
+ *   absent    its device is not there now, or cannot be used: the error says why
  *   empty     nothing has been unpacked to it
  *   clean     it is exactly an image
  *   doubtful  work on it was interrupted; the next unpack repairs it
@@ -77,7 +77,7 @@ export interface StreamStatus {
   digest: string | null;
   size: number | null;
   progress: UnpackerProgress | null;
-  /** Why the last work on it failed, until the next succeeds. */
+  /** Why it is absent; else why the last work on it failed, until the next succeeds. */
   error: { code: string; message: string } | null;
   /** RFC 3339. */
   lastUsed: string | null;

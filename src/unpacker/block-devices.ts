@@ -56,15 +56,34 @@ export async function findDevice(given: string, places: DevicePlaces = SYSTEM_PL
   throw missing(given, 'give its path, its serial number or its name in /dev/disk/by-id');
 }
 
-/** The device that is known by `id`. Throws `DEVICE_MISSING` when it is not there. */
+/** The device that is known by `id`. Throws `DEVICE_MISSING` when it is not there, `DEVICE_FAILED` when several are. */
 export async function deviceOf(id: DeviceId, places: DevicePlaces = SYSTEM_PLACES): Promise<FoundDevice> {
-  if (id.kind === 'path') return { ...(await byPath(id.name, places)), id };
-  if (id.kind === 'by-id') return { ...(await byPath(join(places.dev, 'disk/by-id', id.name), places)), id };
-  const found = (await listDisks(places)).filter(
-    device => device.id.kind === 'serial' && device.id.name === id.name,
-  );
+  const found = await devicesOf(id, places);
   if (found.length === 0) throw missing(id.name, 'attach it again, or forget the stream');
   return only(found, id.name);
+}
+
+/**
+ * All devices that are known by `id`: none when it is not there or has nothing attached to it, several when a
+ * serial number is not unique.
+ */
+export async function devicesOf(id: DeviceId, places: DevicePlaces = SYSTEM_PLACES): Promise<FoundDevice[]> {
+  if (id.kind === 'serial') {
+    return (await listDisks(places)).filter(
+      device => device.id.kind === 'serial' && device.id.name === id.name,
+    );
+  }
+  const path = id.kind === 'path' ? id.name : join(places.dev, 'disk/by-id', id.name);
+  try {
+    const device = await byPath(path, places);
+    if (device.size === 0) return [];
+    return [id.kind === 'path' ? { ...device, id } : device];
+  } catch (reason) {
+    const isGone =
+      reason instanceof ImageUnpackerError && ['DEVICE_MISSING', 'DEVICE_NOT_BLOCK'].includes(reason.code);
+    if (isGone) return [];
+    throw reason;
+  }
 }
 
 function only(found: readonly FoundDevice[], name: string): FoundDevice {
@@ -78,8 +97,9 @@ function only(found: readonly FoundDevice[], name: string): FoundDevice {
 
 async function byPath(given: string, places: DevicePlaces): Promise<FoundDevice> {
   const path = await realpath(given).catch(() => undefined);
-  if (path === undefined) throw missing(given, 'attach it, or name another');
-  if ((await stat(path)).isBlockDevice()) {
+  const node = path === undefined ? undefined : await stat(path).catch(() => undefined);
+  if (path === undefined || node === undefined) throw missing(given, 'attach it, or name another');
+  if (node.isBlockDevice()) {
     const device = await describe(places, await linksById(places), basename(path), given);
     if (device !== undefined) return { ...device, path };
   }

@@ -1,8 +1,8 @@
 import type { DeviceStatus } from '../rpc/unpacker.js';
 import { findUse } from '../volume/device-use.js';
 import type { StreamRecord } from './agent-state.js';
-import type { FoundDevice } from './block-devices.js';
-import { deviceOf, listDisks } from './block-devices.js';
+import type { DevicePlaces, FoundDevice } from './block-devices.js';
+import { devicesOf, listDisks, SYSTEM_PLACES } from './block-devices.js';
 
 /** The disks of this machine, the streams that are pinned to them, and why they cannot be used if so. */
 export async function listDevices(records: readonly StreamRecord[]): Promise<DeviceStatus[]> {
@@ -18,20 +18,25 @@ export async function listDevices(records: readonly StreamRecord[]): Promise<Dev
   );
 }
 
-/** Why a device cannot hold a volume, null when it can. */
+/** Why a device cannot hold a volume, null when it can. One of which that cannot be found out cannot either. */
 export async function whyUnusable({ path, readOnly }: FoundDevice): Promise<string | null> {
   if (readOnly) return 'is read-only';
-  const use = await findUse(path).catch(() => undefined);
-  return use?.reason ?? null;
+  try {
+    return (await findUse(path))?.reason ?? null;
+  } catch (reason) {
+    return `cannot be examined: ${reason instanceof Error ? reason.message : String(reason)}`;
+  }
 }
 
-/** The stream by the path of the device that it is pinned to, for the devices that are there. */
-export async function pinnedPaths(records: readonly StreamRecord[]): Promise<Map<string, string>> {
+/** The stream by the path of each device that is known as the one that it is pinned to. */
+export async function pinnedPaths(
+  records: readonly StreamRecord[],
+  places: DevicePlaces = SYSTEM_PLACES,
+): Promise<Map<string, string>> {
   const pinned = new Map<string, string>();
   for (const { stream, volume } of records) {
     if (volume.kind !== 'device') continue;
-    const device = await deviceOf(volume.id).catch(() => undefined);
-    if (device !== undefined) pinned.set(device.path, stream);
+    for (const { path } of await devicesOf(volume.id, places)) pinned.set(path, stream);
   }
   return pinned;
 }

@@ -52,6 +52,13 @@ export async function fileSize(path: string): Promise<number | undefined> {
   );
 }
 
+/** The error of a volume whose file is not there any more. */
+export function missingFile(path: string): ImageUnpackerError {
+  const what = `The volume ${path} is not there; mount what it was on`;
+  const otherwise = 'or forget the stream, and the next unpack makes a new one';
+  return new ImageUnpackerError('DEVICE_MISSING', `${what}, ${otherwise}`, { path });
+}
+
 /** Removes the file of a volume for good. */
 export async function removeVolumeFile(path: string): Promise<void> {
   try {

@@ -1,10 +1,12 @@
 import { closeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
 import { attachLoop } from '../native.js';
 import { syncDirectory } from '../store/durable.js';
+import { makeDirectory } from '../store/make-directory.js';
+import { missingFile } from './stream-volume.js';
 import type { VolumePlace, VolumeSize } from './work.js';
 
 /** Revisions grow, and a file costs only what is written to it: twice the content, and this at the least. */
@@ -49,9 +51,7 @@ async function openFile(place: VolumePlace & { kind: 'file' }, contentBytes: big
       throw ImageUnpackerError.from(reason, `Cannot open the volume ${path}`, { path });
     }
     if (make !== null) return makeFile(path, sizeOf(make, contentBytes));
-    const what = `The volume ${path} is not there; mount what it was on`;
-    const else_ = 'or forget the stream, and the next unpack makes a new one';
-    throw new ImageUnpackerError('DEVICE_MISSING', `${what}, ${else_}`, { path });
+    throw missingFile(path);
   }
 }
 
@@ -64,7 +64,7 @@ function sizeOf(size: VolumeSize, contentBytes: bigint): bigint {
 
 async function makeFile(path: string, size: bigint): Promise<FileHandle> {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeDirectory(dirname(path), 0o700);
     const file = await open(path, 'wx+', 0o600);
     try {
       await file.truncate(Number(size));

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
 import { syncDirectory } from '../store/durable.js';
 import { waitForLock } from '../store/lock.js';
+import { makeDirectory } from '../store/make-directory.js';
 
 /*
  * Where the engine keeps what it knows of volumes.
@@ -33,7 +34,7 @@ export class StateDirectory {
    */
   static async open(path: string, patience = 0): Promise<StateDirectory> {
     try {
-      await mkdir(join(path, 'volumes'), { recursive: true, mode: 0o700 });
+      await makeDirectory(join(path, 'volumes'), 0o700);
       const lock = await open(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT, 0o600);
       if (await waitForLock(lock.fd, 'exclusive', patience)) return new StateDirectory(path, lock);
       await lock.close();
@@ -68,7 +69,7 @@ export class StateDirectory {
   /** Makes the directory of a new record. */
   async newRecord(uuid: string): Promise<string> {
     const parent = join(this.path, 'volumes', uuid);
-    await mkdir(parent, { recursive: true, mode: 0o700 });
+    await makeDirectory(parent, 0o700);
     const taken = new Set(await namesIn(parent));
     let number = 0;
     while (taken.has(String(number))) number++;

@@ -6,6 +6,7 @@ import { PublishView } from '../../src/cli/ami-publisher/publish-view.js';
 import { StatusLine } from '../../src/cli/status-line.js';
 import type { PublishEvent } from '../../src/publisher/event.js';
 import type { ResultRow } from '../../src/publisher/row.js';
+import { Screen } from '../model/screen.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 
 const START = Date.parse('2026-11-23T06:00:00Z');
@@ -51,30 +52,89 @@ const EVENTS: PublishEvent[] = [
   at(7, { type: 'result', row }),
 ];
 
-test('a table shows target, stage, how far, how fast and how long', t => {
+/** The rows of a table, cell by cell. */
+function cells(table: string): string[][] {
+  return table.split('\n').map(line => line.split(/ {2,}/));
+}
+
+test('a table shows target, stage, how far, how fast and how long, and who is done before all are', t => {
   const view = new PublishView();
   const tables = EVENTS.map(event => {
     view.take(event);
-    return view.table(Date.parse(event.time), 200, 40).split('\n');
+    return cells(view.table(Date.parse(event.time), 200, 40));
   });
-  t.regex(
-    tables[2]![1]!,
-    /^local:\/a {2}unpacking: Patching {2}50 % of 10 entries {2}3 entries\/s {2}2\.0 s left$/,
-  );
-  t.regex(tables[6]![0]!, /^TARGET +STAGE +DONE +RATE +LEFT$/);
-  t.regex(tables[6]![1]!, /^local:\/a {2}writing the disk {2}50 % of 100 MiB {2}17 MiB\/s {2}3\.0 s left$/);
-  t.regex(tables[6]![2]!, /^local:\/b {2}waiting$/);
-  t.regex(tables[8]![1]!, /^local:\/a {2}published local-1$/);
+  t.deepEqual(tables[2]![1], ['local:/a', 'patching', '50 % of 10 entries', '3 entries/s', '2.0 s']);
+  t.deepEqual(tables[6], [
+    ['TARGET', 'STAGE', 'DONE', 'RATE', 'LEFT'],
+    ['local:/a', 'writing the disk', '50 % of 100 MiB', '17 MiB/s', '3.0 s'],
+    ['local:/b', 'waiting'],
+  ]);
+  view.take(at(7, { type: 'end', target: 'local:/b', stage: 'register', seconds: 0, error: null }));
+  const ended = view.table(START, 200, 40);
+  t.deepEqual(cells(ended).slice(1), [
+    ['local:/a', 'published local-1'],
+    ['local:/b', 'published'],
+  ]);
+  view.take(at(7, { type: 'end', target: 'local:/b', stage: 'disk', seconds: 0, error: 'the disk is full' }));
+  t.deepEqual(cells(view.table(START, 200, 40))[2], ['local:/b', 'failed: the disk is full']);
 });
 
-test('a table is as wide and as high as the terminal', t => {
+test('when it gets narrow names lose their beginnings, then the rate goes, then the time that is left', t => {
+  const view = new PublishView();
+  const targets = ['local:/srv/disks/of/production', 'local:/b'];
+  view.take(at(0, { type: 'run', run: 'R', image: 'base/os/1', targets }));
+  view.take(at(0, { type: 'begin', target: targets[0]!, stage: 'disk' }));
+  view.take(progress(1, targets[0]!, 0));
+  view.take(progress(2, targets[0]!, 50 << 20));
+  const rowAt = (width: number): string[] => cells(view.table(START + 2000, width, 40))[1]!;
+  const all = ['writing the disk', '50 % of 100 MiB', '25 MiB/s', '2.0 s'];
+  t.deepEqual(rowAt(120), [targets[0], ...all]);
+  t.deepEqual(rowAt(80).slice(1), all);
+  t.regex(rowAt(80)[0]!, /^…\S*production$/);
+  t.deepEqual(rowAt(70).slice(1), all.toSpliced(2, 1));
+  t.deepEqual(rowAt(60).slice(1), all.slice(0, 2));
+  const titles = [120, 80, 70, 60].map(width => cells(view.table(START + 2000, width, 40))[0]!.length);
+  t.deepEqual(titles, [5, 5, 4, 3]);
+  for (const width of [40, 20, 5, 1]) {
+    for (const line of view.table(START + 2000, width, 40).split('\n')) t.true(line.length <= width, line);
+  }
+});
+
+test('columns stand still when what is in them gets shorter', t => {
+  const view = new PublishView();
+  view.take(at(0, { type: 'run', run: 'R', image: 'base/os/1', targets: TARGETS }));
+  view.take(at(0, { type: 'begin', target: null, stage: 'unpack' }));
+  const about = {
+    type: 'progress',
+    target: null,
+    stage: 'unpack',
+    done: 0,
+    total: 9,
+    unit: 'files',
+  } as const;
+  const placeOf = (what: string): number => {
+    view.take(at(1, { ...about, what }));
+    return view.table(START, 200, 40).indexOf('DONE');
+  };
+  const place = placeOf('A step with a very long name');
+  t.is(placeOf('Short'), place);
+});
+
+test('a table is as high as the terminal, and shows first where something is going on', t => {
   const view = new PublishView();
   const targets = Array.from({ length: 30 }, (_, number) => `local:/target/${String(number)}`);
   view.take(at(0, { type: 'run', run: 'R', image: 'base/os/1', targets }));
-  const lines = view.table(START, 20, 10).split('\n');
+  for (const target of targets.slice(0, 5)) {
+    view.take(at(1, { type: 'end', target, stage: 'register', seconds: 0, error: null }));
+  }
+  const lines = view.table(START, 60, 10).split('\n');
   t.is(lines.length, 10);
-  t.true(lines.every(line => line.length <= 20));
-  t.is(lines[9], 'and 22 more');
+  t.deepEqual(
+    lines.slice(1, 9).map(line => line.split(' ')[0]),
+    targets.slice(5, 13),
+  );
+  t.is(lines[9], 'and 22 more, 5 of them done');
+  t.is(view.table(START, 60, 31).split('\n').length, 31);
 });
 
 test('in a pipe there are plain lines, and none twice', t => {
@@ -93,15 +153,36 @@ test('in a pipe there are plain lines, and none twice', t => {
 });
 
 test('a terminal shows a table that is drawn anew, and is left clean', t => {
-  let screen = '';
-  const line = new StatusLine({ columns: 80, rows: 24, write: text => (screen += text) });
+  const screen = new Screen(80);
+  const line = new StatusLine({
+    columns: 80,
+    rows: 24,
+    write: text => screen.write(text.replaceAll('\n', '\r\n')),
+  });
   const follower = follow({ kind: 'terminal', line }, undefined, () => t.fail());
-  for (const event of EVENTS) follower.onEvent(event);
+  const heights = EVENTS.map(event => {
+    follower.onEvent(event);
+    return screen.lines.length;
+  });
+  t.deepEqual(new Set(heights), new Set([4]));
+  t.regex(screen.lines[1]!, /^TARGET +STAGE/);
+  t.regex(screen.lines[2]!, /^local:\/a +published local-1$/);
   follower.end();
-  t.true(screen.startsWith('Run R: base/os/1 to 2 targets\n\rTARGET'));
-  // Three lines are shown: the cursor goes up two of them.
-  t.true(screen.includes('\x1b[2A\rTARGET'));
-  t.true(screen.endsWith('\x1b[2A\r\x1b[J'));
+  t.deepEqual(screen.lines, ['Run R: base/os/1 to 2 targets']);
+});
+
+test('what a terminal that has become narrower has wrapped is drawn over, too', t => {
+  const written: string[] = [];
+  const output = { columns: 80, rows: 24, write: (text: string) => written.push(text) };
+  const line = new StatusLine(output);
+  line.draw(['x'.repeat(70), 'x'.repeat(20), ''].join('\n'));
+  line.draw('short\nshort\nshort');
+  t.true(written.at(-1)!.startsWith('\x1b[2A\r'), 'three rows');
+  line.draw(['x'.repeat(70), 'x'.repeat(20), ''].join('\n'));
+  output.columns = 30;
+  line.draw('short');
+  t.true(written.at(-1)!.startsWith('\x1b[4A\r'), 'three rows, one and one');
+  t.true(written.at(-1)!.endsWith('\x1b[J'));
 });
 
 test('events are written to a file, a line of JSON each', t => {

@@ -37,7 +37,7 @@ export class FakeUnpacker implements Unpacker {
       entries: { added: 0, removed: 0, changed: 0, unchanged: 0 },
       bytesFetched: 0,
       bytesWritten: 0,
-      blocksWritten: null,
+      blocksWritten: 3,
       generated: [],
       seconds: {},
     });

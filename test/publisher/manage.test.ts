@@ -113,7 +113,7 @@ test('a target of the results that is not known, or is in use, has a row with th
   const rows = await deleteImages({ results: [row!, other] });
   t.deepEqual(
     rows.map(each => each.ErrorCode),
-    ['STATE_BUSY', 'USAGE'],
+    ['TARGET_BUSY', 'USAGE'],
   );
   t.like(rows[1], { AccountName: 'production', Region: 'us-east-1' });
 });

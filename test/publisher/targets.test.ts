@@ -93,7 +93,7 @@ test('targets are written as the reference system writes them', t => {
     targets.map(({ name }) => name),
     ['prod/us-east-1', 'test/*', '*/eu-west-1', 'local:/srv/a', 'local:/srv/b'],
   );
-  for (const text of ['a,b,c', 'local,*', ' ; ,'])
+  for (const text of ['a,b,c', 'local,*', 'local:', ' ; ,'])
     t.regex(
       messageOf(() => parseTargetSyntax(text)),
       /^USAGE/,
@@ -103,7 +103,7 @@ test('targets are written as the reference system writes them', t => {
     true,
     true,
     false,
-    false,
+    true,
   ]);
 });
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { changedBlocks, decodeDiskMap, diskDigest } from '../../src/image/disk-map.js';
@@ -130,6 +130,20 @@ test('what cannot be a volume is not pinned', async t => {
   for (const [device, code] of refusals) await t.throwsAsync(client.pin('os/a', device), { code }, device);
   await t.throwsAsync(client.pin('../a', fixture.device()), { code: 'IMAGE_NAME' });
   t.deepEqual((await client.status()).streams, []);
+});
+
+test('a stream whose volume is not there is absent, and says why until it is back', async t => {
+  const fixture = await AgentFixture.make(t);
+  const one = await fixture.image('os/a/1', first);
+  const { client } = await fixture.start();
+  await unpack(client, 'os/a/1', one);
+  const volume = join(fixture.volumes, 'os%2Fa.raw');
+  renameSync(volume, `${volume}.away`);
+  const [absent] = (await client.status()).streams;
+  t.like(absent, { state: 'absent', device: volume, size: null, error: { code: 'DEVICE_MISSING' } });
+  t.regex(absent!.error!.message, /mount what it was on, or forget the stream/);
+  renameSync(`${volume}.away`, volume);
+  t.like((await client.status()).streams[0], { state: 'clean', error: null });
 });
 
 test('a stream that is forgotten leaves its volume, unless that is to go', async t => {

@@ -1,133 +1,22 @@
-import type { ChildProcess } from 'node:child_process';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import type { ResultRow } from '../../src/publisher/row.js';
-import { attach, run, shell, temporaryDirectory } from './ext4-fixture.js';
+import { attach, run, shell } from './ext4-fixture.js';
+import { disksIn, Shop, snapshot } from './publish-fixture.js';
 
 /*
  * Publishing as people call it: real content, a real agent that the publisher starts, real disks.
  */
 
-const CONTENT = `
-  umask 022
-  mkdir -p etc usr/bin usr/lib
-  echo one > etc/motd; ln etc/motd etc/issue; ln -s motd etc/link; cp /bin/true usr/bin/tool
-  setcap cap_net_raw=+ep usr/bin/tool
-  for n in $(seq 40); do dd if=/dev/urandom of=usr/lib/$n bs=200k count=1 status=none; done
-`;
 const hasQemu = spawnSync('qemu-img', ['--version']).error === undefined;
 const hasXfs = spawnSync('mkfs.xfs', ['-V']).error === undefined;
 if (!hasQemu)
   console.log('SKIPPED: published qcow2 disks are not read by qemu-img: qemu-utils is not installed');
 if (!hasXfs)
   console.log('SKIPPED: publishing to a file system that shares blocks: xfsprogs is not installed');
-
-interface Outcome {
-  status: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** A store with an image, and a place to publish it from. */
-class Shop {
-  readonly t: ExecutionContext;
-  readonly directory: string;
-  readonly tree: string;
-  readonly targets: string;
-
-  constructor(t: ExecutionContext) {
-    this.t = t;
-    this.directory = temporaryDirectory(t);
-    this.tree = this.path('tree');
-    this.targets = this.path('targets.yaml');
-    mkdirSync(this.tree);
-    shell(this.tree, CONTENT);
-    this.build(1);
-    this.publishTo('{ local: raw }', '{ local: qcow2, format: qcow2 }');
-  }
-
-  path(name: string): string {
-    return join(this.directory, name);
-  }
-
-  /** Says which targets there are. */
-  publishTo(...targets: string[]): void {
-    writeFileSync(this.targets, `targets:\n${targets.map(target => `  - ${target}\n`).join('')}`);
-  }
-
-  build(leaf: number): void {
-    const args = ['build', `os/small/${String(leaf)}`, '--from', this.tree, '--store', this.path('store')];
-    run('bin/imagetool', ...args);
-  }
-
-  /** The parameters that publish a revision. */
-  publishing(leaf: number, ...more: string[]): string[] {
-    const places = [
-      '--store',
-      this.path('store'),
-      '--state-dir',
-      this.path('state'),
-      '--targets',
-      this.targets,
-    ];
-    return ['publish', 'os/small', String(leaf), ...places, ...more];
-  }
-
-  call(...args: string[]): Outcome {
-    const { status, stdout, stderr } = spawnSync('bin/ami-publisher', args, { encoding: 'utf8' });
-    return { status, stdout, stderr };
-  }
-
-  publish(leaf: number, ...more: string[]): ResultRow[] {
-    const { status, stdout, stderr } = this.call(...this.publishing(leaf, ...more), '--json');
-    this.t.is(status, 0, stdout + stderr);
-    return JSON.parse(stdout) as ResultRow[];
-  }
-
-  /** Starts publishing, and resolves when an event has come that fits. */
-  async startUntil(leaf: number, event: RegExp): Promise<ChildProcess> {
-    const args = this.publishing(leaf, '--json', '--events', '-');
-    const child = spawn('bin/ami-publisher', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    this.t.teardown(() => child.kill('SIGKILL'));
-    let told = '';
-    for await (const text of child.stderr) {
-      told += String(text);
-      if (event.test(told)) return child;
-    }
-    throw new Error(`it ended without ${String(event)}: ${told}`);
-  }
-
-  runs(): { Run: string; State: string }[] {
-    const { stdout } = this.call('runs', '--state-dir', this.path('state'), '--json');
-    return JSON.parse(stdout) as { Run: string; State: string }[];
-  }
-
-  /** Waits until nothing of ours runs or is attached any more. */
-  async settled(): Promise<void> {
-    for (let waited = 0; waited < 300; waited++) {
-      const busy = run('losetup', '-a').includes(this.directory);
-      const agents = spawnSync('pgrep', ['-f', `serve --listen unix:${this.directory}`]).status === 0;
-      if (!busy && !agents) return;
-      await sleep(100);
-    }
-    this.t.fail('an agent or a loop device is left');
-  }
-}
-
-/** The files of a target, but for those of the registry. */
-function disksIn(directory: string): string[] {
-  return existsSync(directory) ? readdirSync(directory).filter(name => name !== 'registry') : [];
-}
-
-/** All that lies below a directory, and when it was last changed. */
-function snapshot(directory: string): string {
-  return run('find', directory, '-printf', '%P %s %T@ %C@ %i\\n').split('\n').sort().join('\n');
-}
 
 test('revisions are published to disks that are the image, and once more changes nothing', async t => {
   const shop = new Shop(t);
@@ -252,16 +141,21 @@ test('a directory that is full or read-only fails clearly, and the others are pu
 test('two publishers at once on one directory: one publishes, the other says why not', async t => {
   const shop = new Shop(t);
   const first = await shop.startUntil(1, /"begin".*"unpack"/);
-  const other = shop
-    .publishing(1, '--json')
-    .map(arg => (arg === shop.path('state') ? shop.path('state-2') : arg));
-  const { status, stdout } = shop.call(...other);
-  t.is(status, 1);
-  for (const row of JSON.parse(stdout) as ResultRow[]) {
-    t.is(row.ErrorCode, 'STATE_BUSY');
-    t.regex(row.Error!, /Another publisher is at work on .*run this again when it is done/);
+  // So that it is still at work, however fast the machine is.
+  first.kill('SIGSTOP');
+  const ofTheSameState = shop.publishing(1, '--json');
+  const ofAnother = ofTheSameState.map(arg => (arg === shop.path('state') ? shop.path('state-2') : arg));
+  for (const other of [ofAnother, ofTheSameState]) {
+    const { status, stdout } = shop.call(...other);
+    t.is(status, 1);
+    for (const row of JSON.parse(stdout) as ResultRow[]) {
+      t.is(row.ErrorCode, 'TARGET_BUSY');
+      t.regex(row.Error!, /Another publisher is at work on .*run this again when it is done/);
+    }
   }
-  t.deepEqual(await once(first, 'exit'), [0, null]);
+  const ended = once(first, 'exit');
+  first.kill('SIGCONT');
+  t.deepEqual(await ended, [0, null]);
   t.is(disksIn(shop.path('raw')).length, 1);
 });
 
@@ -294,25 +188,8 @@ test('an agent that is not there is an error that says how to start one', t => {
 
 test('an agent that runs already unpacks, and goes on running', async t => {
   const shop = new Shop(t);
-  const socket = `unix:${shop.path('agent.sock')}`;
-  const places = [
-    '--store',
-    shop.path('store'),
-    '--state-dir',
-    shop.path('agent'),
-    '--volumes',
-    shop.path('disks'),
-  ];
-  const agent = spawn('bin/image-unpacker', ['serve', '--listen', socket, ...places], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  t.teardown(async () => {
-    const ended = once(agent, 'exit');
-    agent.kill('SIGTERM');
-    await ended;
-  });
-  for await (const text of agent.stderr) if (String(text).includes('listening')) break;
-  t.true(shop.publish(1, '--unpacker', socket).every(row => row.Error === undefined));
+  const { address, agent } = await shop.startAgent();
+  t.true(shop.publish(1, '--unpacker', address).every(row => row.Error === undefined));
   t.is(agent.exitCode, null);
   t.false(existsSync(shop.path('state/disks')));
 });
@@ -338,7 +215,7 @@ test('an agent that runs already unpacks, and goes on running', async t => {
     shop.build(2);
     const rows = shop.publish(2);
     const more = used() - empty - full;
-    t.true(more < full / 3, `${String(full)} bytes, then ${String(more)}`);
+    t.true(more < full / 8, `${String(full)} bytes, then ${String(more)}`);
     for (const row of rows) {
       t.is(statSync(row.Path!).mode & 0o777, 0o444);
       if (hasQemu && row.Path!.endsWith('qcow2')) run('qemu-img', 'check', row.Path!);

@@ -65,10 +65,11 @@ test('two revisions are published, what they cost is shown, and what is said to 
   t.is(new Set(disks).size, 2);
   t.is(new Set(digests).size, 2);
   for (const disk of disks) t.true(existsSync(disk), disk);
-  const blocks = /^512 KiB blocks written +([\d,]+) of [\d,]+ +(\d+) of [\d,]+$/m.exec(stdout);
-  const written = Number(blocks?.[2]);
+  const blocks = /^512 KiB blocks written to the disk +[\d,]+ of [\d,]+ +(\d+) of [\d,]+$/m.exec(stdout);
+  const written = Number(blocks?.[1]);
   // The second has an application of 4.6 MiB, and little else.
   t.true(written >= 9 && written < 30, stdout);
+  t.regex(stdout, /^512 KiB blocks written to the volume +([\d,]+ of [\d,]+|-) +(\d+ of [\d,]+|-)$/m);
   t.deepEqual(desk.left(), []);
 
   const next = [...stdout.matchAll(/^ {2}(\.\/bin\/.*)$/gm)].map(([, line]) => line!);

@@ -1,33 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import type { ExecutionContext } from 'ava';
+import { join } from 'node:path';
 import test from 'ava';
-import { deviceOf, findDevice, listDisks, type DevicePlaces } from '../../src/unpacker/block-devices.js';
-
-/** Directories that tell of disks as the kernel does. */
-function machine(
-  t: ExecutionContext,
-  files: Record<string, string>,
-  links: Record<string, string> = {},
-): DevicePlaces {
-  const root = mkdtempSync(join(tmpdir(), 'devices-'));
-  t.teardown(() => {
-    rmSync(root, { recursive: true });
-  });
-  const places = { sys: join(root, 'sys'), dev: join(root, 'dev') };
-  mkdirSync(join(places.dev, 'disk/by-id'), { recursive: true });
-  for (const [name, text] of Object.entries(files)) {
-    for (const parent of ['block', 'class/block']) {
-      const path = join(places.sys, parent, name);
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, `${text}\n`);
-    }
-  }
-  for (const [name, target] of Object.entries(links))
-    symlinkSync(target, join(places.dev, 'disk/by-id', name));
-  return places;
-}
+import { deviceOf, findDevice, listDisks } from '../../src/unpacker/block-devices.js';
+import { machine } from './machine.js';
 
 const FILES = {
   'nvme0n1/size': '2048',

@@ -88,8 +88,7 @@ function draw(display: ProgressDisplay): Follower {
         return;
       }
       if (event.type === 'run' || event.type === 'note') display.line.print(line ?? '');
-      const isNews = event.type !== 'progress' && event.type !== 'begin';
-      if (view.run === '' || (!isNews && !isDue(now, REDRAW_MILLISECONDS))) return;
+      if (view.run === '' || (event.type === 'progress' && !isDue(now, REDRAW_MILLISECONDS))) return;
       display.line.draw(view.table(now, display.line.width, display.line.height));
     },
     end: () => {

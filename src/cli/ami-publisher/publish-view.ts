@@ -1,6 +1,8 @@
 import type { PublishEvent, StageName } from '../../publisher/event.js';
 import type { ProgressUnit } from '../../image/progress.js';
-import { showCount, showDuration, showSize, showTable, showText } from '../show.js';
+import { showCount, showDuration, showSize, showText } from '../show.js';
+import type { LiveRow } from './live-table.js';
+import { LiveTable } from './live-table.js';
 
 /** The rate is of the last seconds, so that it follows a change and does not jump. */
 const RATE_OVER = 5000;
@@ -28,6 +30,7 @@ export class PublishView {
   #run = '';
   /** What each target is at, or how it ended. */
   readonly #targets = new Map<string, Stage | string>();
+  readonly #table = new LiveTable();
   /** What is done for all of them. */
   #shared: Stage | undefined;
 
@@ -46,7 +49,7 @@ export class PublishView {
         advance(this.#stageOf(event.target), event, at);
         return undefined;
       case 'end':
-        this.#set(event.target, undefined);
+        this.#end(event);
         if (event.error !== null) return undefined;
         return `${prefix(event.target)}${STAGE_WORDS[event.stage]}: ${showDuration(event.seconds)}`;
       case 'note':
@@ -66,25 +69,19 @@ export class PublishView {
     );
     const shared = this.#shared === undefined ? [] : [{ target: null, stage: this.#shared }];
     return [...shared, ...running].map(({ target, stage }) => {
-      const [what, ...rest] = cellsOf(stage, now).filter(cell => cell !== '');
-      return `${prefix(target)}${[what, ...rest].join(', ')}`;
+      const [what = '', amount = '', rate = '', left = ''] = cellsOf(stage, now);
+      const more = [amount, rate, left === '' ? '' : `${left} left`];
+      return `${prefix(target)}${[what, ...more].filter(cell => cell !== '').join(', ')}`;
     });
   }
 
-  /** A line for each target, as wide and as many as fit. */
+  /** A table with a line for each target, as wide and as high as fits. */
   table(now: number, width: number, height: number): string {
-    const rows = [...this.#targets].map(([target, stage]) => {
-      const cells = typeof stage === 'string' && stage !== '' ? [stage] : cellsOf(this.#current(stage), now);
-      return [target, ...cells];
+    const rows = [...this.#targets].map(([target, stage]): LiveRow => {
+      if (typeof stage === 'string' && stage !== '') return { target, ended: stage };
+      return { target, cells: cellsOf(this.#current(stage), now) };
     });
-    const columns = ['TARGET', 'STAGE', 'DONE', 'RATE', 'LEFT'].map(title => ({ title }));
-    const [head = '', ...body] = showTable(columns, rows).split('\n');
-    const room = Math.max(height - 2, 1);
-    const hidden = body.length - room;
-    const more = hidden > 0 ? [`and ${showCount(hidden)} more`] : [];
-    return [head, ...body.slice(0, room), ...more]
-      .map(line => Array.from(line).slice(0, width).join(''))
-      .join('\n');
+    return this.#table.lines(rows, width, height).join('\n');
   }
 
   get run(): string {
@@ -103,6 +100,14 @@ export class PublishView {
   #set(target: string | null, stage: Stage | undefined): void {
     if (target === null) this.#shared = stage;
     else this.#targets.set(target, stage ?? '');
+  }
+
+  /** What has become of a target is known before the others are done. */
+  #end({ target, stage, error }: PublishEvent & { type: 'end' }): void {
+    this.#set(target, undefined);
+    if (target === null) return;
+    if (error !== null) this.#targets.set(target, `failed: ${error}`);
+    else if (stage === 'register') this.#targets.set(target, 'published');
   }
 }
 
@@ -124,7 +129,8 @@ function advance(stage: Stage | undefined, event: PublishEvent & { type: 'progre
 function cellsOf(stage: Stage | undefined, now: number): string[] {
   if (stage === undefined) return ['waiting'];
   const { name, what, done, total, unit, began } = stage;
-  const doing = name === 'unpack' && what !== '' ? `unpacking: ${what}` : STAGE_WORDS[name];
+  const doing =
+    name === 'unpack' && what !== '' ? what.charAt(0).toLowerCase() + what.slice(1) : STAGE_WORDS[name];
   if (unit === null) return [doing, showDuration(Math.max(now - began, 0) / 1000)];
   const amount =
     total === null
@@ -132,8 +138,7 @@ function cellsOf(stage: Stage | undefined, now: number): string[] {
       : `${String(percentOf(done, total))} % of ${showAmount(total, unit)}`;
   const rate = rateOf(stage);
   if (rate <= 0) return [doing, amount];
-  const left =
-    total === null || done >= total ? '' : `${showDuration(Math.ceil((total - done) / rate))} left`;
+  const left = total === null || done >= total ? '' : showDuration(Math.ceil((total - done) / rate));
   return [doing, amount, `${showAmount(Math.round(rate), unit)}/s`, left];
 }
 

@@ -4,7 +4,7 @@ import { joinLines, showErrors } from './outcome.js';
 
 /** What was published, for people. */
 export function showResults(rows: readonly ResultRow[]): string {
-  const columns = ['TARGET', 'IMAGE', 'SIZE', 'BLOCKS WRITTEN', 'TIME', ''];
+  const columns = ['TARGET', 'IMAGE', 'SIZE', 'BLOCKS', 'TIME', ''];
   const table = showTable(
     columns.map((title, at) => ({ title, align: at > 1 && at < 5 ? 'right' : 'left' })),
     rows.map(row => [

@@ -1,5 +1,5 @@
 import { STATE_DIRECTORY } from '../../publisher/options.js';
-import type { UnpackerClient } from '../../rpc/unpacker-client.js';
+import type { Unpacker } from '../../rpc/unpacker.js';
 import type { Context, OptionValues } from '../command.js';
 import { locationOf, storeOptions } from '../open-store.js';
 import { fromEnvironment, optional, withDefault } from '../option.js';
@@ -41,13 +41,20 @@ export const unpackOptions = {
 export function unpackerOf(
   options: OptionValues<typeof unpackOptions>,
   context: Pick<Context<object, object>, 'signal' | 'log'>,
-): () => Promise<UnpackerClient> {
+): () => Promise<Unpacker> {
   return async () => {
     if (options.unpacker !== undefined) {
       const { connectUnpacker } = await import('../../rpc/unpacker-client.js');
       return connectUnpacker(options.unpacker, { certs: options.certs, signal: context.signal });
     }
-    const { startAgent } = await import('./start-agent.js');
-    return startAgent({ store: locationOf(options), stateDirectory: options.stateDir }, context);
+    const { startUnpacker } = await import('../../publisher/start-unpacker.js');
+    return startUnpacker({
+      store: locationOf(options),
+      stateDirectory: options.stateDir,
+      signal: context.signal,
+      onLog: line => {
+        context.log.debug({ agent: line });
+      },
+    });
   };
 }

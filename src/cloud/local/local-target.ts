@@ -50,7 +50,7 @@ export class LocalTarget implements CloudTarget {
 
   /**
    * Opens a directory. One that does not exist has no images; it is made when it is opened to be changed. Throws
-   * `STATE_BUSY` when another publisher is at work on it, `NO_PERMISSION`, `NO_SPACE`, `CONFIGURATION`.
+   * `TARGET_BUSY` when another publisher is at work on it, `NO_PERMISSION`, `NO_SPACE`, `CONFIGURATION`.
    */
   static async open(directory: string, options: LocalTargetOptions): Promise<LocalTarget> {
     const registry = new Registry(directory);

@@ -63,10 +63,20 @@ async function readBlocks(
 
 async function checkDescription(file: FileHandle, path: string, format: DiskFormat, map: DiskMap) {
   for (const { offset, bytes } of format.description(map)) {
-    const found = Buffer.alloc(bytes.length);
-    await file.read(found, 0, found.length, offset);
+    const found = await readAt(file, bytes.length, offset);
     if (!found.equals(bytes)) throw damaged(path, `it is not as it was written at byte ${String(offset)}`);
   }
+}
+
+/** The bytes at an offset of a file; what is beyond its end reads as zeros. */
+export async function readAt(file: FileHandle, length: number, offset: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return bytes;
 }
 
 function damaged(path: string, why: string): ImageUnpackerError {

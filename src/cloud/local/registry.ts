@@ -1,13 +1,13 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { decodeDiskMap, diskDigest, encodeDiskMap } from '../../image/disk-map.js';
 import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError } from '../../image/error.js';
-import { replaceDurably } from '../../store/durable.js';
-import { syncDirectory } from '../../store/durable.js';
+import { replaceDurably, syncDirectory } from '../../store/durable.js';
 import { tryLock } from '../../store/lock.js';
+import { makeDirectory } from '../../store/make-directory.js';
 import { FORMAT_FILE, FORMAT_LINE, isImageId, LOCK_FILE, mapPath, recordPath, REGISTRY } from './layout.js';
 import type { DiskRecord } from './record.js';
 import { decodeRecord, encodeRecord } from './record.js';
@@ -25,7 +25,7 @@ export class Registry {
 
   /**
    * Sees to it that the directory has a registry, and locks it until what it resolves to is closed. Throws
-   * `STATE_BUSY`, and `CONFIGURATION` when it is not a directory for us.
+   * `TARGET_BUSY`, and `CONFIGURATION` when it is not a directory for us.
    */
   async lock(): Promise<FileHandle> {
     const { directory } = this;
@@ -43,7 +43,7 @@ export class Registry {
     }
     await file.close();
     const message = `Another publisher is at work on ${directory}; run this again when it is done`;
-    throw new ImageUnpackerError('STATE_BUSY', message, { path: directory });
+    throw new ImageUnpackerError('TARGET_BUSY', message, { path: directory });
   }
 
   /** All records, oldest first. None where there is no such directory yet. */
@@ -160,19 +160,6 @@ export class Registry {
     } catch (reason) {
       throw this.failed(reason, 'write to the registry of');
     }
-  }
-}
-
-/** Makes a directory and what is missing above it. Node's own way hides why it could not (EROFS is ENOENT there). */
-async function makeDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (reason) {
-    const { code } = reason as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return;
-    if (code !== 'ENOENT') throw reason;
-    await makeDirectory(dirname(path));
-    await mkdir(path);
   }
 }
 

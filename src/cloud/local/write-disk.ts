@@ -13,8 +13,9 @@ import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import type { CloudCallOptions, DiskContent } from '../cloud.js';
 import type { DiskFormat } from './disk-format.js';
+import { readAt } from './read-disk.js';
 
-/** The unit in which zeros are left out: that of most file systems. */
+/** The unit of most file systems: what is as it should be is left out in whole ones. */
 const PAGE = 4096;
 const ZEROS = Buffer.alloc(DISK_BLOCK_SIZE);
 const NEW_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -40,8 +41,8 @@ export interface DiskFile {
 
 /**
  * Writes a disk as a sparse file. With a parent the file begins as a copy that shares the parent's blocks, and
- * what differs is written over it; where the file system cannot share, the blocks that are the same are copied,
- * each of them verified. Throws `NO_SPACE`, `NO_PERMISSION`, `DEVICE_FAILED`, `CANCELLED`, and what the content
+ * only the pages that differ are written over it; where the file system cannot share, the blocks that are the
+ * same are copied, each of them verified. Throws `NO_SPACE`, `NO_PERMISSION`, `DEVICE_FAILED`, `CANCELLED`, and what the content
  * throws; the file may be there then.
  */
 export async function writeDiskFile(request: DiskFileRequest, options: CloudCallOptions): Promise<DiskFile> {
@@ -144,9 +145,8 @@ class DiskWriter {
       for (const digest of blockDigests(content.map)) {
         throwIfAborted(signal);
         if (digest !== undefined && !changed.has(block)) {
-          const bytes = buffer.subarray(0, this.#sizeOf(block));
-          const { bytesRead } = await file.read(bytes, 0, bytes.length, this.#offsetOf(block));
-          buffer.fill(0, bytesRead);
+          (await readAt(file, this.#sizeOf(block), this.#offsetOf(block))).copy(buffer);
+          buffer.fill(0, this.#sizeOf(block));
           if (createHash('sha256').update(buffer).digest().equals(digest))
             await this.#putBlock(block, buffer);
           else damaged.push(block);
@@ -164,16 +164,17 @@ class DiskWriter {
     await this.#put(bytes.subarray(0, this.#sizeOf(block)), this.#offsetOf(block));
   }
 
-  /** Writes over what is there; in a new file zeros are left out. */
+  /** Writes the pages that are not so yet: a new file is all zeros, one that shares blocks has the parent's. */
   async #put(bytes: Buffer, offset: number): Promise<void> {
-    if (this.#shared) {
-      await this.#writeAll(bytes, offset);
-      return;
-    }
+    const before = this.#shared ? await readAt(this.#file, bytes.length, offset) : undefined;
+    const isSo = (at: number, end: number): boolean =>
+      before === undefined
+        ? ZEROS.compare(bytes, at, end, 0, end - at) === 0
+        : before.compare(bytes, at, end, at, end) === 0;
     let start = 0;
     for (let at = 0; at <= bytes.length; at += PAGE) {
       const end = Math.min(at + PAGE, bytes.length);
-      if (at < bytes.length && ZEROS.compare(bytes, at, end, 0, end - at) !== 0) continue;
+      if (at < bytes.length && !isSo(at, end)) continue;
       if (at > start) await this.#writeAll(bytes.subarray(start, at), offset + start);
       start = end;
     }

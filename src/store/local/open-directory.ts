@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import { FORMAT_FILE, FORMAT_LINE, IMAGES, LOCK_FILE, OBJECTS, SHARDS, TEMPORARY } from './layout.js';
 import { syncDirectory } from '../durable.js';
+import { makeDirectory } from '../make-directory.js';
 
 /** What a new file system has in its root directory. */
 const OF_FILE_SYSTEM = 'lost+found';
@@ -62,7 +63,7 @@ function isUnused(names: readonly string[], format: string | undefined): boolean
 
 /** Each step may find that it was done before: the maker of a store may be ended at any time. */
 async function make(location: string): Promise<void> {
-  await mkdir(location, { recursive: true });
+  await makeDirectory(location);
   await writeDurably(join(location, FORMAT_FILE), FORMAT_LINE);
   await syncDirectory(location);
   for (const name of [IMAGES, TEMPORARY, OBJECTS]) await mkdir(join(location, name), { recursive: true });

@@ -75,7 +75,7 @@ test('two publishers at once exclude each other', async t => {
   const { directory, target } = await open(t);
   const other = () => LocalTarget.open(directory, { format: 'raw', write: true });
   const error = await t.throwsAsync<ImageUnpackerError>(other);
-  t.is(error.code, 'STATE_BUSY');
+  t.is(error.code, 'TARGET_BUSY');
   t.regex(error.message, /Another publisher is at work on .*again when it is done/);
   const reader = await LocalTarget.open(directory, { format: 'raw', write: false });
   t.deepEqual(await reader.images(), []);

@@ -144,7 +144,7 @@ export interface Stream {
   progress?:
     | Progress
     | undefined;
-  /** Why the last work on it failed. */
+  /** Why it is absent; else why the last work on it failed. */
   error?: Failure | undefined;
   lastUsed?: string | undefined;
 }

@@ -1,16 +1,17 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Logger } from 'pino';
-import { ERROR_CODES, ImageUnpackerError, throwIfAborted } from '../../image/error.js';
-import { connectUnpacker } from '../../rpc/unpacker-client.js';
-import type { UnpackerClient } from '../../rpc/unpacker-client.js';
+import { ERROR_CODES, ImageUnpackerError, throwIfAborted } from '../image/error.js';
+import { connectUnpacker } from '../rpc/unpacker-client.js';
+import type { Unpacker } from '../rpc/unpacker.js';
+import { makeDirectory } from '../store/make-directory.js';
+import { STATE_DIRECTORY } from './options.js';
 
 /** Node loads the agent in a second; a machine that is busy may take longer. */
 const START_SECONDS = 60;
@@ -23,31 +24,30 @@ const STOP_SECONDS = 60;
 const MAX_SOCKET_PATH = 107;
 const MAX_OUTPUT = 64 << 10;
 
-const PROGRAM = fileURLToPath(new URL('../../../bin/image-unpacker', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../bin/image-unpacker', import.meta.url));
 
-/** Where the agent works. */
-interface AgentPlaces {
+/** Where an agent of our own works, and how it is watched. */
+export interface StartOptions {
+  /** The directory of the store that images come from. */
   readonly store: string;
-  readonly stateDirectory: string;
-}
-
-/** What an agent is started with. */
-interface Surroundings {
-  readonly signal: AbortSignal;
-  readonly log: Logger;
+  /** Where it keeps its volumes and what it knows of them; default: `/var/lib/image-unpacker`. */
+  readonly stateDirectory?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told each line that the agent logs: JSON. */
+  readonly onLog?: ((line: string) => void) | undefined;
 }
 
 /**
- * Starts an agent of our own on a private socket; closing the client ends it, and so does the end of this
- * process, however it comes. Throws what the agent says when it cannot start, `STATE_BUSY` when another one
- * has the directory, `TOOL_MISSING`, `TIMEOUT`.
+ * Starts an agent of our own on a private socket, as root; closing what it resolves to ends it, and so does the end
+ * of this process, however it comes. Throws what the agent says when it cannot start, `STATE_BUSY` when another one
+ * has the directory, `TOOL_MISSING`, `TIMEOUT`, `CANCELLED`.
  */
-export async function startAgent(places: AgentPlaces, around: Surroundings): Promise<UnpackerClient> {
+export async function startUnpacker(options: StartOptions): Promise<Unpacker> {
   const deadline = performance.now() + BUSY_SECONDS * 1000;
   for (;;) {
-    throwIfAborted(around.signal);
+    throwIfAborted(options.signal);
     try {
-      return await startOnce(places, around);
+      return await startOnce(options);
     } catch (reason) {
       const isBusy = reason instanceof ImageUnpackerError && reason.code === 'STATE_BUSY';
       if (!isBusy || performance.now() > deadline) throw reason;
@@ -56,11 +56,12 @@ export async function startAgent(places: AgentPlaces, around: Surroundings): Pro
   }
 }
 
-async function startOnce(places: AgentPlaces, { signal, log }: Surroundings): Promise<UnpackerClient> {
-  const state = resolve(places.stateDirectory);
+async function startOnce(options: StartOptions): Promise<Unpacker> {
+  const { stateDirectory = STATE_DIRECTORY, signal } = options;
+  const state = resolve(stateDirectory);
   const socket = await placeOfSocket(state);
   const address = `unix:${socket.path}`;
-  const agent = spawnAgent(address, resolve(places.store), state, log);
+  const agent = spawnAgent(address, state, options);
   try {
     const started = connectUnpacker(address, { patience: START_SECONDS, signal });
     // Whichever is later has nobody who waits for it.
@@ -78,7 +79,7 @@ async function startOnce(places: AgentPlaces, { signal, log }: Surroundings): Pr
 }
 
 /** The client, whose closing does more than that. */
-function ending(client: UnpackerClient, after: () => Promise<void>): UnpackerClient {
+function ending(client: Unpacker, after: () => Promise<void>): Unpacker {
   const close = client.close.bind(client);
   client.close = async () => {
     await close();
@@ -90,7 +91,7 @@ function ending(client: UnpackerClient, after: () => Promise<void>): UnpackerCli
 /** In the state directory, which is private; elsewhere if that has too long a path. */
 async function placeOfSocket(state: string): Promise<{ path: string; remove(): Promise<void> }> {
   try {
-    await mkdir(state, { recursive: true, mode: 0o700 });
+    await makeDirectory(state, 0o700);
     const path = join(state, 'agent.sock');
     if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return { path, remove: () => Promise.resolve() };
     const directory = await mkdtemp(join(tmpdir(), 'ami-publisher-'));
@@ -109,12 +110,12 @@ interface StartedAgent {
   readonly failed: Promise<never>;
 }
 
-function spawnAgent(address: string, store: string, state: string, log: Logger): StartedAgent {
+function spawnAgent(address: string, state: string, { store, onLog }: StartOptions): StartedAgent {
   const places = [
     '--listen',
     address,
     '--store',
-    store,
+    resolve(store),
     '--state-dir',
     state,
     '--volumes',
@@ -127,8 +128,10 @@ function spawnAgent(address: string, store: string, state: string, log: Logger):
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     if (output.length < MAX_OUTPUT) output += text;
   });
+  let lastLine = '';
   createInterface(child.stderr).on('line', line => {
-    log.debug({ agent: line });
+    lastLine = line;
+    onLog?.(line);
   });
   const failed = new Promise<never>((_, reject) => {
     child.on('error', reason => {
@@ -142,7 +145,7 @@ function spawnAgent(address: string, store: string, state: string, log: Logger):
       );
     });
     child.on('close', (status, killedBy) => {
-      reject(errorOf(output, `${killedBy ?? 'status'} ${String(status ?? '')}`.trim()));
+      reject(errorOf(output, `${killedBy ?? `status ${String(status)}`}: ${lastLine}`));
     });
   });
   failed.catch(() => undefined);
@@ -156,8 +159,7 @@ function errorOf(output: string, ended: string): ImageUnpackerError {
     const code = ERROR_CODES.find(each => each === error.code) ?? 'INTERNAL';
     return new ImageUnpackerError(code, error.message);
   } catch {
-    const message = `The agent that was started for this run ended (${ended}); --log-level debug shows what it said`;
-    return new ImageUnpackerError('INTERNAL', message);
+    return new ImageUnpackerError('INTERNAL', `The agent that was started for this run ended with ${ended}`);
   }
 }
 
