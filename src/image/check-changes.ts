@@ -1,5 +1,5 @@
 import type { LinkableEntry } from './entry.js';
-import { ImageUnpackerError } from './error.js';
+import { manifestFault } from './manifest-fault.js';
 import { keyOf, pathsOf } from './inode-match.js';
 import { displayPath, parentPath } from './path.js';
 import type { Change } from './plan.js';
@@ -23,11 +23,11 @@ export async function checkChanges(
       path.length > 0 &&
       directories.get(keyOf(parentPath(path)))?.want === undefined
     ) {
-      throw fault(path, 'is not in a directory');
+      throw manifestFault(path, 'is not in a directory');
     }
-    if (path.length === 0 && want?.type !== 'directory') throw fault(path, 'is not a directory');
+    if (path.length === 0 && want?.type !== 'directory') throw manifestFault(path, 'is not a directory');
     if (have?.type === 'directory' && want?.type !== 'directory' && (await hasBelow(path))) {
-      throw fault(path, 'is not a directory, but has entries below it');
+      throw manifestFault(path, 'is not a directory, but has entries below it');
     }
     if (want !== undefined && 'names' in want) checkNames(want, byPath);
     if (have !== undefined && 'names' in have) checkFormerNames(have, byPath);
@@ -44,7 +44,7 @@ function checkNames(want: LinkableEntry, byPath: ReadonlyMap<string, Change>): v
       change === undefined
         ? before !== undefined && 'names' in before && before.names.some(other => other.equals(name))
         : change.want?.type === 'link' && change.want.target.equals(want.path);
-    if (!links) throw fault(want.path, `has the further name ${displayPath(name)}, which is not one`);
+    if (!links) throw manifestFault(want.path, `has the further name ${displayPath(name)}, which is not one`);
   }
 }
 
@@ -55,19 +55,15 @@ function checkFormerNames(have: LinkableEntry, byPath: ReadonlyMap<string, Chang
     if (byPath.has(keyOf(name))) continue;
     const kept = after !== undefined && 'names' in after && after.names.some(other => other.equals(name));
     if (!kept)
-      throw fault(name, `is a hard link to ${displayPath(have.path)}, which does not have it as a name`);
+      throw manifestFault(
+        name,
+        `is a hard link to ${displayPath(have.path)}, which does not have it as a name`,
+      );
   }
 }
 
 function checkLink(path: Buffer, target: Change | undefined, at: Buffer): void {
   const want = target?.want;
   if (want !== undefined && 'names' in want && pathsOf(want).some(name => name.equals(path))) return;
-  throw fault(path, `is a hard link to ${displayPath(at)}, which does not have it as a name`);
-}
-
-function fault(path: Buffer, what: string): ImageUnpackerError {
-  const shown = displayPath(path);
-  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, {
-    path: shown,
-  });
+  throw manifestFault(path, `is a hard link to ${displayPath(at)}, which does not have it as a name`);
 }

@@ -1,0 +1,10 @@
+import { ImageUnpackerError } from './error.js';
+import { displayPath } from './path.js';
+
+/** The error of a manifest with an entry that no image has. `what` goes on where the path ends. */
+export function manifestFault(path: Buffer, what: string): ImageUnpackerError {
+  const shown = displayPath(path);
+  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, {
+    path: shown,
+  });
+}
