@@ -1,6 +1,8 @@
-import type { LinkableEntry } from './entry.js';
-import { manifestFault } from './manifest-fault.js';
+import type { Entry, LinkableEntry } from './entry.js';
 import { keyOf, pathsOf } from './inode-match.js';
+import type { ManifestIndex } from './manifest.js';
+import { dataBlocksOf } from './manifest.js';
+import { manifestFault, miscounted } from './manifest-fault.js';
 import { displayPath, parentPath } from './path.js';
 import type { Change } from './plan.js';
 import type { TouchedDirectory } from './plan-metadata.js';
@@ -33,6 +35,30 @@ export async function checkChanges(
     if (have !== undefined && 'names' in have) checkFormerNames(have, byPath);
     if (want?.type === 'link') checkLink(path, byPath.get(keyOf(want.target)), want.target);
   }
+}
+
+/**
+ * Checks that the index of what is wanted counts right, given that the one of what is there does. Throws
+ * `IMAGE_INVALID`.
+ */
+export function checkCounts(
+  have: ManifestIndex,
+  want: ManifestIndex,
+  changes: readonly Pick<Change, 'have' | 'want'>[],
+): void {
+  let { entries, bytes, blocks } = have;
+  const add = (entry: Entry | undefined, sign: 1 | -1): void => {
+    if (entry === undefined) return;
+    entries += sign;
+    if (entry.type === 'file') bytes += BigInt(sign) * entry.size;
+    blocks += BigInt(sign) * dataBlocksOf(entry);
+  };
+  for (const change of changes) {
+    add(change.have, -1);
+    add(change.want, 1);
+  }
+  if (entries === want.entries && bytes === want.bytes && blocks === want.blocks) return;
+  throw miscounted();
 }
 
 /** Each further name must be a link to the inode, now or already before. */

@@ -8,3 +8,11 @@ export function manifestFault(path: Buffer, what: string): ImageUnpackerError {
     path: shown,
   });
 }
+
+/** The error of an index whose counts are not those of its entries. */
+export function miscounted(): ImageUnpackerError {
+  return new ImageUnpackerError(
+    'IMAGE_INVALID',
+    'The index of the manifest does not count its entries right',
+  );
+}

@@ -1,7 +1,6 @@
 import type { Entry, LinkableEntry } from './entry.js';
 import { dataSizeOf } from './entry.js';
-import { manifestFault } from './manifest-fault.js';
-import { ImageUnpackerError } from './error.js';
+import { manifestFault, miscounted } from './manifest-fault.js';
 import type { ManifestIndex } from './manifest.js';
 import { dataBlocksOf } from './manifest.js';
 import { displayPath, isBelow, parentPath } from './path.js';
@@ -39,10 +38,7 @@ export class TreeValidator {
       );
     }
     if (index.entries !== this.#entries || index.bytes !== this.#bytes || index.blocks !== this.#blocks) {
-      throw new ImageUnpackerError(
-        'IMAGE_INVALID',
-        'The index of the manifest does not count its entries right',
-      );
+      throw miscounted();
     }
   }
 
@@ -61,10 +57,17 @@ export class TreeValidator {
     if (this.#announced.has(entry.path.toString('latin1'))) {
       throw manifestFault(entry.path, 'is announced as a further name, but is not one');
     }
-    for (const name of entry.names) this.#announced.set(name.toString('latin1'), entry.path);
+    for (const name of entry.names) this.#announceName(name.toString('latin1'), entry.path);
     if (entry.type === 'file' && entry.digest === null && dataSizeOf(entry.size, entry.holes) > 0n) {
       throw manifestFault(entry.path, 'has data but no digest');
     }
+  }
+
+  #announceName(name: string, path: Buffer): void {
+    const other = this.#announced.get(name);
+    if (other !== undefined)
+      throw manifestFault(path, `has a further name that ${displayPath(other)} has as well`);
+    this.#announced.set(name, path);
   }
 
   #checkLink(path: Buffer, target: Buffer): void {
