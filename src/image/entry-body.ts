@@ -15,6 +15,7 @@ import {
   MAX_XATTRS,
 } from './limits.js';
 import { comparePaths, MAX_PATH_BYTES, pathFault } from './path.js';
+import { nanosecondsOf, secondsOf } from './time.js';
 import { xattrsFault } from './xattr.js';
 
 /*
@@ -75,9 +76,8 @@ function writeInode(writer: ByteWriter, entry: InodeEntry): void {
   writer.varint(entry.mode);
   writer.varint(entry.uid);
   writer.varint(entry.gid);
-  const nanoseconds = ((entry.mtime % NANOSECONDS) + NANOSECONDS) % NANOSECONDS;
-  writer.zigzag((entry.mtime - nanoseconds) / NANOSECONDS);
-  writer.varint(nanoseconds);
+  writer.zigzag(secondsOf(entry.mtime));
+  writer.varint(nanosecondsOf(entry.mtime));
   writer.varint(entry.flags);
   writer.varint(entry.xattrs.length);
   for (const { name, value } of entry.xattrs) {

@@ -1,4 +1,5 @@
 import { ImageUnpackerError } from '../image/error.js';
+import { Ext4Check } from '../image/ext4-limits.js';
 import { keyOf } from '../image/inode-match.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
 import { decodeIndex } from '../image/manifest.js';
@@ -198,14 +199,15 @@ class Application {
     }
   }
 
+  /** Checks that the file system can hold what is wanted, and has room for it. */
   async #checkRoom(current: CurrentTree, { changes }: Difference): Promise<void> {
     const want = this.#image.manifest.index;
-    if (current.record === undefined) {
-      shapeFor(this.#device, want);
-      return;
-    }
-    const superblock = await checkedSuperblock(this.#device);
-    checkRoom(this.#device, superblock, current.tree.manifest.index, want, changes);
+    const superblock = current.record === undefined ? undefined : await checkedSuperblock(this.#device);
+    const check = new Ext4Check(superblock?.limits);
+    for (const change of changes) check.add(change.want);
+    check.finish(this.#request.image.name);
+    if (superblock === undefined) shapeFor(this.#device, want);
+    else checkRoom(this.#device, superblock, current.tree.manifest.index, want, changes);
   }
 
   async #format(): Promise<VolumeRecord> {
