@@ -54,7 +54,7 @@ export function fitTogether(there: readonly Xattr[], set: readonly Xattr[]): boo
   return ext4XattrBytes(there) + ext4XattrBytes(set) <= BLOCK_ROOM_BYTES;
 }
 
-/** Attributes in the order in which an inode that has none takes as many of them as it can. */
+/** Attributes in the order in which an inode that has none, of the size that is made here, takes all of them if it can. */
 export function inExt4Order(xattrs: readonly Xattr[]): readonly Xattr[] {
   const total = ext4XattrBytes(xattrs);
   if (total <= BLOCK_ROOM_BYTES) return xattrs;
