@@ -1,4 +1,4 @@
-import type { Entry, InodeEntry } from './entry.js';
+import type { Entry } from './entry.js';
 import { ImageUnpackerError } from './error.js';
 import type { Ext4XattrRoom } from './ext4-xattrs.js';
 import { fitExt4, OUR_XATTR_ROOM } from './ext4-xattrs.js';
@@ -12,8 +12,9 @@ import { nanosecondsOf, secondsOf, showTime } from './time.js';
  *           bytes up to 2^31 - 1, without nanoseconds. The kernel says nothing of others, and keeps the nearest
  *   sizes   2^32 - 1 blocks of 4096 bytes
  *   xattrs  as ext4-xattrs.ts says
+ *   names   but for `lost+found` in the root, which is the file system's own
  *
- * Names, targets of symbolic links, owners, device numbers and the count of hard links are within what ext4 holds
+ * Other names, targets of symbolic links, owners, device numbers and the count of hard links are within what ext4 holds
  * wherever they are within what an image holds.
  */
 
@@ -22,6 +23,9 @@ export type Ext4Limits = Ext4XattrRoom;
 
 /** The limits of the file systems that are made here. */
 export const OUR_LIMITS: Ext4Limits = OUR_XATTR_ROOM;
+
+/** The directory that e2fsck needs. */
+export const LOST_AND_FOUND = Buffer.from('lost+found');
 
 /** The largest file, in bytes. */
 export const MAX_EXT4_FILE_BYTES = (2n ** 32n - 1n) * 4096n;
@@ -34,8 +38,10 @@ const WIDE_TIMES_BYTES = 0x8c;
 /** So many entries are named; more of them would be no help. */
 const MOST_DETAILS = 100;
 
-/** Says what keeps an ext4 file system from holding an inode, or undefined if nothing does. */
-export function ext4Fault(entry: InodeEntry, limits: Ext4Limits): string | undefined {
+/** Says what keeps an ext4 file system from holding an entry, or undefined if nothing does. */
+export function ext4Fault(entry: Entry, limits: Ext4Limits): string | undefined {
+  if (entry.path.equals(LOST_AND_FOUND)) return "is the file system's own";
+  if (entry.type === 'link') return undefined;
   if (!isHeldTime(entry.mtime, limits)) {
     const wide = limits.fieldBytes >= WIDE_TIMES_BYTES;
     const range = wide ? '1901-12-13 and 2446-05-10' : '1901-12-13 and 2038-01-19, in whole seconds';
@@ -62,9 +68,8 @@ export class Ext4Check {
   }
 
   add(entry: Entry | undefined): void {
-    if (entry === undefined || entry.type === 'link') return;
-    const fault = ext4Fault(entry, this.#limits);
-    if (fault === undefined) return;
+    const fault = entry && ext4Fault(entry, this.#limits);
+    if (entry === undefined || fault === undefined) return;
     const path = displayPath(entry.path);
     this.#first ??= path;
     if (this.#count++ < MOST_DETAILS) this.#faults.push(`${path} ${fault}`);

@@ -3,6 +3,7 @@ import { mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dataSizeOf } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
+import { LOST_AND_FOUND } from '../image/ext4-limits.js';
 import { moveDirectories } from '../image/directory-moves.js';
 import { matchInodes } from '../image/inode-match.js';
 import { planChanges } from '../image/plan.js';
@@ -38,7 +39,7 @@ export interface ExtractResult {
 }
 
 /** The root directory of a file system has this of its own. */
-const LOST_AND_FOUND = 'lost+found';
+const OWN_DIRECTORY = LOST_AND_FOUND.toString();
 
 /**
  * Makes the tree of an image in a directory, exactly. Takes root, for owners and devices. When it fails or is
@@ -97,7 +98,7 @@ async function makeEmpty(path: string): Promise<boolean> {
       throw reason;
     });
     if (names === undefined) await mkdir(path, { mode: 0o700 });
-    if (names === undefined || names.every(name => name === LOST_AND_FOUND)) return names === undefined;
+    if (names === undefined || names.every(name => name === OWN_DIRECTORY)) return names === undefined;
   } catch (reason) {
     const { message } = reason as Error;
     throw new ImageUnpackerError('OUTPUT', `Cannot extract to ${path}: ${message}`, { path }, reason);
@@ -109,7 +110,7 @@ async function makeEmpty(path: string): Promise<boolean> {
 
 async function clear(path: string, made: boolean): Promise<void> {
   for (const name of await readdir(path)) {
-    if (name !== LOST_AND_FOUND) await rm(join(path, name), { recursive: true, force: true });
+    if (name !== OWN_DIRECTORY) await rm(join(path, name), { recursive: true, force: true });
   }
   if (made) await rmdir(path);
 }

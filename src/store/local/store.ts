@@ -112,7 +112,8 @@ export class LocalStore implements Store {
     await this.#hold();
     const directory = await this.#objects.openDirectory();
     try {
-      return await this.#objects.check(directory.fd, digests, false, watch);
+      const { faults, sizes } = await this.#objects.check(directory.fd, digests, false, watch);
+      return { faults, sizes };
     } finally {
       await directory.close();
     }
