@@ -1,15 +1,16 @@
 // Compares two sorted runs of manifest pages (src/image/page.ts has their grammar) without decoding what is
 // the same in both.
 //
-//   pages       = (number:u32 page:bytes)*
+//   pages       = (number:u32 entries:u32 first:bytes next:bytes page:bytes)*
 //   differences = (path:bytes have:place want:place)*
-//   place       = page:u32 entry:u32 offset:u32        page 0xffffffff: there is no such entry on this side
+//   place       = page:u32 entry:u32 offset:u32 length:u32    page 0xffffffff: there is no such entry on this side
 //   paths       = (path:bytes)*                        ascending
 //   places      = place*                               one for each path
 //   origins     = (page:u32 entry:u32)*                one for each entry wanted: the entry with its path that is there
 //
-// `number` is the caller's name for a page; `entry` counts entries in the page; `offset` is where the body of
-// the entry begins in it.
+// `number` is the caller's name for a page; `entry` counts entries in the page; `offset` and `length` say where
+// in it the body of the entry is. What the index says of a page is checked: that it has so many `entries`, begins
+// with the path `first`, and ends before `next`, the first path of the page behind it (empty: there is none).
 #include <cstring>
 
 #include "native.h"
@@ -21,11 +22,11 @@ constexpr std::string_view kMagic = "iupage1\n";
 constexpr uint32_t kNone = 0xffffffff;
 
 struct Place {
-  uint32_t page = kNone, entry = 0, offset = 0;
+  uint32_t page = kNone, entry = 0, offset = 0, length = 0;
 };
 
 // Orders paths by their components: a slash sorts before every other byte.
-int compare(const std::string &a, const std::string &b) {
+int compare(std::string_view a, std::string_view b) {
   size_t length = std::min(a.size(), b.size());
   size_t at = 0;
   while (at < length && a[at] == b[at]) at++;
@@ -34,7 +35,7 @@ int compare(const std::string &a, const std::string &b) {
   return key(a[at]) < key(b[at]) ? -1 : 1;
 }
 
-// Walks over the entries of pages, whose paths must ascend.
+// Walks over the entries of pages, whose paths must ascend and which must be as their index says.
 class Cursor {
  public:
   explicit Cursor(std::string_view packed) : packed_(packed) { next(); }
@@ -45,21 +46,36 @@ class Cursor {
   Place place() const { return place_; }
 
   void next() {
-    while (at_ == page_.size()) {
-      if (packed_.done()) {
-        valid_ = false;
-        return;
-      }
-      place_.page = packed_.u32();
-      page_ = packed_.bytes();
-      if (page_.substr(0, kMagic.size()) != kMagic) fail("page", {}, EBADMSG);
-      at_ = kMagic.size();
-      place_.entry = kNone;
+    if (at_ == page_.size() && !openPage()) {
+      valid_ = false;
+      return;
     }
     readEntry(place_.entry == kNone);
+    if (at_ == page_.size()) endPage();
   }
 
  private:
+  // Goes on to the next page, which has at least one entry.
+  bool openPage() {
+    if (packed_.done()) return false;
+    place_.page = packed_.u32();
+    entries_ = packed_.u32();
+    first_ = packed_.bytes();
+    next_ = packed_.bytes();
+    page_ = packed_.bytes();
+    if (page_.substr(0, kMagic.size()) != kMagic || page_.size() == kMagic.size()) fail("page", first_, EBADMSG);
+    at_ = kMagic.size();
+    place_.entry = kNone;
+    return true;
+  }
+
+  // The last entry of a page has been read.
+  void endPage() {
+    bool complete = place_.entry + 1 == entries_;
+    bool apart = next_.empty() || compare(path_, next_) < 0;
+    if (!complete || !apart) fail("page", path_, EBADMSG);
+  }
+
   void readEntry(bool first) {
     uint64_t length = varint(page_.size());
     if (length > page_.size() - at_) fail("page", {}, EBADMSG);
@@ -70,11 +86,13 @@ class Cursor {
     previous_ = path_;
     path_.resize(shared);
     path_.append(page_.substr(at_, rest));
-    if (valid_ && compare(previous_, path_) >= 0) fail("page", path_, EBADMSG);
+    bool inPlace = first ? path_ == first_ : compare(previous_, path_) < 0;
+    if (!inPlace) fail("page", path_, EBADMSG);
     at_ += rest;
     place_.entry++;
     place_.offset = static_cast<uint32_t>(at_);
     body_ = page_.substr(at_, end - at_);
+    place_.length = static_cast<uint32_t>(body_.size());
     at_ = end;
     valid_ = true;
   }
@@ -91,6 +109,8 @@ class Cursor {
   }
 
   Reader packed_;
+  uint32_t entries_ = 0;
+  std::string_view first_, next_;
   std::string_view page_;
   size_t at_ = 0;
   bool valid_ = false;
@@ -104,6 +124,7 @@ void writePlace(Writer &writer, const Place &place) {
   writer.number(place.page);
   writer.number(place.entry);
   writer.number(place.offset);
+  writer.number(place.length);
 }
 
 std::vector<uint8_t> compareRuns(std::string_view have, std::string_view want, const Control &control) {

@@ -3,7 +3,7 @@
 //   files    = (path:bytes size:u64 mtimeSeconds:i64 ctimeSeconds:i64 mtimeNanoseconds:u32 ctimeNanoseconds:u32
 //              segmentCount:u32 (offset:u64 length:u64)*)*
 //   digests  = (new:u8 digest:64 bytes)*                    one for each file; new: an object was added
-//   checks   = (state:u8 sparse)*                           one for each digest asked for: 0 good, 1 missing, 2 damaged
+//   checks   = (state:u8 size:u64 sparse)*                  one for each digest asked for: 0 good, 1 missing, 2 damaged
 //   sparse   = count:u32 (start:u64 count:u64)* [has:u8 (digest if has)]
 //              runs of blocks of zeros, and, if there are any, the digest of all else, if there is any
 #include <fcntl.h>
@@ -331,7 +331,7 @@ ssize_t fill(int fd, std::vector<char> &buffer) {
   return static_cast<ssize_t>(length);
 }
 
-State checkObject(int objects, std::string_view wanted, ObjectHash &hash, const Control &control) {
+State checkObject(int objects, std::string_view wanted, ObjectHash &hash, uint64_t &size, const Control &control) {
   auto path = native::objectPath(wanted);
   Descriptor fd(openat(objects, path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (fd < 0 && errno == ENOENT) return kMissing;
@@ -344,6 +344,7 @@ State checkObject(int objects, std::string_view wanted, ObjectHash &hash, const 
     if (length < 0 && errno == EIO) return kDamaged;
     check(length, "read", path);
     hash.update(buffer.data(), static_cast<size_t>(length));
+    size += static_cast<uint64_t>(length);
     control.addBytes(static_cast<uint64_t>(length));
     if (static_cast<size_t>(length) < buffer.size()) break;
   }
@@ -355,8 +356,10 @@ std::vector<uint8_t> checkAll(int objects, std::string_view digests, bool sparse
   std::vector<Writer> checks(digests.size() / kDigestBytes);
   forEachParallel(checks.size(), [&](size_t index) {
     ObjectHash hash(sparse);
-    auto state = checkObject(objects, digests.substr(index * kDigestBytes, kDigestBytes), hash, control);
+    uint64_t size = 0;
+    auto state = checkObject(objects, digests.substr(index * kDigestBytes, kDigestBytes), hash, size, control);
     checks[index].number<uint8_t>(state);
+    checks[index].number<uint64_t>(size);
     hash.write(checks[index]);
   });
   Writer all;

@@ -249,6 +249,11 @@ class Batch {
       times[1].tv_sec = static_cast<time_t>(reader.u64());
       times[1].tv_nsec = reader.u32();
       check(utimensat(inode, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW), "utimensat", path);
+      // Of a time that the file system cannot hold the kernel keeps another one and says nothing.
+      struct stat stat {};
+      check(fstat(inode, &stat), "fstat", path);
+      bool isKept = stat.st_mtim.tv_sec == times[1].tv_sec && stat.st_mtim.tv_nsec == times[1].tv_nsec;
+      if (!isKept) fail("utimensat", path, EOVERFLOW);
     }
     if (what & kFlags) {
       uint32_t flags = reader.u32();

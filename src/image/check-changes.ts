@@ -1,6 +1,8 @@
-import type { LinkableEntry } from './entry.js';
-import { ImageUnpackerError } from './error.js';
+import type { Entry, LinkableEntry } from './entry.js';
 import { keyOf, pathsOf } from './inode-match.js';
+import type { ManifestIndex } from './manifest.js';
+import { dataBlocksOf } from './manifest.js';
+import { manifestFault, miscounted } from './manifest-fault.js';
 import { displayPath, parentPath } from './path.js';
 import type { Change } from './plan.js';
 import type { TouchedDirectory } from './plan-metadata.js';
@@ -23,16 +25,40 @@ export async function checkChanges(
       path.length > 0 &&
       directories.get(keyOf(parentPath(path)))?.want === undefined
     ) {
-      throw fault(path, 'is not in a directory');
+      throw manifestFault(path, 'is not in a directory');
     }
-    if (path.length === 0 && want?.type !== 'directory') throw fault(path, 'is not a directory');
+    if (path.length === 0 && want?.type !== 'directory') throw manifestFault(path, 'is not a directory');
     if (have?.type === 'directory' && want?.type !== 'directory' && (await hasBelow(path))) {
-      throw fault(path, 'is not a directory, but has entries below it');
+      throw manifestFault(path, 'is not a directory, but has entries below it');
     }
     if (want !== undefined && 'names' in want) checkNames(want, byPath);
     if (have !== undefined && 'names' in have) checkFormerNames(have, byPath);
     if (want?.type === 'link') checkLink(path, byPath.get(keyOf(want.target)), want.target);
   }
+}
+
+/**
+ * Checks that the index of what is wanted counts right, given that the one of what is there does. Throws
+ * `IMAGE_INVALID`.
+ */
+export function checkCounts(
+  have: ManifestIndex,
+  want: ManifestIndex,
+  changes: readonly Pick<Change, 'have' | 'want'>[],
+): void {
+  let { entries, bytes, blocks } = have;
+  const add = (entry: Entry | undefined, sign: 1 | -1): void => {
+    if (entry === undefined) return;
+    entries += sign;
+    if (entry.type === 'file') bytes += BigInt(sign) * entry.size;
+    blocks += BigInt(sign) * dataBlocksOf(entry);
+  };
+  for (const change of changes) {
+    add(change.have, -1);
+    add(change.want, 1);
+  }
+  if (entries === want.entries && bytes === want.bytes && blocks === want.blocks) return;
+  throw miscounted();
 }
 
 /** Each further name must be a link to the inode, now or already before. */
@@ -44,7 +70,7 @@ function checkNames(want: LinkableEntry, byPath: ReadonlyMap<string, Change>): v
       change === undefined
         ? before !== undefined && 'names' in before && before.names.some(other => other.equals(name))
         : change.want?.type === 'link' && change.want.target.equals(want.path);
-    if (!links) throw fault(want.path, `has the further name ${displayPath(name)}, which is not one`);
+    if (!links) throw manifestFault(want.path, `has the further name ${displayPath(name)}, which is not one`);
   }
 }
 
@@ -55,19 +81,15 @@ function checkFormerNames(have: LinkableEntry, byPath: ReadonlyMap<string, Chang
     if (byPath.has(keyOf(name))) continue;
     const kept = after !== undefined && 'names' in after && after.names.some(other => other.equals(name));
     if (!kept)
-      throw fault(name, `is a hard link to ${displayPath(have.path)}, which does not have it as a name`);
+      throw manifestFault(
+        name,
+        `is a hard link to ${displayPath(have.path)}, which does not have it as a name`,
+      );
   }
 }
 
 function checkLink(path: Buffer, target: Change | undefined, at: Buffer): void {
   const want = target?.want;
   if (want !== undefined && 'names' in want && pathsOf(want).some(name => name.equals(path))) return;
-  throw fault(path, `is a hard link to ${displayPath(at)}, which does not have it as a name`);
-}
-
-function fault(path: Buffer, what: string): ImageUnpackerError {
-  const shown = displayPath(path);
-  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, {
-    path: shown,
-  });
+  throw manifestFault(path, `is a hard link to ${displayPath(at)}, which does not have it as a name`);
 }

@@ -100,6 +100,17 @@ export const BLOCKING_FLAGS = INODE_FLAGS.immutable | INODE_FLAGS.append;
 /** The flags that belong to content; the others describe how a file system keeps the inode. */
 export const PRESERVED_FLAGS = Object.values(INODE_FLAGS).reduce((all, flag) => all | flag, 0);
 
+/** The mode that every symbolic link has on Linux. */
+export const SYMLINK_MODE = 0o777;
+
+/** Says what keeps an inode of that type from having preserved flags, or undefined if nothing does. */
+export function flagsFault(type: EntryType, flags: number): string | undefined {
+  if (flags === 0 || type === 'directory') return undefined;
+  if (type !== 'file') return 'has inode flags, which Linux keeps on files and directories only';
+  if ((flags & INODE_FLAGS.dirsync) === 0) return undefined;
+  return 'has the inode flag dirsync, which Linux keeps on directories only';
+}
+
 /** How many blocks the size of a file spans. */
 export function blocksOf(size: bigint): bigint {
   return (size + BLOCK_SIZE_BIG - 1n) / BLOCK_SIZE_BIG;

@@ -1,6 +1,9 @@
 import type { InodeEntry, Xattr } from './entry.js';
+import { fitTogether, inExt4Order } from './ext4-xattrs.js';
 import type { ChangeMetadata } from './operation.js';
 
+/** The attribute with the label of SELinux. */
+const LABEL = Buffer.from('security.selinux');
 /** The attribute that the kernel takes away when a file is written or changes its owner. */
 const CAPABILITY = Buffer.from('security.capability');
 
@@ -22,15 +25,35 @@ export function metadataChange(
   const losesPrivileges = (owner || written) && want.type !== 'directory';
   const modeLost = losesPrivileges && (want.mode & 0o6000) !== 0;
   if (want.type !== 'symlink' && (have?.mode !== want.mode || modeLost)) change.mode = want.mode;
-  const before = have?.xattrs ?? [];
-  change.removeXattrs = before.map(({ name }) => name).filter(name => find(want.xattrs, name) === undefined);
-  change.setXattrs = want.xattrs.filter(({ name, value }) => {
-    if (losesPrivileges && name.equals(CAPABILITY)) return true;
-    return find(before, name)?.value.equals(value) !== true;
-  });
+  changeXattrs(change, have?.xattrs ?? [], want.xattrs, losesPrivileges);
   if (have?.mtime !== want.mtime || written) change.mtime = want.mtime;
   if ((have?.flags ?? 0) !== want.flags) change.flags = want.flags;
   return isEmpty(change) ? undefined : change;
+}
+
+/**
+ * Those that differ are set, unless there are so many that where they are now may leave no place for them: then all are
+ * taken off and set anew. A label of SELinux stays, as it cannot be taken off where that is at work.
+ */
+function changeXattrs(
+  change: ChangeMetadata,
+  have: readonly Xattr[],
+  want: readonly Xattr[],
+  losesPrivileges: boolean,
+): void {
+  const changed = want.filter(({ name, value }) => {
+    if (losesPrivileges && name.equals(CAPABILITY)) return true;
+    return find(have, name)?.value.equals(value) !== true;
+  });
+  const isCramped = changed.length > 0 && !fitTogether(have, changed);
+  const names = have.map(({ name }) => name);
+  if (!isCramped) {
+    change.removeXattrs = names.filter(name => find(want, name) === undefined);
+    change.setXattrs = changed;
+    return;
+  }
+  change.removeXattrs = names.filter(name => !name.equals(LABEL) || find(want, name) === undefined);
+  change.setXattrs = inExt4Order(want);
 }
 
 function isEmpty(change: ChangeMetadata): boolean {

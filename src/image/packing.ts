@@ -1,7 +1,11 @@
+import type { ManifestIndex } from './manifest.js';
+
 /*
  * The plain packing in which the addon takes and gives what it works on: little-endian integers of fixed
  * size, and bytes after their length as a u32. It never leaves the process.
  */
+
+const NOTHING = Buffer.alloc(0);
 
 /** Reads what the addon packed. */
 export class PackedReader {
@@ -43,10 +47,15 @@ export class PackedReader {
   }
 }
 
-/** Pages one behind the other, each with its number and length. */
-export function packPages(pages: ReadonlyMap<number, Buffer>): Buffer {
+/** Pages by their numbers one behind the other, each with what its index says of it (native/diff.cc). */
+export function packPages({ pages: references }: ManifestIndex, pages: ReadonlyMap<number, Buffer>): Buffer {
   const parts: Buffer[] = [];
-  for (const [number, page] of pages) parts.push(u32(number), u32(page.length), page);
+  for (const [number, page] of pages) {
+    const { entries, first } = references[number]!;
+    const next = references[number + 1]?.first ?? NOTHING;
+    parts.push(u32(number), u32(entries));
+    for (const bytes of [first, next, page]) parts.push(u32(bytes.length), bytes);
+  }
   return Buffer.concat(parts);
 }
 

@@ -1,6 +1,6 @@
 import type { Entry, LinkableEntry } from './entry.js';
 import { dataSizeOf } from './entry.js';
-import { ImageUnpackerError } from './error.js';
+import { manifestFault, miscounted } from './manifest-fault.js';
 import type { ManifestIndex } from './manifest.js';
 import { dataBlocksOf } from './manifest.js';
 import { displayPath, isBelow, parentPath } from './path.js';
@@ -32,52 +32,49 @@ export class TreeValidator {
   /** Checks what only the end can tell, and that the index counted the same. */
   finish(index: ManifestIndex): void {
     for (const [name, path] of this.#announced) {
-      throw fault(
+      throw manifestFault(
         path,
         `has the further name ${displayPath(Buffer.from(name, 'latin1'))}, which is not there`,
       );
     }
     if (index.entries !== this.#entries || index.bytes !== this.#bytes || index.blocks !== this.#blocks) {
-      throw new ImageUnpackerError(
-        'IMAGE_INVALID',
-        'The index of the manifest does not count its entries right',
-      );
+      throw miscounted();
     }
   }
 
   #checkParent(entry: Entry): void {
     if (entry.path.length === 0) {
-      if (entry.type !== 'directory') throw fault(entry.path, 'is not a directory');
+      if (entry.type !== 'directory') throw manifestFault(entry.path, 'is not a directory');
       return;
     }
     while (this.#directories.length > 0 && !isBelow(entry.path, this.#directories.at(-1)!))
       this.#directories.pop();
     if (!this.#directories.at(-1)?.equals(parentPath(entry.path)))
-      throw fault(entry.path, 'is not in a directory');
+      throw manifestFault(entry.path, 'is not in a directory');
   }
 
   #announce(entry: LinkableEntry): void {
     if (this.#announced.has(entry.path.toString('latin1'))) {
-      throw fault(entry.path, 'is announced as a further name, but is not one');
+      throw manifestFault(entry.path, 'is announced as a further name, but is not one');
     }
-    for (const name of entry.names) this.#announced.set(name.toString('latin1'), entry.path);
+    for (const name of entry.names) this.#announceName(name.toString('latin1'), entry.path);
     if (entry.type === 'file' && entry.digest === null && dataSizeOf(entry.size, entry.holes) > 0n) {
-      throw fault(entry.path, 'has data but no digest');
+      throw manifestFault(entry.path, 'has data but no digest');
     }
+  }
+
+  #announceName(name: string, path: Buffer): void {
+    const other = this.#announced.get(name);
+    if (other !== undefined)
+      throw manifestFault(path, `has a further name that ${displayPath(other)} has as well`);
+    this.#announced.set(name, path);
   }
 
   #checkLink(path: Buffer, target: Buffer): void {
     const name = path.toString('latin1');
     if (!this.#announced.get(name)?.equals(target)) {
-      throw fault(path, `is a hard link to ${displayPath(target)}, which does not have it as a name`);
+      throw manifestFault(path, `is a hard link to ${displayPath(target)}, which does not have it as a name`);
     }
     this.#announced.delete(name);
   }
-}
-
-function fault(path: Buffer, what: string): ImageUnpackerError {
-  const shown = displayPath(path);
-  return new ImageUnpackerError('IMAGE_INVALID', `The manifest is not valid: ${shown} ${what}`, {
-    path: shown,
-  });
 }

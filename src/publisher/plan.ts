@@ -5,8 +5,10 @@ import { ImageUnpackerError } from '../image/error.js';
 import { diffManifests } from '../store/diff.js';
 import { ManifestReader } from '../store/manifest-reader.js';
 import type { ImageRecord, Store } from '../store/store.js';
+import { checkContent } from './check-content.js';
 import type { TargetsOptions } from './options.js';
 import type { TargetRow } from './row.js';
+import { planned } from './run-targets.js';
 import type { SurveyedTarget } from './survey-all.js';
 import { surveyAll } from './survey-all.js';
 import type { StrategyName } from './target.js';
@@ -36,11 +38,15 @@ export interface PlanOptions extends TargetsOptions {
   readonly store: Store;
 }
 
-/** Says for each target what `publish` would do there, and changes nothing. Throws `IMAGE_UNKNOWN`, `CANCELLED`. */
+/**
+ * Says for each target what `publish` would do there, and changes nothing. Throws `IMAGE_UNKNOWN`, `CANCELLED`, and
+ * `IMAGE_UNSUPPORTED` for an image that would have to be unpacked and that no volume can hold.
+ */
 export async function plan(options: PlanOptions): Promise<PlanRow[]> {
   const { image, store, signal } = options;
   const record = await store.image(image);
   const surveys = await surveyAll(record, options, options.now ?? (() => new Date()));
+  if (planned(surveys)) await checkContent(store, record, surveys, signal);
   const estimates = new Map<string, Promise<bigint>>();
   const estimate = (parent: PublishedImage | undefined): Promise<bigint> => {
     const digest = parent?.tags[TAG.imageDigest] ?? '';

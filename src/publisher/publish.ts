@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { TAG } from '../cloud/cloud.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
+import { checkContent } from './check-content.js';
 import { Reporter } from './event.js';
 import { Journal } from './journal.js';
 import { STATE_DIRECTORY } from './options.js';
@@ -22,7 +23,8 @@ const MAX_VALUE = 256;
  * go on.
  *
  * When it is interrupted at any time, `resume` with the run (which the event `run` tells), or publishing again,
- * ends with exactly one image in each target. Throws `IMAGE_UNKNOWN`, `USAGE` for tags that are none, `CANCELLED`,
+ * ends with exactly one image in each target. Throws `IMAGE_UNKNOWN`, `IMAGE_UNSUPPORTED` for one that no volume can
+ * hold, before anything is written, `USAGE` for tags that are none, `CANCELLED`,
  * what the unpacker's function throws, and `NO_SPACE` or `NO_PERMISSION` when the journal cannot be written.
  */
 export async function publish(options: PublishOptions): Promise<ResultRow[]> {
@@ -34,6 +36,7 @@ export async function publish(options: PublishOptions): Promise<ResultRow[]> {
   const reporter = new Reporter(options.onEvent, now);
   const surveys = await surveyAll(record, options, now);
   if (!planned(surveys)) return surveys.map(({ row }) => told(reporter, row));
+  await checkContent(store, record, surveys, signal);
   const began = now();
   const expiresAt =
     expiresIn === undefined ? null : new Date(began.getTime() + expiresIn * 1000).toISOString();

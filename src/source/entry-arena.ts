@@ -1,7 +1,8 @@
 import { ByteReader } from '../image/encoding.js';
 import type { InodeEntry } from '../image/entry.js';
+import { readBody } from '../image/entry-body.js';
 import { MAX_PAGE_BYTES } from '../image/limits.js';
-import { decodeBody, PageWriter } from '../image/page.js';
+import { PageWriter } from '../image/page.js';
 
 const CHUNK_BYTES = 1 << 20;
 const PAGE_HEAD_BYTES = 8;
@@ -33,7 +34,7 @@ export class EntryArena {
   /** The entry that is kept at `at`, as one at `path`. */
   get(at: number, path: Buffer): InodeEntry {
     const chunk = this.#chunks[Math.floor(at / CHUNK_BYTES)]!;
-    return decodeBody(new ByteReader(chunk, at % CHUNK_BYTES), path) as InodeEntry;
+    return readBody(new ByteReader(chunk, at % CHUNK_BYTES), path) as InodeEntry;
   }
 
   /** The body of the only entry of a page, with an empty path (the grammar stands in image/page.ts). */

@@ -1,18 +1,11 @@
 import { normaliseAcl } from '../image/acl.js';
 import type { EntryType, Xattr } from '../image/entry.js';
-import { PRESERVED_FLAGS } from '../image/entry.js';
+import { flagsFault, PRESERVED_FLAGS, SYMLINK_MODE } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
-import {
-  MAX_TARGET_BYTES,
-  MAX_XATTR_NAME_BYTES,
-  MAX_XATTR_VALUE_BYTES,
-  MAX_XATTRS,
-} from '../image/limits.js';
+import { MAX_TARGET_BYTES, MAX_XATTRS } from '../image/limits.js';
 import { displayBytes } from '../image/path.js';
+import { canonicalXattr, xattrFault } from '../image/xattr.js';
 import { unsupported } from './fault.js';
-
-/** The extended attributes that every Linux file system of ours holds (xattr(7)). */
-const XATTR_NAMES = /^(?:user\..+|trusted\..+|security\..+|system\.posix_acl_(?:access|default))$/s;
 
 /** What of an entry may come in more than one form. */
 interface Normalised {
@@ -28,17 +21,20 @@ interface Normalised {
 export function normalise<E extends Normalised & { path: Buffer; type: Exclude<EntryType, 'link'> }>(
   entry: E,
 ): E {
+  const { path, type } = entry;
   const flags = entry.flags & PRESERVED_FLAGS;
-  if ('target' in entry) checkTarget(entry.path, entry.target as Buffer);
-  if (entry.xattrs.length === 0) return { ...entry, flags };
+  const fault = flagsFault(type, flags);
+  if (fault !== undefined) throw unsupported(path, fault);
+  if ('target' in entry) checkTarget(path, entry.target as Buffer);
+  const plain = { ...entry, flags, mode: type === 'symlink' ? SYMLINK_MODE : entry.mode };
+  if (entry.xattrs.length === 0) return plain;
   const sorted = [...entry.xattrs].sort((a, b) => Buffer.compare(a.name, b.name));
-  checkXattrs(entry.path, sorted);
+  checkXattrs(entry, sorted);
   try {
-    const { mode, xattrs } = normaliseAcl(entry.mode, sorted, entry.type);
-    return { ...entry, mode, flags, xattrs };
+    return { ...plain, ...normaliseAcl(plain.mode, sorted.map(canonicalXattr), type) };
   } catch (reason) {
     if (!(reason instanceof ImageUnpackerError)) throw reason;
-    throw unsupported(entry.path, `cannot be kept: ${reason.message}`, reason);
+    throw unsupported(path, `cannot be kept: ${reason.message}`, reason);
   }
 }
 
@@ -50,16 +46,12 @@ function checkTarget(path: Buffer, target: Buffer): void {
   );
 }
 
-function checkXattrs(path: Buffer, xattrs: readonly Xattr[]): void {
+function checkXattrs({ path, type }: { path: Buffer; type: EntryType }, xattrs: readonly Xattr[]): void {
   if (xattrs.length > MAX_XATTRS) throw unsupported(path, 'has more extended attributes than Linux holds');
-  for (const [at, { name, value }] of xattrs.entries()) {
-    const shown = `the extended attribute ${displayBytes(name)}`;
-    if (!XATTR_NAMES.test(name.toString('latin1')) || name.includes(0)) {
-      throw unsupported(path, `has ${shown}; only user.*, trusted.*, security.* and POSIX ACLs can be kept`);
-    }
-    if (name.length > MAX_XATTR_NAME_BYTES || value.length > MAX_XATTR_VALUE_BYTES) {
-      throw unsupported(path, `has ${shown}, which is larger than Linux holds`);
-    }
-    if (at > 0 && xattrs[at - 1]!.name.equals(name)) throw unsupported(path, `has ${shown} twice`);
+  for (const [at, xattr] of xattrs.entries()) {
+    const fault = xattrFault(type, xattr);
+    if (fault !== undefined) throw unsupported(path, fault);
+    if (at > 0 && xattrs[at - 1]!.name.equals(xattr.name))
+      throw unsupported(path, `has the extended attribute ${displayBytes(xattr.name)} twice`);
   }
 }

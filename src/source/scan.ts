@@ -1,6 +1,7 @@
 import type { InodeEntry, Segment, Xattr } from '../image/entry.js';
 import { dataSizeOf, holesBetween, INODE_FLAGS, PRESERVED_FLAGS, segmentsOf } from '../image/entry.js';
 import { PackedReader } from '../image/packing.js';
+import { nanosecondsOf, secondsOf } from '../image/time.js';
 
 /*
  * Decodes what native/scan.cc packs (its grammar stands there), and packs what native/ingest.cc takes.
@@ -154,16 +155,6 @@ export function packFiles(files: readonly FileToHash[]): Buffer {
     }
   }
   return packed;
-}
-
-/** Whole seconds of a time in nanoseconds, rounded towards the past. */
-export function secondsOf(time: bigint): bigint {
-  return (time - BigInt(nanosecondsOf(time))) / NANOSECONDS;
-}
-
-/** What of a time is left beside its whole seconds: 0 to 999,999,999. */
-export function nanosecondsOf(time: bigint): number {
-  return Number(((time % NANOSECONDS) + NANOSECONDS) % NANOSECONDS);
 }
 
 /** The digests that `ingestFiles` resolved to, and whether each was a new object. */

@@ -1,11 +1,10 @@
 import { ImageUnpackerError } from '../image/error.js';
+import { LOST_AND_FOUND } from '../image/ext4-limits.js';
 import type { PathFilter } from '../image/filter.js';
 import { selectPaths } from '../image/filter.js';
 import { isBelow } from '../image/path.js';
 import { unsupported } from './fault.js';
 
-/** The directory that a file system makes in its root for itself. */
-const LOST_FOUND = Buffer.from('lost+found');
 const NO_FILTER: PathFilter = { keepsSelected: false, expressions: [] };
 
 export interface SelectOptions {
@@ -28,8 +27,8 @@ export function selectEntries(
   const below: number[] = [];
   function* paths(): Generator<Buffer, void, undefined> {
     for (const { path, isDirectory } of entries) {
-      if (path.equals(LOST_FOUND)) found = { at, isDirectory };
-      else if (isBelow(path, LOST_FOUND)) below.push(at);
+      if (path.equals(LOST_AND_FOUND)) found = { at, isDirectory };
+      else if (isBelow(path, LOST_AND_FOUND)) below.push(at);
       at++;
       yield path;
     }
@@ -46,7 +45,7 @@ export function selectEntries(
 }
 
 function fault(what: string): ImageUnpackerError {
-  return unsupported(LOST_FOUND, `${what}, and every file system has one of its own; move what it holds`);
+  return unsupported(LOST_AND_FOUND, `${what}, and every file system has one of its own; move what it holds`);
 }
 
 function empty(isWhole: boolean): ImageUnpackerError {

@@ -1,7 +1,7 @@
 import { differencesOf } from '../image/difference.js';
 import type { Entry, FileEntry, InodeEntry } from '../image/entry.js';
 import { dataSizeOf } from '../image/entry.js';
-import { ImageUnpackerError } from '../image/error.js';
+import { manifestFault } from '../image/manifest-fault.js';
 import { displayPath } from '../image/path.js';
 import type { Watch } from '../native.js';
 import { compareManifests } from './compare.js';
@@ -75,8 +75,6 @@ class InodeFinder {
     this.#page = page;
     const found = this.#entries.find(({ path }) => path.equals(entry.target));
     if (found !== undefined && found.type !== 'link') return found;
-    const shown = displayPath(entry.path);
-    const message = `The manifest is not valid: ${shown} is a hard link to ${displayPath(entry.target)}, which is no inode`;
-    throw new ImageUnpackerError('IMAGE_INVALID', message, { path: shown });
+    throw manifestFault(entry.path, `is a hard link to ${displayPath(entry.target)}, which is no inode`);
   }
 }

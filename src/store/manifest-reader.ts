@@ -78,7 +78,8 @@ export class ManifestReader {
   }
 }
 
-function misfit(page: PageReference): ImageUnpackerError {
+/** The error of a page that is not what its index says. */
+export function misfit(page: PageReference): ImageUnpackerError {
   const at = displayPath(page.first);
   return new ImageUnpackerError(
     'IMAGE_INVALID',

@@ -23,6 +23,8 @@ export interface FetchedObjects {
   readonly directory: number;
   /** Bytes that had to be brought from elsewhere; 0 when the store is on this machine. */
   readonly bytesFetched: number;
+  /** The size of each in bytes, in the order asked. */
+  readonly sizes: readonly number[];
   /** The sparse forms of those that have blocks of zeros; of some, at the least. */
   readonly sparse: SparseForms;
   /** Gives the descriptor back; the files may go then. */
@@ -64,12 +66,20 @@ export interface Store {
    * about a file that cannot be read, `ESTALE` for one that is no longer as it was scanned.
    */
   ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer>;
-  /** Reads and hashes objects; resolves to those that are not good, in the order asked. */
-  check(digests: readonly Buffer[], watch: Watch): Promise<ObjectFault[]>;
+  /** Reads and hashes objects. */
+  check(digests: readonly Buffer[], watch: Watch): Promise<ObjectChecks>;
   /** Makes objects files of this machine, each verified. Throws `STORE_DAMAGED` naming all that are not good. */
   fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects>;
   /** Ends the use of the store. */
   close(): Promise<void>;
+}
+
+/** What objects were found to be. */
+export interface ObjectChecks {
+  /** Those that are not good, in the order asked. */
+  faults: ObjectFault[];
+  /** The size of each in bytes, in the order asked; 0 of one that is missing. */
+  sizes: number[];
 }
 
 /** An object that a store should have and cannot give. */

@@ -1,5 +1,7 @@
-import type { Entry } from '../image/entry.js';
+import type { Entry, FileEntry } from '../image/entry.js';
+import { dataSizeOf } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
+import { manifestFault } from '../image/manifest-fault.js';
 import { displayPath } from '../image/path.js';
 import type { ProgressSink } from '../image/progress.js';
 import { TreeValidator } from '../image/validate.js';
@@ -39,8 +41,17 @@ export interface VerifyOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Objects by their digests as Latin-1. */
-type Faults = ReadonlyMap<string, ObjectFault['state']>;
+/** What is wrong with an object. */
+type Fault = Pick<ImageFault, 'state' | 'why'>;
+/** Faults of objects by their digests as Latin-1. */
+type Faults = Map<string, Fault>;
+
+/** An object that is needed, with what a file says that it holds. */
+interface NeededObject {
+  digest: Buffer;
+  size?: bigint;
+}
+type NeededObjects = Map<string, NeededObject>;
 
 /** Reads and hashes all of an image: index, pages, objects. Finds everything in it that is not good. */
 export async function verifyImage(
@@ -52,46 +63,56 @@ export async function verifyImage(
   const faults: ImageFault[] = [];
   const reader = await openManifest(store, record, faults, { signal });
   const pages = reader === undefined ? [] : await goodPages(store, reader, faults, { signal });
-  const objects = new Map<string, Buffer>();
+  const objects: NeededObjects = new Map();
   for (const annotation of Object.values(record.annotations)) add(objects, Buffer.from(annotation, 'hex'));
   if (reader !== undefined) await readPages(reader, pages, faults, entry => addData(objects, entry));
   const { bad, bytes } = await checkAll(store, [...objects.values()], options);
   for (const [key, digest] of Object.entries(record.annotations)) {
-    const state = bad.get(Buffer.from(digest, 'hex').toString('latin1'));
-    if (state !== undefined) faults.push({ digest, kind: 'annotation', state, neededBy: [key] });
+    const fault = bad.get(Buffer.from(digest, 'hex').toString('latin1'));
+    if (fault !== undefined) faults.push({ digest, kind: 'annotation', ...fault, neededBy: [key] });
   }
   if (reader !== undefined && bad.size > 0) await addDataFaults(reader, pages, bad, faults);
   return { name: record.name, digest: record.digest, objects: objects.size, bytes, faults };
 }
 
-function add(objects: Map<string, Buffer>, digest: Buffer): void {
-  // A copy: the digest of an entry would keep its whole page.
+function add(objects: NeededObjects, digest: Buffer): NeededObject {
   const key = digest.toString('latin1');
-  if (!objects.has(key)) objects.set(key, Buffer.from(digest));
+  const known = objects.get(key);
+  if (known !== undefined) return known;
+  // A copy: the digest of an entry would keep its whole page.
+  const needed = { digest: Buffer.from(digest) };
+  objects.set(key, needed);
+  return needed;
 }
 
-function addData(objects: Map<string, Buffer>, entry: Entry): void {
-  if (entry.type === 'file' && entry.digest !== null) add(objects, entry.digest);
+function addData(objects: NeededObjects, entry: Entry): void {
+  if (entry.type !== 'file' || entry.digest === null) return;
+  const needed = add(objects, entry.digest);
+  const size = dataSizeOf(entry.size, entry.holes);
+  needed.size ??= size;
+  if (needed.size !== size)
+    throw manifestFault(entry.path, 'has another size than a file with the same digest');
 }
 
 async function openManifest(store: Store, record: ImageRecord, faults: ImageFault[], watch: Watch) {
   const digest = Buffer.from(record.digest, 'hex');
-  const [found] = await store.check([digest], watch);
+  const [found] = (await store.check([digest], watch)).faults;
   const fault: Omit<ImageFault, 'state'> = { digest: record.digest, kind: 'index', neededBy: ['/'] };
   if (found !== undefined) {
     faults.push({ ...fault, state: found.state });
     return undefined;
   }
-  return ifValid(
-    () => ManifestReader.open(store, digest),
-    why => faults.push({ ...fault, state: 'invalid', why }),
-  );
+  const invalid = (why: string): unknown => faults.push({ ...fault, state: 'invalid', why });
+  const reader = await ifValid(() => ManifestReader.open(store, digest), invalid);
+  const isSame = reader?.index.entries === record.entries && reader.index.bytes === record.bytes;
+  if (reader !== undefined && !isSame) invalid('It does not count what the record of the image counts');
+  return reader;
 }
 
 /** The pages that have the digests that the index says. */
 async function goodPages(store: Store, reader: ManifestReader, faults: ImageFault[], watch: Watch) {
   const { pages } = reader.index;
-  const found = await store.check(
+  const { faults: found } = await store.check(
     pages.map(page => page.digest),
     watch,
   );
@@ -135,7 +156,10 @@ function pageFault(reader: ManifestReader, number: number): Omit<ImageFault, 'st
 }
 
 /** The result of `read`; undefined, with why told to `otherwise`, when that is not what an image can hold. */
-async function ifValid<T>(read: () => Promise<T>, otherwise: (why: string) => void): Promise<T | undefined> {
+async function ifValid<T>(
+  read: () => Promise<T>,
+  otherwise: (why: string) => unknown,
+): Promise<T | undefined> {
   try {
     return await read();
   } catch (reason) {
@@ -145,21 +169,36 @@ async function ifValid<T>(read: () => Promise<T>, otherwise: (why: string) => vo
   }
 }
 
-async function checkAll(store: Store, digests: readonly Buffer[], { progress, signal }: VerifyOptions) {
-  const bad = new Map<string, ObjectFault['state']>();
+async function checkAll(
+  store: Store,
+  objects: readonly NeededObject[],
+  { progress, signal }: VerifyOptions,
+): Promise<{ bad: Faults; bytes: number }> {
+  const bad: Faults = new Map();
   const step = progress.step('Reading objects', 'bytes');
   let bytes = 0;
   try {
-    for (let at = 0; at < digests.length; at += BATCH_OBJECTS) {
+    for (let at = 0; at < objects.length; at += BATCH_OBJECTS) {
       const before = bytes;
+      const batch = objects.slice(at, at + BATCH_OBJECTS);
       const onProgress = (_: number, read: number): void => step.update((bytes = before + read));
-      const faults = await store.check(digests.slice(at, at + BATCH_OBJECTS), { signal, onProgress });
-      for (const { digest, state } of faults) bad.set(digest.toString('latin1'), state);
+      const digests = batch.map(({ digest }) => digest);
+      const { faults, sizes } = await store.check(digests, { signal, onProgress });
+      for (const [number, needed] of batch.entries()) {
+        const fault = sizeFault(needed, sizes[number]!);
+        if (fault !== undefined) bad.set(needed.digest.toString('latin1'), fault);
+      }
+      for (const { digest, state } of faults) bad.set(digest.toString('latin1'), { state });
     }
   } finally {
     step.end();
   }
   return { bad, bytes };
+}
+
+function sizeFault({ size }: NeededObject, stored: number): Fault | undefined {
+  if (size === undefined || size === BigInt(stored)) return undefined;
+  return { state: 'invalid', why: `It has ${String(stored)} bytes, not ${String(size)} as its files say` };
 }
 
 /** Finds the files that need the objects that are not good. */
@@ -176,20 +215,20 @@ async function addDataFaults(
         () => reader.entriesOf(number),
         () => undefined,
       )) ?? [];
-    for (const entry of entries) {
-      if (entry.type !== 'file' || entry.digest === null) continue;
-      const key = entry.digest.toString('latin1');
-      const state = bad.get(key);
-      if (state === undefined) continue;
-      const known = byDigest.get(key) ?? {
-        digest: entry.digest.toString('hex'),
-        kind: 'data',
-        state,
-        neededBy: [],
-      };
-      for (const path of [entry.path, ...entry.names]) known.neededBy.push(displayPath(path));
-      byDigest.set(key, known);
-    }
+    for (const entry of entries) if (entry.type === 'file') addDataFault(entry, bad, byDigest);
   }
   faults.push(...byDigest.values());
+}
+
+function addDataFault(
+  { digest, path, names }: FileEntry,
+  bad: Faults,
+  faults: Map<string, ImageFault>,
+): void {
+  const key = digest?.toString('latin1') ?? '';
+  const fault = bad.get(key);
+  if (digest === null || fault === undefined) return;
+  const known = faults.get(key) ?? { digest: digest.toString('hex'), kind: 'data', ...fault, neededBy: [] };
+  for (const name of [path, ...names]) known.neededBy.push(displayPath(name));
+  faults.set(key, known);
 }

@@ -1,4 +1,5 @@
 import { ImageUnpackerError } from '../image/error.js';
+import { Ext4Check } from '../image/ext4-limits.js';
 import { keyOf } from '../image/inode-match.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
 import { decodeIndex } from '../image/manifest.js';
@@ -13,7 +14,6 @@ import { checkedSuperblock, currentTree, findRecord, noTree } from './current-tr
 import type { BlockDevice } from './device.js';
 import { openDevice } from './device.js';
 import { differenceOf } from './difference.js';
-import { findPlaces } from './find-entries.js';
 import type { Layout } from './identity.js';
 import { volumeIdentity } from './identity.js';
 import { makeFileSystem, zeroDevice } from './make-file-system.js';
@@ -23,7 +23,6 @@ import { patchVolume } from './patch-volume.js';
 import { preparePatch } from './prepare-patch.js';
 import { checkMayFormat, probeDevice } from './probe.js';
 import { rememberTree } from './remember.js';
-import { LOST_AND_FOUND } from './scan-volume.js';
 import { addSparseForms } from './sparse-record.js';
 import type { StageSeconds } from './stage-clock.js';
 import { StageClock } from './stage-clock.js';
@@ -111,7 +110,7 @@ class Application {
 
   async run(): Promise<ApplyResult> {
     try {
-      await this.#checkImage();
+      this.#checkLayout();
       const current = await this.#look();
       try {
         this.#clock.enter('plan');
@@ -127,20 +126,13 @@ class Application {
     }
   }
 
-  async #checkImage(): Promise<void> {
-    const { image, layout } = this.#request;
-    if (layout !== 'whole') {
+  #checkLayout(): void {
+    if (this.#request.layout !== 'whole') {
       throw new ImageUnpackerError(
         'UNSUPPORTED',
         'There is no layout but whole in this version; say --layout whole',
       );
     }
-    if ((await findPlaces(this.#image.manifest, [LOST_AND_FOUND], this.#request))[0] === undefined) return;
-    throw new ImageUnpackerError(
-      'IMAGE_UNSUPPORTED',
-      `The image ${image.name} has /lost+found, which is the file system's own; build it without`,
-      { image: image.name, path: '/lost+found' },
-    );
   }
 
   /** Finds out what is on the device; nothing is where a file system has yet to be made. */
@@ -198,14 +190,15 @@ class Application {
     }
   }
 
+  /** Checks that the file system can hold what is wanted, and has room for it. */
   async #checkRoom(current: CurrentTree, { changes }: Difference): Promise<void> {
     const want = this.#image.manifest.index;
-    if (current.record === undefined) {
-      shapeFor(this.#device, want);
-      return;
-    }
-    const superblock = await checkedSuperblock(this.#device);
-    checkRoom(this.#device, superblock, current.tree.manifest.index, want, changes);
+    const superblock = current.record === undefined ? undefined : await checkedSuperblock(this.#device);
+    const check = new Ext4Check(superblock?.limits);
+    for (const change of changes) check.add(change.want);
+    check.finish(this.#request.image.name);
+    if (superblock === undefined) shapeFor(this.#device, want);
+    else checkRoom(this.#device, superblock, current.tree.manifest.index, want, changes);
   }
 
   async #format(): Promise<VolumeRecord> {

@@ -2,7 +2,7 @@ import { ByteWriter } from '../image/encoding.js';
 import type { FileEntry, InodeEntry } from '../image/entry.js';
 import { PRESERVED_FLAGS, segmentsOf } from '../image/entry.js';
 import type { ChangeMetadata, Operation } from '../image/operation.js';
-import { nanosecondsOf, secondsOf } from '../source/scan.js';
+import { nanosecondsOf, secondsOf } from '../image/time.js';
 import type { InodeRow } from './known-tree.js';
 
 /*

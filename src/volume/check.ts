@@ -1,5 +1,6 @@
 import type { Entry } from '../image/entry.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
+import { LOST_AND_FOUND } from '../image/ext4-limits.js';
 import { comparePaths, displayPath } from '../image/path.js';
 import { silentProgress, type ProgressSink } from '../image/progress.js';
 import { compareEntries, type Difference } from './check/compare-entries.js';
@@ -33,8 +34,6 @@ export interface CheckResult {
 const FILE_SYSTEM = '(file system)';
 /** From this exit status on e2fsck says that it failed itself, not that the volume is faulty. */
 const FSCK_OPERATIONAL_ERROR = 8;
-/** The directory that every ext4 has for what e2fsck finds. */
-const LOST_AND_FOUND = Buffer.from('lost+found');
 
 /**
  * Compares a volume with what it should hold, reading all of it from the device itself and writing

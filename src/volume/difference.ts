@@ -1,4 +1,4 @@
-import { checkChanges } from '../image/check-changes.js';
+import { checkChanges, checkCounts } from '../image/check-changes.js';
 import type { DirectoryEntry, Entry } from '../image/entry.js';
 import { isBelow } from '../image/path.js';
 import type { Change, Difference } from '../image/plan.js';
@@ -23,6 +23,7 @@ export async function differenceOf(
   for await (const { path, have: before, want: after } of compareManifests(have, want, watch)) {
     changes.push({ path, have: before?.entry, want: after?.entry });
   }
+  checkCounts(have.index, want.index, changes);
   const directories = await touchedDirectories(have, want, changes, watch);
   const pages = new Map<number, Promise<Entry[]>>();
   await checkChanges(changes, directories, path => hasBelow(want, path, pages));

@@ -1,8 +1,7 @@
-import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, readdir, rmdir } from 'node:fs/promises';
 import { dataSizeOf } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
+import { LOST_AND_FOUND } from '../image/ext4-limits.js';
 import { moveDirectories } from '../image/directory-moves.js';
 import { matchInodes } from '../image/inode-match.js';
 import { planChanges } from '../image/plan.js';
@@ -17,6 +16,7 @@ import { noTree } from './current-tree.js';
 import { differenceOf } from './difference.js';
 import { fetchContent } from './fetch-content.js';
 import { contentOf } from './patch-volume.js';
+import { removeTree } from './remove-tree.js';
 
 /** What to extract, and where to. */
 export interface ExtractRequest {
@@ -36,9 +36,6 @@ export interface ExtractResult {
   entries: number;
   bytes: bigint;
 }
-
-/** The root directory of a file system has this of its own. */
-const LOST_AND_FOUND = 'lost+found';
 
 /**
  * Makes the tree of an image in a directory, exactly. Takes root, for owners and devices. When it fails or is
@@ -75,17 +72,17 @@ async function write(request: ExtractRequest, plan: Plan, objects: number): Prom
   const onProgress = (_: number, bytes: number): void => {
     step.update(bytes);
   };
-  let root: FileHandle | undefined;
+  const root = await open(directory, 'r');
   try {
-    root = await open(directory, 'r');
     await runBatch(root.fd, packBatch(plan.operations, []), objects, { signal, onProgress });
     await syncFileSystem(root.fd);
   } catch (reason) {
-    await clear(directory, made);
+    await removeTree(root.fd);
+    if (made) await rmdir(directory);
     throw explained(reason, directory);
   } finally {
     step.end();
-    await root?.close();
+    await root.close();
   }
 }
 
@@ -97,7 +94,8 @@ async function makeEmpty(path: string): Promise<boolean> {
       throw reason;
     });
     if (names === undefined) await mkdir(path, { mode: 0o700 });
-    if (names === undefined || names.every(name => name === LOST_AND_FOUND)) return names === undefined;
+    if (names === undefined || names.every(name => name === LOST_AND_FOUND.toString()))
+      return names === undefined;
   } catch (reason) {
     const { message } = reason as Error;
     throw new ImageUnpackerError('OUTPUT', `Cannot extract to ${path}: ${message}`, { path }, reason);
@@ -105,13 +103,6 @@ async function makeEmpty(path: string): Promise<boolean> {
   throw new ImageUnpackerError('OUTPUT', `Cannot extract to ${path}: it is not empty; name a new directory`, {
     path,
   });
-}
-
-async function clear(path: string, made: boolean): Promise<void> {
-  for (const name of await readdir(path)) {
-    if (name !== LOST_AND_FOUND) await rm(join(path, name), { recursive: true, force: true });
-  }
-  if (made) await rmdir(path);
 }
 
 function explained(reason: unknown, directory: string): ImageUnpackerError {

@@ -1,19 +1,20 @@
-import { ByteReader } from '../image/encoding.js';
+import { decodeBody } from '../image/entry-body.js';
 import type { Entry } from '../image/entry.js';
 import { packPages, packPaths } from '../image/packing.js';
-import { decodeBody } from '../image/page.js';
 import type { Watch } from '../native.js';
 import { findPaths } from '../native.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
+import { onPages } from '../store/on-pages.js';
 
 const NO_PAGE = 0xffff_ffff;
-const PLACE_BYTES = 12;
+const PLACE_BYTES = 16;
 
-/** Where an entry is: its page, its number in the page, and where in the page its body begins. */
+/** Where an entry is: its page, its number in the page, and where in the page its body begins and ends. */
 export interface Place {
   page: number;
   index: number;
-  offset: number;
+  start: number;
+  end: number;
 }
 
 /** Where the entries of some paths are, which ascend; undefined for those that the manifest has not. */
@@ -22,7 +23,7 @@ export async function findPlaces(
   paths: readonly Buffer[],
   watch: Watch,
 ): Promise<(Place | undefined)[]> {
-  return placesIn(await pagesOf(manifest, paths), paths, watch);
+  return placesIn(manifest, await pagesOf(manifest, paths), paths, watch);
 }
 
 /** The entries of some paths, which ascend; undefined for those that the manifest has not. */
@@ -32,10 +33,10 @@ export async function findEntries(
   watch: Watch,
 ): Promise<(Entry | undefined)[]> {
   const pages = await pagesOf(manifest, paths);
-  const places = await placesIn(pages, paths, watch);
+  const places = await placesIn(manifest, pages, paths, watch);
   return paths.map((path, at) => {
     const place = places[at];
-    return place && decodeBody(new ByteReader(pages.get(place.page)!, place.offset), path);
+    return place && decodeBody(pages.get(place.page)!.subarray(place.start, place.end), path);
   });
 }
 
@@ -49,15 +50,17 @@ async function pagesOf(manifest: ManifestReader, paths: readonly Buffer[]): Prom
 }
 
 async function placesIn(
+  { index: references }: ManifestReader,
   pages: ReadonlyMap<number, Buffer>,
   paths: readonly Buffer[],
   watch: Watch,
 ): Promise<(Place | undefined)[]> {
-  const places = await findPaths(packPages(pages), packPaths(paths), watch);
+  const places = await onPages(findPaths(packPages(references, pages), packPaths(paths), watch));
   return paths.map((_, at) => {
     const page = places.readUInt32LE(at * PLACE_BYTES);
     if (page === NO_PAGE) return undefined;
     const index = places.readUInt32LE(at * PLACE_BYTES + 4);
-    return { page, index, offset: places.readUInt32LE(at * PLACE_BYTES + 8) };
+    const start = places.readUInt32LE(at * PLACE_BYTES + 8);
+    return { page, index, start, end: start + places.readUInt32LE(at * PLACE_BYTES + 12) };
   });
 }

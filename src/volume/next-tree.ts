@@ -2,6 +2,7 @@ import { packPages } from '../image/packing.js';
 import type { Watch } from '../native.js';
 import { matchPages } from '../native.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
+import { onPages } from '../store/on-pages.js';
 import { findPlaces } from './find-entries.js';
 import type { InodeRow, KnownTree } from './known-tree.js';
 import { ROW_BYTES, writeRow } from './known-tree.js';
@@ -63,7 +64,8 @@ async function newTables(
   const used = new Set(origins);
   const mine = await pagesWhere(have.manifest, number => !used.has(number));
   const theirs = await pagesWhere(want, number => origins[number] === undefined);
-  const matches = await matchPages(packPages(mine), packPages(theirs), watch);
+  const [before, after] = [packPages(have.manifest.index, mine), packPages(want.index, theirs)];
+  const matches = await onPages(matchPages(before, after, watch));
   const known = new Map<number, Buffer>();
   for (const number of mine.keys()) known.set(number, await have.table(number));
   const tables = new Map<number, Buffer>();

@@ -1,4 +1,5 @@
 import type { Entry, InodeEntry } from '../image/entry.js';
+import { LOST_AND_FOUND } from '../image/ext4-limits.js';
 import { keyOf } from '../image/inode-match.js';
 import { packPaths } from '../image/packing.js';
 import { comparePaths } from '../image/path.js';
@@ -8,9 +9,6 @@ import type { ScanRecord } from '../source/scan.js';
 import { decodeDigests, decodeScan, entryOfRecord, fileToHash, packFiles } from '../source/scan.js';
 import type { InodeRow, KnownTree } from './known-tree.js';
 import { KnownTreeBuilder, readRow } from './known-tree.js';
-
-/** The directory that e2fsck needs, in the root: no image has it. */
-export const LOST_AND_FOUND = Buffer.from('lost+found');
 
 /** What a scan may rely on. */
 export interface ScanBasis {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
+import type { Ext4Limits } from '../image/ext4-limits.js';
 
 /*
  * What the engine needs to know of an ext4 file system without mounting it: whose it is, whether it was
@@ -12,6 +13,10 @@ const MAGIC = 0xef53;
 const STATE_CLEAN = 1;
 const STATE_ERRORS = 2;
 const INCOMPATIBLE_RECOVER = 0x4;
+const INCOMPATIBLE_EA_INODE = 0x400;
+/** Fields of the first inodes that there were, and those that the kernel has added since. */
+const GOOD_OLD_INODE_BYTES = 128;
+const KNOWN_EXTRA_BYTES = 32;
 
 /** The first superblock of an ext4 file system. */
 export interface Superblock {
@@ -27,6 +32,8 @@ export interface Superblock {
   freeBlocks: bigint;
   inodes: number;
   freeInodes: number;
+  /** What inodes can hold. */
+  limits: Ext4Limits;
   /** Blocks of metadata that are there from the beginning. */
   overhead: number;
   /**
@@ -59,9 +66,19 @@ export function decodeSuperblock(bytes: Buffer): Superblock {
     freeBlocks: wide(0xc, 0x158),
     inodes: bytes.readUInt32LE(0x0),
     freeInodes: bytes.readUInt32LE(0x10),
+    limits: decodeLimits(bytes),
     overhead: bytes.readUInt32LE(0x248),
     fingerprint: createHash('sha256').update(bytes).digest('hex'),
   };
+}
+
+/** What the kernel makes of it: new inodes have the fields that it knows, or more (ext4_load_super). */
+function decodeLimits(bytes: Buffer): Ext4Limits {
+  const inodeBytes = bytes.readUInt16LE(0x58);
+  const incompatible = bytes.readUInt32LE(0x60);
+  const extra = Math.max(KNOWN_EXTRA_BYTES, bytes.readUInt16LE(0x15c), bytes.readUInt16LE(0x15e));
+  const fieldBytes = Math.min(inodeBytes, GOOD_OLD_INODE_BYTES + extra);
+  return { inodeBytes, fieldBytes, valuesInInodes: (incompatible & INCOMPATIBLE_EA_INODE) !== 0 };
 }
 
 /** 16 bytes as a UUID is written. */

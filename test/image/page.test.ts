@@ -134,7 +134,17 @@ const refused: [string, RegExp, (body: ByteWriter) => void][] = [
     body => writeInode(body, 2, { nanoseconds: 1_000_000_000 }),
   ],
   ['flags that describe storage', /flags/, body => writeInode(body, 2, { flags: 0x80000 })],
-  ['an xattr without a name', /bad name/, body => writeXattrs(body, [''])],
+  ['an xattr without a name', /only user/, body => writeXattrs(body, [''])],
+  ['an xattr of another namespace', /system\.nfs4_acl; only/, body => writeXattrs(body, ['system.nfs4_acl'])],
+  ['an xattr with a NUL in its name', /only user/, body => writeXattrs(body, ['user.a\0b'])],
+  ["a user's xattr on a fifo", /on files and directories only/, body => writeXattrs(body, ['user.a'], 6)],
+  ['capabilities that are none', /whose value is none/, body => writeXattrs(body, ['security.capability'])],
+  ['an ACL that is none', /not made of entries/, body => writeXattrs(body, ['system.posix_acl_access'])],
+  ['an ACL that its mode contradicts', /does not agree/, body => writeAcl(body, 0o744)],
+  ['an ACL that says no more than its mode', /does not agree/, body => writeAcl(body, 0o750)],
+  ['flags on a symbolic link', /flags/, body => writeInode(body, 3, { mode: 0o777, flags: 0x10 })],
+  ['a flag of directories on a file', /dirsync/, body => writeInode(body, 1, { flags: 0x10000 })],
+  ['a symbolic link of another mode', /other mode/, body => writeInode(body, 3, { mode: 0o755 })],
   ['xattrs out of order', /out of order/, body => writeXattrs(body, ['user.b', 'user.a'])],
   ['an xattr that is there twice', /out of order/, body => writeXattrs(body, ['user.a', 'user.a'])],
   ['a symbolic link to nothing', /target/, body => writeNames(body, 3, [])],
@@ -168,16 +178,23 @@ function writeLong(body: ByteWriter): void {
   body.byte(0);
 }
 
-function writeXattrs(body: ByteWriter, names: string[]): void {
-  writeInode(body, 2, { xattrs: names.length });
+function writeXattrs(body: ByteWriter, names: string[], type = 2): void {
+  writeInode(body, type, { xattrs: names.length });
   for (const name of names) {
     body.bytes(Buffer.from(name));
     body.bytes(Buffer.alloc(0));
   }
 }
 
+/** A directory with an ACL of the three entries that a mode has: 0750. */
+function writeAcl(body: ByteWriter, mode: number): void {
+  writeInode(body, 2, { mode, xattrs: 1 });
+  body.bytes(Buffer.from('system.posix_acl_access'));
+  body.bytes(Buffer.from('0200000001000700ffffffff04000500ffffffff20000000ffffffff', 'hex'));
+}
+
 function writeNames(body: ByteWriter, type: number, names: string[]): void {
-  writeInode(body, type);
+  writeInode(body, type, { mode: type === 3 ? 0o777 : 0o644 });
   body.varint(names.length);
   for (const name of names) body.bytes(Buffer.from(name));
   if (type === 3) body.bytes(Buffer.alloc(0));

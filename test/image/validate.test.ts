@@ -88,3 +88,16 @@ test('refused: an index that counts otherwise', t => {
     t.throws(() => validator.finish({ ...index, ...wrong }), { ...invalid, message: /count/ });
   }
 });
+
+test('refused: a name that two inodes have', t => {
+  const other = {
+    ...at('bin/first'),
+    path: Buffer.from('bin/five'),
+    names: [Buffer.from('bin-third')],
+  } as Entry;
+  const entries = goldenTree.flatMap(entry => (entry === at('bin/first') ? [entry, other] : [entry]));
+  t.throws(() => validate(entries), {
+    ...invalid,
+    message: /bin\/five has a further name that \/bin\/first has as well/,
+  });
+});

@@ -45,8 +45,8 @@ function file(path: string, text = '', more: object = {}): SourceEntry {
 function directory(path: string, more: object = {}): SourceEntry {
   return { ...common, type: 'directory', path: bytes(path), mode: 0o700, ...more };
 }
-function symlink(path: string, target = 'x'): SourceEntry {
-  return { ...common, type: 'symlink', path: bytes(path), target: bytes(target) };
+function symlink(path: string, target = 'x', more: object = {}): SourceEntry {
+  return { ...common, type: 'symlink', path: bytes(path), target: bytes(target), ...more };
 }
 function link(path: string, target: string): SourceEntry {
   return { type: 'link', path: bytes(path), target: bytes(target) };
@@ -199,6 +199,22 @@ const refused: [string, RegExp, () => SourceEntry[]][] = [
     /^\/a cannot be kept/,
     () => [file('a', '', { xattrs: [{ name: bytes('system.posix_acl_access'), value: bytes('x') }] })],
   ],
+  [
+    "a user's attribute on a symbolic link",
+    /^\/a has the extended attribute user\.a, which/,
+    () => [symlink('a', 'b', { xattrs: [{ name: bytes('user.a'), value: bytes('x') }] })],
+  ],
+  [
+    'capabilities that are none',
+    /^\/a has the extended attribute security\.capability, whose/,
+    () => [file('a', '', { xattrs: [{ name: bytes('security.capability'), value: bytes('x') }] })],
+  ],
+  [
+    'a flag of directories on a file',
+    /^\/a has the inode flag dirsync/,
+    () => [file('a', '', { flags: 0x10000 })],
+  ],
+  ['a flag on a symbolic link', /^\/a has inode flags/, () => [symlink('a', 'b', { flags: 0x10 })]],
   ['a symbolic link to nothing', /target/, () => [symlink('a', '')]],
   ['a symbolic link that is too long', /target/, () => [symlink('a', 'x'.repeat(4096))]],
   ['lost+found that holds something', /^\/lost\+found is not empty/, () => [file('lost+found/x'), file('a')]],

@@ -112,11 +112,14 @@ function encode(entries: readonly Entry[]): Buffer {
 async function withPage(
   t: { pass(): void },
   change: (entries: Entry[], next: Entry[]) => Buffer,
+  entries?: number,
 ): Promise<MemoryManifest> {
   const { index, pages, reader } = manifestOf(large);
   const page = change(await reader.entriesOf(3), await reader.entriesOf(4));
   t.pass();
-  const reference = { ...index.pages[3]!, digest: Buffer.alloc(64), length: page.length };
+  const before = index.pages[3]!;
+  const digest = Buffer.alloc(64);
+  const reference = { ...before, digest, length: page.length, entries: entries ?? before.entries };
   return readerOf({ ...index, pages: index.pages.with(3, reference) }, pages.with(3, page));
 }
 
@@ -143,8 +146,42 @@ test('refused: a page that is none, and one of another length', async t => {
 });
 
 test('refused: an entry with a path that leads out', async t => {
-  const want = await withPage(t, entries =>
-    encode([entries[0]!, { ...entries[1]!, path: Buffer.concat([entries[0]!.path, Buffer.from('/../x')]) }]),
+  const want = await withPage(
+    t,
+    entries =>
+      encode([
+        entries[0]!,
+        { ...entries[1]!, path: Buffer.concat([entries[0]!.path, Buffer.from('/../x')]) },
+      ]),
+    2,
   );
   await t.throwsAsync(differences(manifestOf(large), want), { ...invalid, message: /"\.\."/ });
+});
+
+test('refused: an index that does not count the entries of a page right, be it read or not', async t => {
+  const changed = large.with(5, { ...large[5]!, mtime: 7n } as Entry);
+  for (const entries of [changed, large]) {
+    for (const more of [-1, 1]) {
+      const { index, pages } = manifestOf(entries);
+      const reference = { ...index.pages[0]!, entries: index.pages[0]!.entries + more };
+      const want = readerOf({ ...index, pages: index.pages.with(0, reference) }, pages);
+      const refusal = { ...invalid, message: /not as its index says/ };
+      await t.throwsAsync(differences(manifestOf(large), want), refusal);
+    }
+  }
+});
+
+test('refused: an entry that is longer than what it says', async t => {
+  const want = await withPage(
+    t,
+    ([first]) => {
+      const page = encode([{ ...first!, mtime: 7n } as Entry]);
+      // One byte more belongs to the entry, whose length of one or two bytes follows the magic.
+      const long = Buffer.concat([page, Buffer.of(0)]);
+      long[8]!++;
+      return long;
+    },
+    1,
+  );
+  await t.throwsAsync(differences(manifestOf(large), want), { ...invalid, message: /mean nothing/ });
 });

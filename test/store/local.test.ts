@@ -40,6 +40,6 @@ test('an object that has grown is found', async t => {
   const file = join(store.location, 'objects/sha512', hex.slice(0, 2), hex);
   chmodSync(file, 0o644);
   appendFileSync(file, 'y');
-  t.deepEqual(await store.check([digest], {}), [{ digest, state: 'damaged' }]);
+  t.deepEqual((await store.check([digest], {})).faults, [{ digest, state: 'damaged' }]);
   await t.throwsAsync(store.read(digest, 10), { code: 'STORE_DAMAGED' });
 });

@@ -1,5 +1,6 @@
 import type { Entry, InodeEntry } from '../../image/entry.js';
 import { displayBytes, displayPath } from '../../image/path.js';
+import { showTime } from '../../image/time.js';
 
 /** An entry of an image as it is printed. */
 export interface ShownEntry {
@@ -23,8 +24,6 @@ export interface ShownEntry {
   /** Values in hex. */
   xattrs?: { name: string; value: string }[];
 }
-
-const NANOSECONDS = 1_000_000_000n;
 
 export function toShownEntry(entry: Entry): ShownEntry {
   const path = displayPath(entry.path);
@@ -62,10 +61,4 @@ function specificsOf(entry: InodeEntry): Partial<ShownEntry> {
     case 'socket':
       return {};
   }
-}
-
-function showTime(time: bigint): string {
-  const size = time < 0n ? -time : time;
-  const rest = String(size % NANOSECONDS).padStart(9, '0');
-  return `${time < 0n ? '-' : ''}${String(size / NANOSECONDS)}.${rest}`;
 }

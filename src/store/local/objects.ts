@@ -11,7 +11,7 @@ import type { SparseForm, SparseForms } from '../../image/sparse-form.js';
 import { formKey } from '../../image/sparse-form.js';
 import type { Watch } from '../../native.js';
 import { checkObjects, ingestFiles, isNativeError } from '../../native.js';
-import type { ObjectFault, Stored } from '../store.js';
+import type { ObjectChecks, ObjectFault, Stored } from '../store.js';
 import { objectPath, OBJECTS } from './layout.js';
 import type { Session } from './session.js';
 
@@ -161,16 +161,13 @@ export class LocalObjects {
     }
   }
 
-  /**
-   * Reads and hashes objects: those that are not as their digests say, in the order asked, and, if they are wanted,
-   * the sparse forms of the others.
-   */
+  /** Reads and hashes objects. Resolves as well to the sparse forms of those that are good, if they are wanted. */
   async check(
     directory: number,
     digests: readonly Buffer[],
     sparse: boolean,
     watch: Watch,
-  ): Promise<{ faults: ObjectFault[]; sparse: SparseForms }> {
+  ): Promise<ObjectChecks & { sparse: SparseForms }> {
     const asked = Buffer.concat(digests, digests.length * DIGEST_BYTES);
     try {
       return unpackChecks(digests, await checkObjects(directory, asked, sparse, watch));
@@ -212,16 +209,15 @@ export class LocalObjects {
 }
 
 /** Unpacks what native/ingest.cc says of objects, where the grammar stands. */
-function unpackChecks(
-  digests: readonly Buffer[],
-  packed: Buffer,
-): { faults: ObjectFault[]; sparse: SparseForms } {
+function unpackChecks(digests: readonly Buffer[], packed: Buffer): ObjectChecks & { sparse: SparseForms } {
   const faults: ObjectFault[] = [];
+  const sizes: number[] = [];
   const sparse = new Map<string, SparseForm>();
   const reader = new PackedReader(packed);
   for (const digest of digests) {
     const state = STATES[reader.u8()];
     if (state !== undefined) faults.push({ digest, state });
+    sizes.push(Number(reader.u64()));
     const zeros: Hole[] = [];
     for (let count = reader.u32(); count > 0; count--)
       zeros.push({ start: reader.u64(), count: reader.u64() });
@@ -229,7 +225,7 @@ function unpackChecks(
     const rest = reader.u8() === 0 ? null : Buffer.from(reader.raw(DIGEST_BYTES));
     sparse.set(formKey(digest), { digest: rest, zeros });
   }
-  return { faults, sparse };
+  return { faults, sizes, sparse };
 }
 
 function temporaryPath(session: Session): string {

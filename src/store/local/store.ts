@@ -5,7 +5,7 @@ import { checkStreamName } from '../../image/name.js';
 import type { Watch } from '../../native.js';
 import { syncFileSystem } from '../../native.js';
 import { requireObjects } from '../require-objects.js';
-import type { FetchedObjects, ImageRecord, ObjectFault, Store, Stored } from '../store.js';
+import type { FetchedObjects, ImageRecord, ObjectChecks, Store, Stored } from '../store.js';
 import { LocalImages } from './images.js';
 import { lockStore } from './lock-store.js';
 import { LocalObjects } from './objects.js';
@@ -108,11 +108,12 @@ export class LocalStore implements Store {
     return this.#objects.ingest(await this.#begin(), root, files, watch);
   }
 
-  async check(digests: readonly Buffer[], watch: Watch): Promise<ObjectFault[]> {
+  async check(digests: readonly Buffer[], watch: Watch): Promise<ObjectChecks> {
     await this.#hold();
     const directory = await this.#objects.openDirectory();
     try {
-      return (await this.#objects.check(directory.fd, digests, false, watch)).faults;
+      const { faults, sizes } = await this.#objects.check(directory.fd, digests, false, watch);
+      return { faults, sizes };
     } finally {
       await directory.close();
     }
@@ -120,12 +121,16 @@ export class LocalStore implements Store {
 
   async fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects> {
     await this.#hold();
-    const unique = new Map(digests.map(digest => [digest.toString('latin1'), digest]));
+    const keys = digests.map(digest => digest.toString('latin1'));
+    const unique = new Map(keys.map((key, at) => [key, digests[at]!]));
     const directory = await this.#objects.openDirectory();
     try {
-      const { faults, sparse } = await this.#objects.check(directory.fd, [...unique.values()], true, watch);
-      requireObjects(this.location, faults);
-      return { directory: directory.fd, bytesFetched: 0, sparse, close: () => directory.close() };
+      const checks = await this.#objects.check(directory.fd, [...unique.values()], true, watch);
+      requireObjects(this.location, checks.faults);
+      const known = new Map([...unique.keys()].map((key, at) => [key, checks.sizes[at]!]));
+      const sizes = keys.map(key => known.get(key)!);
+      const { sparse } = checks;
+      return { directory: directory.fd, bytesFetched: 0, sizes, sparse, close: () => directory.close() };
     } catch (reason) {
       await directory.close();
       throw reason;

@@ -1,5 +1,6 @@
 import type { DeviceEntry, Entry, FileEntry, InodeEntry, LinkableEntry, Xattr } from '../../image/entry.js';
 import { displayBytes, displayPath } from '../../image/path.js';
+import { showTime } from '../../image/time.js';
 
 /** One way in which an entry is not as it should be. */
 export interface Difference {
@@ -50,7 +51,7 @@ function firstName(entry: Entry): string {
 function compareInodes(has: InodeEntry, wants: InodeEntry, add: Add): void {
   if (has.mode !== wants.mode) add('mode', octal(has.mode), octal(wants.mode));
   if (has.uid !== wants.uid || has.gid !== wants.gid) add('owner', owner(has), owner(wants));
-  if (has.mtime !== wants.mtime) add('mtime', nanoseconds(has.mtime), nanoseconds(wants.mtime));
+  if (has.mtime !== wants.mtime) add('mtime', showTime(has.mtime), showTime(wants.mtime));
   if (has.flags !== wants.flags) add('flags', hex(has.flags), hex(wants.flags));
   compareXattrs(has.xattrs, wants.xattrs, add);
   if (has.type !== 'directory' && wants.type !== 'directory') compareLinkables(has, wants, add);
@@ -120,10 +121,4 @@ function owner({ uid, gid }: InodeEntry): string {
 
 function device({ major, minor }: DeviceEntry): string {
   return `${String(major)}:${String(minor)}`;
-}
-
-function nanoseconds(time: bigint): string {
-  const seconds = time / 1_000_000_000n - (time % 1_000_000_000n < 0n ? 1n : 0n);
-  const rest = time - seconds * 1_000_000_000n;
-  return `${String(seconds)}.${String(rest).padStart(9, '0')}`;
 }
