@@ -83,8 +83,11 @@ class Parents {
     return {fd_, name_.c_str()};
   }
 
-  // A directory went, or what is at its path is another one.
-  void forget() { fd_ = Descriptor(); }
+  // The directory at `path`, if it is one, is there no more, nor is what was below it.
+  void forget(std::string_view path) {
+    bool within = directory_.starts_with(path) && (directory_.size() == path.size() || directory_[path.size()] == '/');
+    if (within) fd_ = Descriptor();
+  }
 
  private:
   int root_;
@@ -204,15 +207,18 @@ class Batch {
     auto from = parents_.of(path);
     auto target = targets_.of(to);
     check(renameat(from.directory, from.name, target.directory, target.name), "renameat", to);
+    forget(path);
   }
 
   void remove(std::string_view path, int flags) {
     auto place = parents_.of(path);
     check(unlinkat(place.directory, place.name, flags), "unlinkat", path);
-    if (flags & AT_REMOVEDIR) {
-      parents_.forget();
-      targets_.forget();
-    }
+    if (flags & AT_REMOVEDIR) forget(path);
+  }
+
+  void forget(std::string_view path) {
+    parents_.forget(path);
+    targets_.forget(path);
   }
 
   // The inode itself, whatever it is, without opening it for reading; it must have the format that is expected.
