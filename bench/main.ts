@@ -8,6 +8,7 @@ import { ImageUnpackerError } from '../src/image/error.js';
 import type { TreeName } from './data/prepare.js';
 import { prepareData } from './data/prepare.js';
 import { mediansOf, showScores } from './report.js';
+import { agentSuite } from './suites/agent.js';
 import { applySuite, manySuite } from './suites/apply.js';
 import { buildSuite } from './suites/build.js';
 import { captureSuite } from './suites/capture.js';
@@ -27,6 +28,7 @@ const SUITES: Readonly<Record<string, { suite: Suite; trees: readonly TreeName[]
   check: { suite: checkSuite, trees: ['A'] },
   capture: { suite: captureSuite, trees: ['A'] },
   start: { suite: startSuite, trees: ['A'] },
+  agent: { suite: agentSuite, trees: ['A'] },
 };
 
 interface Call {

@@ -52,8 +52,8 @@ function rowOf({ tool, costs, result }: Score, base: Cost | undefined): string[]
   const walls = costs.map(cost => cost.wall);
   return [
     tool,
-    middle.wall.toFixed(2),
-    `${Math.min(...walls).toFixed(2)}-${Math.max(...walls).toFixed(2)}`,
+    showSeconds(middle.wall),
+    `${showSeconds(Math.min(...walls))}-${showSeconds(Math.max(...walls))}`,
     middle.cpu.toFixed(2),
     (middle.memory / MIB).toFixed(0),
     middle.written === null ? '-' : (middle.written / MIB).toFixed(1),
@@ -63,6 +63,10 @@ function rowOf({ tool, costs, result }: Score, base: Cost | undefined): string[]
     ratio(middle.blocks, base?.blocks),
     result,
   ];
+}
+
+function showSeconds(seconds: number): string {
+  return seconds.toFixed(seconds < 0.1 ? 4 : 2);
 }
 
 function ratio(value: number | null, base: number | null | undefined): string {

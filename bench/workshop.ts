@@ -5,7 +5,7 @@ import type { Data, TreeName } from './data/prepare.js';
 import { tarOf, treeOf, unpackCommand } from './data/prepare.js';
 import type { Listing } from './list-tree.js';
 import { compareListings, listTree } from './list-tree.js';
-import { runCommand } from './run-command.js';
+import { runCommand, textOf } from './run-command.js';
 import { copyFile, makeBlankFile, withDevice, withTree } from './volume.js';
 
 /** Where the tools that need a place to mount a volume do so, seen by themselves only. */
@@ -13,7 +13,10 @@ const MOUNT_POINT = 'mounted';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** The command of a program of ours. */
-export function ours(program: 'imagetool' | 'image-unpacker', ...parameters: readonly string[]): string[] {
+export function ours(
+  program: 'ami-publisher' | 'imagetool' | 'image-unpacker',
+  ...parameters: readonly string[]
+): string[] {
   return [join(ROOT, 'bin', program), ...parameters];
 }
 
@@ -61,6 +64,30 @@ export class Workshop {
       await this.build(image, tarOf(this.data, name), this.store);
       return image;
     });
+  }
+
+  /** So many streams, each with an image of the tree A. */
+  streams(count: number): Promise<{ image: string; digest: string }[]> {
+    return Promise.all(
+      Array.from({ length: count }, (_, at) => this.#stream(`base/stream-${String(at + 1)}/A`)),
+    );
+  }
+
+  #stream(image: string): Promise<{ image: string; digest: string }> {
+    return this.#once(`image ${image}`, async () => {
+      await this.build(image, tarOf(this.data, 'A'), this.store);
+      const words = ours('imagetool', 'show', image, '--store', this.store, '--json');
+      const { digest } = JSON.parse(await textOf(words, { signal: this.signal })) as { digest: string };
+      return { image, digest };
+    });
+  }
+
+  /** A directory with nothing in it. */
+  async emptied(name: string): Promise<string> {
+    const path = this.path(name);
+    await rm(path, { recursive: true, force: true });
+    await mkdir(path, { mode: 0o700 });
+    return path;
   }
 
   /** Makes an image as our users do, times and all. */

@@ -11,7 +11,9 @@ export function builtInCommands(program: ProgramDefinition): Command[] {
       name: 'completion',
       summary: 'Print a script with which a shell completes command lines',
       details: `bash: source <(${program.name} completion bash)
+
 zsh: source <(${program.name} completion zsh), after compinit
+
 fish: ${program.name} completion fish | source`,
       arguments: { shell: argument(`the shell: ${SHELLS.join(', ')}`, oneOf(...SHELLS)) },
       run: async ({ args }) => {

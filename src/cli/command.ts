@@ -32,7 +32,7 @@ export interface CommandDefinition<O, A, R> {
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;
-  /** More about it, for its own help. */
+  /** More about it, for its own help: paragraphs between empty lines, in which the ends of lines mean nothing. */
   readonly details?: string;
   /** Positional arguments, in order; a name is shown in capitals as part of the usage. */
   readonly arguments?: A;

@@ -2,7 +2,7 @@ import type { Command } from './command.js';
 import { describeOption, showArgument } from './option.js';
 import type { OptionDefinition } from './option.js';
 import type { ProgramDefinition } from './parse.js';
-import { COMMON_OPTIONS, EXIT_CODES_HELP } from './parse.js';
+import { COMMON_OPTIONS, EXIT_CODES_HELP, paragraphsOf } from './parse.js';
 
 /** The manual page of a program (man(7)), made of what its help is made of. */
 export function manualPage({ name, description, version, commands }: ProgramDefinition): string {
@@ -33,7 +33,7 @@ function describeCommand(program: string, command: Command): string[] {
     `${escape(command.summary)}.`,
     '.PP',
     `.B ${escape(`${program} ${usage.join(' ')}`)}`,
-    ...(command.details === undefined ? [] : ['.PP', escape(command.details)]),
+    ...paragraphsOf(command).flatMap(each => ['.PP', escape(each)]),
     ...given.flatMap(([name, each]) => item(showArgument(name, each), each.description)),
     ...describeOptions(command.options ?? {}),
   ];

@@ -112,7 +112,7 @@ function makeCommandParser(parser: Parser, program: ProgramDefinition, command: 
   const child = parser
     .command(command.name, { hidden: command.hidden === true })
     .summary(command.summary)
-    .description(command.details === undefined ? command.summary : `${command.summary}\n\n${command.details}`)
+    .description([command.summary, ...paragraphsOf(command)].join('\n\n'))
     .exitOverride(error => {
       throw toUsage(error, `${program.name} ${command.name}`, program);
     });
@@ -121,6 +121,11 @@ function makeCommandParser(parser: Parser, program: ProgramDefinition, command: 
   }
   for (const option of Object.values(command.options ?? {})) child.addOption(makeOption(option));
   return child;
+}
+
+/** The paragraphs of what is said of a command, a line each: whoever shows them breaks them. */
+export function paragraphsOf({ details = '' }: Pick<Command, 'details'>): string[] {
+  return details === '' ? [] : details.split(/\n{2,}/).map(each => each.replaceAll('\n', ' '));
 }
 
 function makeArgument(name: string, argument: ArgumentDefinition<unknown>): Argument {

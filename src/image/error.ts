@@ -84,7 +84,7 @@ export class ImageUnpackerError extends Error {
     if (reason instanceof ImageUnpackerError) return reason;
     const error = reason instanceof Error ? (reason as NodeJS.ErrnoException) : undefined;
     const code = (error?.code !== undefined && SYSTEM_CODES[error.code]) || 'INTERNAL';
-    const hint = HINTS[code] ?? '';
+    const hint = (error?.code !== undefined && SYSTEM_HINTS[error.code]) || (HINTS[code] ?? '');
     return new ImageUnpackerError(
       code,
       `${doing}: ${error?.message ?? String(reason)}${hint}`,
@@ -105,6 +105,11 @@ const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
   ENXIO: 'DEVICE_FAILED',
   ECANCELED: 'CANCELLED',
   ABORT_ERR: 'CANCELLED',
+};
+
+/** What to do about an error of the system, where its code does not say enough. */
+const SYSTEM_HINTS: Readonly<Record<string, string>> = {
+  EROFS: '; mount it for writing, or use another place',
 };
 
 const HINTS: Partial<Record<ErrorCode, string>> = {

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { ImageUnpackerError } from '../image/error.js';
@@ -113,6 +113,7 @@ export class Journal {
       return journal;
     } catch (reason) {
       await file?.close();
+      if (file !== undefined) await rm(path, { force: true });
       throw failed(reason, path);
     }
   }
@@ -125,6 +126,7 @@ export class Journal {
       file = await open(path, OPEN);
       if (!(await tryLock(file.fd, 'exclusive'))) throw busy(run, path);
       const { records, end } = decode(await file.readFile(), path);
+      if (records.length === 0) throw unbegun(path);
       // What was not written whole must not become part of the next line.
       await file.truncate(end);
       return new Journal(path, file, records, now);
@@ -197,7 +199,7 @@ async function runNames(stateDirectory: string): Promise<string[]> {
   }
 }
 
-/** The records of a journal, and where the whole lines end. */
+/** The records of a journal, and where the whole lines end. One that was ended before it began has none. */
 function decode(text: Buffer, path: string): { records: JournalRecord[]; end: number } {
   const end = text.lastIndexOf(0x0a) + 1;
   const lines = text.toString('utf8', 0, end).split('\n').slice(0, -1);
@@ -207,9 +209,7 @@ function decode(text: Buffer, path: string): { records: JournalRecord[]; end: nu
     const message = `The journal ${path} is damaged in line ${String(at + 1)}`;
     throw new ImageUnpackerError('STATE_DAMAGED', message, { path });
   });
-  if (records.length > 0) return { records, end };
-  const message = `The run of ${path} was ended before it began; nothing was changed, and the file can be removed`;
-  throw new ImageUnpackerError('STATE_DAMAGED', message, { path });
+  return { records, end };
 }
 
 function parseLine(line: string): unknown {
@@ -235,6 +235,11 @@ async function unknown(stateDirectory: string, run: string): Promise<ImageUnpack
 function busy(run: string, path: string): ImageUnpackerError {
   const message = `The run ${run} is still going on; wait for its end, or stop it first`;
   return new ImageUnpackerError('STATE_BUSY', message, { path });
+}
+
+function unbegun(path: string): ImageUnpackerError {
+  const message = `The run of ${path} was ended before it began; nothing was changed, and the file can be removed`;
+  return new ImageUnpackerError('STATE_DAMAGED', message, { path });
 }
 
 function failed(reason: unknown, path: string): ImageUnpackerError {

@@ -11,7 +11,7 @@ export const openTarget: OpenTarget = async (target, { write, now }) => {
     const { LocalTarget } = await import('../cloud/local/local-target.js');
     return LocalTarget.open(target.directory, { format: target.format, write, now });
   }
-  const message = `${target.name}: accounts of AWS (strategy ${target.strategy}) are not in this version; publish to local targets`;
+  const message = `Accounts of AWS (strategy ${target.strategy}) are not in this version; publish to local targets`;
   throw new ImageUnpackerError('UNSUPPORTED', message, { target: target.name });
 };
 

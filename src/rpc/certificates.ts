@@ -14,7 +14,7 @@ export interface Certificates {
   key: Buffer;
 }
 
-const HOW_TO_MAKE = "'imageserver make-certs DIR' makes a set to try with";
+const HOW_TO_MAKE = "--certs names another set, and 'imageserver make-certs DIR' makes one to try with";
 
 /**
  * Reads `ca.pem`, `cert.pem` and `key.pem` of a directory. Throws `CONFIGURATION` when one of them is missing

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
@@ -14,6 +14,10 @@ export async function replaceDurably(path: string, content: Buffer | string, mod
   try {
     await file.writeFile(content);
     await file.sync();
+  } catch (reason) {
+    // On a full disk it would take room from whoever tries next.
+    await rm(temporary, { force: true });
+    throw reason;
   } finally {
     await file.close();
   }

@@ -146,6 +146,7 @@ test('after -- there are no options, --json neither', async t => {
 test('help and version are printed and are no failure', async t => {
   t.deepEqual(await run(['--version']), { code: 0, out: '1.2.3\n', err: '' });
   const { code, out } = await run(['echo', '--help']);
+  t.true(out.includes('\n\nA paragraph of two lines.\n\nAnd one more.\n\n'), out);
   t.is(code, 0);
   for (const part of [
     '<first-name> [other]',

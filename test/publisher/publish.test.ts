@@ -312,6 +312,8 @@ test('a journal whose last line is torn is read as if it were not there, one tha
   t.is((await runs(shop))[0]?.State, 'interrupted');
   t.is((await resume(run, shop.options))[0]?.Error, undefined);
   t.is((await runs(shop))[0]?.State, 'done');
+  writeFileSync(`${path.slice(0, -6)}000000`, '{"record":"beg');
+  t.is((await runs(shop)).length, 1, 'one that never began is none');
   writeFileSync(path, text.replace('"record":"intent"', '"record":"intend"'));
   t.is((await t.throwsAsync<ImageUnpackerError>(runs(shop))).code, 'STATE_DAMAGED');
 });
