@@ -73,6 +73,7 @@ export function parseCommandLine(
   try {
     parser.parse(parameters, { from: 'user' });
   } catch (error) {
+    requireKnownCommand(parser, program);
     if (error instanceof CommanderError && error.exitCode === 0) return { kind: 'text', text };
     throw error;
   }
@@ -121,6 +122,16 @@ function makeCommandParser(parser: Parser, program: ProgramDefinition, command: 
   }
   for (const option of Object.values(command.options ?? {})) child.addOption(makeOption(option));
   return child;
+}
+
+/** Throws `USAGE` where help was asked for with a command that there is not: commander would show the program's. */
+function requireKnownCommand(parser: Parser, program: ProgramDefinition): void {
+  const [first, second] = parser.args;
+  const name = first === 'help' ? second : first;
+  if (name === undefined || name.startsWith('-')) return;
+  if (name !== 'help' && program.commands.every(command => command.name !== name)) {
+    parser.parse([name], { from: 'user' });
+  }
 }
 
 function makeArgument(name: string, argument: ArgumentDefinition<unknown>): Argument {
