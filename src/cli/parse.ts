@@ -73,6 +73,7 @@ export function parseCommandLine(
   try {
     parser.parse(parameters, { from: 'user' });
   } catch (error) {
+    requireKnownCommand(parser, program);
     if (error instanceof CommanderError && error.exitCode === 0) return { kind: 'text', text };
     throw error;
   }
@@ -126,6 +127,16 @@ function makeCommandParser(parser: Parser, program: ProgramDefinition, command: 
 /** The paragraphs of what is said of a command, a line each: whoever shows them breaks them. */
 export function paragraphsOf({ details = '' }: Pick<Command, 'details'>): string[] {
   return details === '' ? [] : details.split(/\n{2,}/).map(each => each.replaceAll('\n', ' '));
+}
+
+/** Throws `USAGE` where help was asked for with a command that there is not: commander would show the program's. */
+function requireKnownCommand(parser: Parser, program: ProgramDefinition): void {
+  const [first, second] = parser.args;
+  const name = first === 'help' ? second : first;
+  if (name === undefined || name.startsWith('-')) return;
+  if (name !== 'help' && program.commands.every(command => command.name !== name)) {
+    parser.parse([name], { from: 'user' });
+  }
 }
 
 function makeArgument(name: string, argument: ArgumentDefinition<unknown>): Argument {

@@ -31,7 +31,7 @@ export function moveDirectories(difference: Difference): MovedDifference {
   if (moves.length === 0) return { ...difference, moves, carried: [] };
   const relocation = new Relocation(moves);
   const { changes, carried } = moveChanges(difference.changes, relocation);
-  return { changes, directories: moveTouched(difference.directories, relocation), moves, carried };
+  return { changes, directories: moveTouched(difference, relocation), moves, carried };
 }
 
 /** Where an inode is before `moves` that is at `path` after them. */
@@ -209,16 +209,17 @@ function isSettled({ have, want }: Change): boolean {
   return differencesOf(have, want).length === 0;
 }
 
+/** What is at directories after moves; one in which no name was, or none will be, is among the changes only. */
 function moveTouched(
-  directories: ReadonlyMap<string, TouchedDirectory>,
+  { changes, directories }: Difference,
   relocation: Relocation,
 ): Map<string, TouchedDirectory> {
   const moved = new Map<string, TouchedDirectory>();
-  const put = (entry: DirectoryEntry | undefined, side: 'have' | 'want'): void => {
-    if (entry === undefined) return;
+  const put = (entry: Entry | undefined, side: 'have' | 'want'): void => {
+    if (entry?.type !== 'directory') return;
     moved.set(keyOf(entry.path), { ...moved.get(keyOf(entry.path)), [side]: entry });
   };
-  for (const { have, want } of directories.values()) {
+  for (const { have, want } of [...directories.values(), ...changes]) {
     put(want, 'want');
     put(have && relocation.entry(have), 'have');
   }

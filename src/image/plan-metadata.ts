@@ -37,11 +37,19 @@ export function planClearing(
   const operations: Operation[] = [];
   const cleared = new Map<string, InodeEntry>();
   const clear = (have: InodeEntry): void => {
-    const after = withoutObstacles(have, changedDirectories.has(keyOf(have.path)));
-    const change = metadataChange(have.path, have, after);
-    if (change === undefined || cleared.has(keyOf(have.path))) return;
-    operations.push(change);
-    cleared.set(keyOf(have.path), after);
+    if (cleared.has(keyOf(have.path))) return;
+    const namesChange = have.type === 'directory' && changedDirectories.has(keyOf(have.path));
+    const open = {
+      ...have,
+      flags: have.flags & ~(namesChange ? BLOCKING_FLAGS | INHERITED_FLAGS : BLOCKING_FLAGS),
+    };
+    const after = namesChange ? withoutDefaultAcl(open) : open;
+    // No attribute can be taken off while there are flags in the way.
+    for (const change of [metadataChange(have.path, have, open), metadataChange(have.path, open, after)]) {
+      if (change === undefined) continue;
+      operations.push(change);
+      cleared.set(keyOf(have.path), after);
+    }
   };
   for (const key of changedDirectories) {
     const have = directories.get(key)?.have;
@@ -51,13 +59,8 @@ export function planClearing(
   return { operations, cleared };
 }
 
-function withoutObstacles(entry: InodeEntry, namesChange: boolean): InodeEntry {
-  if (entry.type !== 'directory' || !namesChange) return { ...entry, flags: entry.flags & ~BLOCKING_FLAGS };
-  return {
-    ...entry,
-    flags: entry.flags & ~(BLOCKING_FLAGS | INHERITED_FLAGS),
-    xattrs: entry.xattrs.filter(({ name }) => !name.equals(DEFAULT_ACL)),
-  };
+function withoutDefaultAcl<T extends InodeEntry>(entry: T): T {
+  return { ...entry, xattrs: entry.xattrs.filter(({ name }) => !name.equals(DEFAULT_ACL)) };
 }
 
 /** What is given to `planSettling`. */

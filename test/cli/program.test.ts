@@ -57,6 +57,8 @@ test('a result is shown to people, or printed as one document', async t => {
 const wrongCalls: [parameters: string[], says: string][] = [
   [[], 'the commands are echo, fail, wait, long, peek'],
   [['ecko'], "Unknown command 'ecko' (Did you mean echo?); see 'fixture --help'"],
+  [['ecko', '--help'], "Unknown command 'ecko' (Did you mean echo?); see 'fixture --help'"],
+  [['help', 'ecko'], "Unknown command 'ecko' (Did you mean echo?); see 'fixture --help'"],
   [['zzz'], 'the commands are echo'],
   [
     ['echo', 'x', '--devise', 'd'],

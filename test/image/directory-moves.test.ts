@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { MovedDifference } from '../../src/image/directory-moves.js';
 import { moveDirectories, pathBefore } from '../../src/image/directory-moves.js';
 import type { DirectoryEntry, Entry, FileEntry } from '../../src/image/entry.js';
 import { INODE_FLAGS } from '../../src/image/entry.js';
@@ -28,8 +29,8 @@ function link(path: string, target: string): Entry {
   return { type: 'link', path: Buffer.from(path), target: Buffer.from(target) };
 }
 
-/** What is moved, what is left to change and what was carried along, as text. */
-function moved(have: Entry[], want: Entry[]): { moves: string[]; left: string[]; carried: string[] } {
+/** What differs of two trees, once directories have been moved. */
+function differenceOf(have: Entry[], want: Entry[]): MovedDifference {
   const sorted = (entries: Entry[]): Entry[] =>
     [directory(''), ...entries].sort((a, b) => comparePaths(a.path, b.path));
   const [before, after] = [sorted(have), sorted(want)];
@@ -42,7 +43,12 @@ function moved(have: Entry[], want: Entry[]): { moves: string[]; left: string[];
       { have: at(before, path), want: at(after, path) },
     ]),
   );
-  const difference = moveDirectories({ changes, directories });
+  return moveDirectories({ changes, directories });
+}
+
+/** What is moved, what is left to change and what was carried along, as text. */
+function moved(have: Entry[], want: Entry[]): { moves: string[]; left: string[]; carried: string[] } {
+  const difference = differenceOf(have, want);
   return {
     moves: difference.moves.map(({ from, to }) => `${from.toString()} > ${to.toString()}`),
     left: difference.changes.map(({ path }) => path.toString()),
@@ -105,6 +111,24 @@ test('a directory is not moved to where its new parent is not, nor out of one th
     moved([directory('a', { flags }), file('a/1', '1')], [directory('b'), file('b/1', '1')]).moves,
     [],
   );
+});
+
+test('a directory that is empty before or after it moves with another is known on both sides', t => {
+  const full = (name: string): Entry[] => [file(`${name}/sub/y`, 'y')];
+  const tree = (name: string, inSub: Entry[]): Entry[] => [
+    directory(name),
+    file(`${name}/a`, 'a'),
+    directory(`${name}/sub`),
+    ...inSub,
+  ];
+  for (const [have, want] of [
+    [tree('m', full('m')), tree('n', [])],
+    [tree('m', []), tree('n', full('n'))],
+  ] as const) {
+    const { directories, moves } = differenceOf(have, want);
+    t.is(moves.length, 1);
+    t.deepEqual(directories.get('n/sub'), { have: directory('n/sub'), want: directory('n/sub') });
+  }
 });
 
 test('a path is known by where it was before', t => {

@@ -1,4 +1,4 @@
-import type { Entry, InodeEntry } from '../../src/image/entry.js';
+import type { Entry, InodeEntry, Metadata, Xattr } from '../../src/image/entry.js';
 import { INODE_FLAGS } from '../../src/image/entry.js';
 import type { Operation } from '../../src/image/operation.js';
 import { comparePaths, isBelow, parentPath } from '../../src/image/path.js';
@@ -12,6 +12,8 @@ import type { Inode } from './tree.js';
 
 const BLOCKING = INODE_FLAGS.immutable | INODE_FLAGS.append;
 const NOW = 999n;
+const DEFAULT_ACL = Buffer.from('system.posix_acl_default');
+const ACCESS_ACL = Buffer.from('system.posix_acl_access');
 
 export class ModelFileSystem {
   readonly #inodes = new Map<string, Inode>();
@@ -50,18 +52,23 @@ export class ModelFileSystem {
     const { path } = operation;
     switch (operation.do) {
       case 'make-directory':
-        this.#make(path, { type: 'directory', ...this.#fresh(path) });
+        this.#make(path, { type: 'directory', ...this.#fresh(path, 'directory') });
         return;
       case 'make-file': {
         const { size, holes, digest } = operation.entry;
-        this.#make(path, { type: 'file', ...this.#fresh(path), size, holes, digest });
+        this.#make(path, { type: 'file', ...this.#fresh(path, 'file'), size, holes, digest });
         return;
       }
       case 'make-symlink':
-        this.#make(path, { type: 'symlink', ...this.#fresh(path), mode: 0o777, target: operation.target });
+        this.#make(path, {
+          type: 'symlink',
+          ...this.#fresh(path, 'symlink'),
+          mode: 0o777,
+          target: operation.target,
+        });
         return;
       case 'make-node':
-        this.#make(path, { ...stripped(operation.entry), ...this.#fresh(path) });
+        this.#make(path, { ...stripped(operation.entry), ...this.#fresh(path, operation.entry.type) });
         return;
       case 'link':
         this.#unblocked(this.#at(path));
@@ -103,7 +110,9 @@ export class ModelFileSystem {
   #change(change: Extract<Operation, { do: 'change' }>): void {
     const inode = this.#at(change.path);
     if (inode.type !== change.type) throw new Error(`${key(change.path)} is a ${inode.type}`);
-    const onlyFlags = !change.owner && change.mode === undefined && change.mtime === undefined;
+    const attributes = change.removeXattrs.length + change.setXattrs.length;
+    const onlyFlags =
+      !change.owner && change.mode === undefined && change.mtime === undefined && attributes === 0;
     if (!onlyFlags) this.#unblocked(inode);
     if (change.owner) {
       Object.assign(inode, change.owner);
@@ -140,11 +149,19 @@ export class ModelFileSystem {
   }
 
   /** What a new inode begins with. */
-  #fresh(path: Buffer): Pick<InodeEntry, 'mode' | 'uid' | 'gid' | 'mtime' | 'flags' | 'xattrs'> {
+  #fresh(path: Buffer, type: Inode['type']): Metadata {
     const parent = this.#at(parentPath(path));
     const flags =
       parent.flags & (INODE_FLAGS.nodump | INODE_FLAGS.sync | INODE_FLAGS.noatime | INODE_FLAGS.dirsync);
-    return { mode: 0o600, uid: 0, gid: parent.mode & 0o2000 ? parent.gid : 0, mtime: NOW, flags, xattrs: [] };
+    const xattrs = this.#handedOn(path, type);
+    return { mode: 0o600, uid: 0, gid: parent.mode & 0o2000 ? parent.gid : 0, mtime: NOW, flags, xattrs };
+  }
+
+  /** The ACL that a new inode takes over from its directory. */
+  #handedOn(path: Buffer, type: Inode['type']): Xattr[] {
+    const acl = this.#at(parentPath(path)).xattrs.find(({ name }) => name.equals(DEFAULT_ACL));
+    if (acl === undefined || type === 'symlink') return [];
+    return [{ ...acl, name: type === 'directory' ? DEFAULT_ACL : ACCESS_ACL }];
   }
 
   #at(path: Buffer): Inode {

@@ -27,6 +27,15 @@ interface DirectoryPlan {
 /** Two values that the kernel takes for file capabilities (VFS_CAP_REVISION_2 of linux/capability.h). */
 const CAPABILITIES = ['0100000200040000000000000000000000000000', '0000000200200000000000000000000000000000'];
 
+/** A default ACL: `u::rwx,u:1000:rw,g::rx,m::rwx,o::rx` (linux/posix_acl_xattr.h). */
+const DEFAULT_ACL: Xattr = {
+  name: Buffer.from('system.posix_acl_default'),
+  value: Buffer.from(
+    '0200000001000700ffffffff02000600e803000004000500ffffffff10000700ffffffff20000500ffffffff',
+    'hex',
+  ),
+};
+
 const xattr: fc.Arbitrary<Xattr> = fc
   .record({
     name: fc.constantFrom('user.a', 'user.b', 'security.capability', 'trusted.t'),
@@ -88,12 +97,16 @@ const other: fc.Arbitrary<Inode> = metadata.chain(all => {
 });
 
 const directoryInode: fc.Arbitrary<Inode> = fc
-  .record({ metadata, flags: fc.constantFrom(0, 0, 0, INODE_FLAGS.immutable, INODE_FLAGS.nodump) })
-  .map(({ metadata: common, flags }) => ({
+  .record({
+    metadata,
+    flags: fc.constantFrom(0, 0, 0, INODE_FLAGS.immutable, INODE_FLAGS.nodump),
+    acl: fc.constantFrom([], [], [DEFAULT_ACL]),
+  })
+  .map(({ metadata: common, flags, acl }) => ({
     type: 'directory',
     ...common,
     flags,
-    xattrs: common.xattrs.filter(({ name }) => name.toString() !== 'security.capability'),
+    xattrs: [...acl, ...common.xattrs.filter(({ name }) => name.toString() !== 'security.capability')],
   }));
 
 const names = fc.constantFrom('a', 'b', 'c', 'd', 'a.x', 'a\xff');
