@@ -335,13 +335,15 @@ State checkObject(int objects, std::string_view wanted, ObjectHash &hash, uint64
   auto path = native::objectPath(wanted);
   Descriptor fd(openat(objects, path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (fd < 0 && errno == ENOENT) return kMissing;
+  // A symbolic link is none, wherever it leads.
+  if (fd < 0 && errno == ELOOP) return kDamaged;
   check(fd.operator int(), "openat", path);
   auto &buffer = threadBuffer();
   for (;;) {
     control.checkCancelled();
     ssize_t length = fill(fd, buffer);
     // What cannot be read is as good as lost; the caller names the object.
-    if (length < 0 && errno == EIO) return kDamaged;
+    if (length < 0 && (errno == EIO || errno == EISDIR)) return kDamaged;
     check(length, "read", path);
     hash.update(buffer.data(), static_cast<size_t>(length));
     size += static_cast<uint64_t>(length);

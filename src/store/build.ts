@@ -1,4 +1,5 @@
 import type { Entry } from '../image/entry.js';
+import type { ImageUnpackerError } from '../image/error.js';
 import { throwIfAborted } from '../image/error.js';
 import type { EncodedIndex } from '../image/manifest.js';
 import { ManifestWriter } from '../image/manifest.js';
@@ -8,12 +9,19 @@ import { TreeValidator } from '../image/validate.js';
 import type { Tree } from '../source/tree.js';
 import type { ManifestReader } from './manifest-reader.js';
 import type { ImageRecord, Store } from './store.js';
+import { isDamage } from './damage.js';
+
+/** The image whose times unchanged content keeps (image/merge-times.ts). */
+export interface EarlierImage {
+  manifest: ManifestReader;
+  /** Told when the manifest cannot be read after all. Unless this throws, the times of the source count then. */
+  onDamage: (reason: ImageUnpackerError) => void;
+}
 
 /** What an image is to be beside its content. */
 export interface BuildOptions {
   name: string;
-  /** The image whose times unchanged content keeps (image/merge-times.ts). */
-  earlier?: ManifestReader | undefined;
+  earlier?: EarlierImage | undefined;
   createdAt: Date;
   expiresAt: Date | null;
   tags: Readonly<Record<string, string>>;
@@ -28,14 +36,7 @@ export interface BuildOptions {
  * Until that last step nothing of it can be seen. Throws `IMAGE_EXISTS`, `NO_SPACE`.
  */
 export async function buildImage(store: Store, tree: Tree, options: BuildOptions): Promise<ImageRecord> {
-  const { earlier } = options;
-  const entries = earlier
-    ? mergeTimes(
-        () => earlier.entries(),
-        () => tree.entries(),
-      )
-    : tree.entries();
-  const index = await writeManifest(store, entries, options);
+  const index = await writeEntries(store, tree, options);
   const { name, createdAt, expiresAt, tags, annotations } = options;
   const record: ImageRecord = {
     name,
@@ -55,6 +56,31 @@ export async function buildImage(store: Store, tree: Tree, options: BuildOptions
     step.end();
   }
   return record;
+}
+
+async function writeEntries(store: Store, tree: Tree, options: BuildOptions): Promise<EncodedIndex> {
+  const { earlier } = options;
+  if (earlier === undefined) return writeManifest(store, tree.entries(), options);
+  let damage: unknown;
+  const have = async function* (): AsyncGenerator<Entry, void, undefined> {
+    try {
+      yield* earlier.manifest.entries();
+    } catch (reason) {
+      damage = reason;
+      throw reason;
+    }
+  };
+  try {
+    return await writeManifest(
+      store,
+      mergeTimes(have, () => tree.entries()),
+      options,
+    );
+  } catch (reason) {
+    if (reason !== damage || !isDamage(reason)) throw reason;
+    earlier.onDamage(reason);
+    return writeManifest(store, tree.entries(), options);
+  }
 }
 
 async function writeManifest(

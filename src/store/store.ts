@@ -56,9 +56,12 @@ export interface Store {
   read(digest: Buffer, limit: number): Promise<Buffer>;
   /** The bytes of an object; the last chunk comes only when all of them have the right digest. */
   stream(digest: Buffer): AsyncIterable<Buffer>;
-  /** Stores bytes under their digest. It need not be durable before `create` has returned. */
+  /**
+   * Stores bytes under their digest; an object that is there and damaged is mended. It need not be durable before
+   * `create` has returned.
+   */
   put(bytes: Buffer): Promise<Stored>;
-  /** The same for bytes that come bit by bit. */
+  /** The same for bytes that come bit by bit, but an object of that size that is there is relied on. */
   putStream(chunks: AsyncIterable<Buffer>): Promise<Stored>;
   /**
    * The same for the data of files beneath the open directory `root`, read once: takes packed files, and
@@ -68,6 +71,12 @@ export interface Store {
   ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer>;
   /** Reads and hashes objects. */
   check(digests: readonly Buffer[], watch: Watch): Promise<ObjectChecks>;
+  /**
+   * Takes note of objects that were found to be damaged: before anything is stored the next time, they are looked at
+   * again, and removed if they are, so that they are stored anew. Throws `NO_PERMISSION` when the store cannot be
+   * written to.
+   */
+  noteDamage(digests: readonly Buffer[]): Promise<void>;
   /** Makes objects files of this machine, each verified. Throws `STORE_DAMAGED` naming all that are not good. */
   fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects>;
   /** Ends the use of the store. */

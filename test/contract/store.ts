@@ -159,6 +159,32 @@ function testDamage(test: TestFn, kind: string, make: MakeStore): void {
     t.deepEqual((await store.check([digest], {})).faults, []);
   });
 
+  test(`${kind}: an object that was changed is mended by putting it again`, async t => {
+    const { store, damage } = await make(t);
+    await store.put(LARGE);
+    await damage(digest, 'changed');
+    t.true((await store.put(LARGE)).added);
+    t.deepEqual((await store.check([digest], {})).faults, []);
+  });
+
+  test(`${kind}: what was noted to be damaged is stored anew when it comes again`, async t => {
+    const { store, damage, reopen } = await make(t);
+    const good = await store.put(Buffer.from('good'));
+    await store.put(LARGE);
+    await damage(digest, 'changed');
+    const missing = sha512(Buffer.from('missing'));
+    await store.noteDamage([good.digest, digest, missing]);
+    await store.close();
+    const other = await reopen();
+    t.true((await other.putStream(asynchronously(chunksOf(LARGE, 1 << 20)))).added);
+    t.false((await other.putStream(asynchronously([Buffer.from('good')]))).added);
+    t.deepEqual((await other.check([good.digest, digest], {})).faults, []);
+    // What is good by now stays.
+    await other.noteDamage([good.digest, digest]);
+    await other.close();
+    t.false((await (await reopen()).putStream(asynchronously(chunksOf(LARGE, 1 << 20)))).added);
+  });
+
   test(`${kind}: an object that is larger than it may be is not read`, async t => {
     const { store } = await make(t);
     await store.put(LARGE);

@@ -7,7 +7,9 @@ import { parseFilter } from '../../image/filter.js';
 import { parseImageName } from '../../image/name.js';
 import { readSource } from '../../source/read-source.js';
 import type { ObjectSink } from '../../source/sink.js';
+import type { EarlierImage } from '../../store/build.js';
 import { buildImage } from '../../store/build.js';
+import { isDamage } from '../../store/damage.js';
 import { isWithin } from '../../store/local/is-within.js';
 import { isStore } from '../../store/local/open-directory.js';
 import type { LocalStore } from '../../store/local/store.js';
@@ -50,7 +52,7 @@ async function build(
   { options, args, signal, log, progress }: BuildContext,
   open: OpenStore,
   filter: PathFilter | undefined,
-  earlier: ManifestReader | undefined,
+  earlier: EarlierImage | undefined,
 ): Promise<Omit<BuiltImage, 'seconds'>> {
   const sink: ObjectSink = {
     putStream: async chunks => (await open()).putStream(chunks),
@@ -77,11 +79,14 @@ async function build(
   return { name, digest, entries, bytes, newObjects: tree.newObjects, newBytes: tree.newBytes };
 }
 
-/** The image whose times are kept; in a store that is not there yet, there is none. */
+/**
+ * The image whose times are kept; in a store that is not there yet, there is none. One that was not asked for by name and
+ * is damaged is done without, which is said.
+ */
 async function findEarlier(
-  { options: { mtimesFrom, store: location = '' }, args }: BuildContext,
+  { options: { mtimesFrom, store: location = '' }, args, log }: BuildContext,
   open: OpenStore | undefined,
-): Promise<ManifestReader | undefined> {
+): Promise<EarlierImage | undefined> {
   if (mtimesFrom === 'none') return undefined;
   if (mtimesFrom !== undefined) parseImageName(mtimesFrom);
   const store = await open?.();
@@ -89,11 +94,26 @@ async function findEarlier(
     const message = `There is no image ${mtimesFrom} to take times from: there is no store at ${location}`;
     throw new ImageUnpackerError('IMAGE_UNKNOWN', message, { image: mtimesFrom });
   }
-  const record =
-    mtimesFrom === undefined
-      ? (await store?.list(parseImageName(args.name).stream))?.at(-1)
-      : await store?.image(mtimesFrom);
-  return store && record && ManifestReader.open(store, Buffer.from(record.digest, 'hex'));
+  if (store === undefined) return undefined;
+  const { stream } = parseImageName(args.name);
+  let image = mtimesFrom === undefined ? `The newest image of ${stream}` : `The image ${mtimesFrom}`;
+  const onDamage = (reason: ImageUnpackerError): void => {
+    const what = `${image}, whose times unchanged content would keep, is damaged: ${reason.message}`;
+    if (mtimesFrom === undefined) log.warn(`${what}; the times of the source are taken`);
+    else
+      throw new ImageUnpackerError(reason.code, `${what}; or say --mtimes-from none`, reason.subject, reason);
+  };
+  try {
+    const record =
+      mtimesFrom === undefined ? (await store.list(stream)).at(-1) : await store.image(mtimesFrom);
+    if (record === undefined) return undefined;
+    image = `The image ${record.name}`;
+    return { manifest: await ManifestReader.open(store, Buffer.from(record.digest, 'hex')), onDamage };
+  } catch (reason) {
+    if (!isDamage(reason)) throw reason;
+    onDamage(reason);
+    return undefined;
+  }
 }
 
 async function readFilter(file: string): Promise<PathFilter> {

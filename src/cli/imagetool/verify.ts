@@ -5,29 +5,42 @@ import { storeOptions, withStore } from '../open-store.js';
 import { argument } from '../option.js';
 import { showCount, showSize, showText } from '../show.js';
 
+/** What `verify` found. */
+interface VerifiedImage extends Verification {
+  ok: boolean;
+  /** Whether to build the same content again mends what is missing or damaged. */
+  mendable: boolean;
+}
+
 export const verifyCommand = command({
   name: 'verify',
   summary: 'Read and check everything that an image is made of',
-  details: 'Exits with 1 when something is missing or damaged, and says what needs it.',
+  details: `Exits with 1 when something is missing or damaged, and says what needs it. Of what is damaged it takes
+note in the store, so that to build the same content again stores it anew.`,
   arguments: { name: argument('the image') },
   options: storeOptions,
   run: async ({ options, args, signal, progress }) => {
+    const { noteFaults } = await import('../../store/note-damage.js');
     const { verifyImage } = await import('../../store/verify.js');
-    return withStore(options, signal, async store => {
+    return withStore(options, signal, async (store): Promise<VerifiedImage> => {
       const verification = await verifyImage(store, await store.image(args.name), { signal, progress });
-      return { ...verification, ok: verification.faults.length === 0 };
+      const { faults } = verification;
+      return { ...verification, ok: faults.length === 0, mendable: await noteFaults(store, faults) };
     });
   },
   show: showVerification,
   exitCode: ({ ok }) => (ok ? EXIT_CODES.done : EXIT_CODES.failed),
 });
 
-function showVerification({ name, objects, bytes, faults }: Verification & { ok: boolean }): string {
+function showVerification({ name, objects, bytes, faults, mendable }: VerifiedImage): string {
   const read = `${showCount(objects)} objects of ${showSize(bytes)} read`;
   if (faults.length === 0) return `${showText(name)} is good: ${read}`;
   return [
     ...faults.flatMap(showFault),
     `${showText(name)} is not good: ${showCount(faults.length)} faults; ${read}`,
+    mendable
+      ? 'To build the same content again, under another name, mends what is missing or damaged'
+      : 'The store cannot be written to, so no note was taken of what is damaged: verify it as its owner',
   ].join('\n');
 }
 

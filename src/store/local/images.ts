@@ -29,9 +29,15 @@ export class LocalImages {
     const path = join(this.#location, recordPath(name));
     const text = await this.#readFile(path);
     if (text === undefined) throw await this.#unknown(name);
-    const record = decodeRecord(text, path);
-    if (record.name !== name) throw damaged(path, `it is the record of ${record.name}`);
-    return record;
+    try {
+      const record = decodeRecord(text, path);
+      if (record.name === name) return record;
+      throw damaged(path, `it is the record of ${record.name}`);
+    } catch (reason) {
+      const { message, subject } = ImageUnpackerError.from(reason, `Cannot read ${path}`);
+      const advice = `${message}; delete the image ${name}, and build it again`;
+      throw new ImageUnpackerError('STORE_DAMAGED', advice, { ...subject, image: name }, reason);
+    }
   }
 
   /** Whether there is such an image, be its record good or not. */

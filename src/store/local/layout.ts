@@ -9,6 +9,7 @@ import { parseImageName } from '../../image/name.js';
  *   objects/sha512/ab/abcd…                objects, mode 0444, by their digests in hex (two digits, all 128)
  *   images/base/debian-12/@2026-11-23      records of images: the stream as directories, "@" and the leaf
  *   tmp/SESSION/…                          what is not finished, one directory a process, flock: exclusive
+ *   damaged/abcd…                          empty: objects that were found damaged, by their digests; may be missing
  *
  * Pages, indexes, annotations and the data of files are all objects. No part of a name begins with "@", so a
  * record and a stream never meet. `lock` is made last: a store without it was never finished.
@@ -20,6 +21,7 @@ export const LOCK_FILE = 'lock';
 export const OBJECTS = 'objects/sha512';
 export const IMAGES = 'images';
 export const TEMPORARY = 'tmp';
+export const DAMAGED = 'damaged';
 export const LEAF_MARK = '@';
 
 /** The directories that objects are spread over. */

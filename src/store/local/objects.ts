@@ -12,6 +12,7 @@ import { formKey } from '../../image/sparse-form.js';
 import type { Watch } from '../../native.js';
 import { checkObjects, ingestFiles, isNativeError } from '../../native.js';
 import type { ObjectChecks, ObjectFault, Stored } from '../store.js';
+import { readsAs } from './damaged-object.js';
 import { objectPath, OBJECTS } from './layout.js';
 import type { Session } from './session.js';
 
@@ -99,15 +100,17 @@ export class LocalObjects {
 
   /**
    * Stores bytes under their digest. They are few, and the calls are synchronous: for small files, which come
-   * by the hundred thousand, going through the thread pool takes five times as long.
+   * by the hundred thousand, going through the thread pool takes five times as long. What is there already is read
+   * and compared, or, if it is `trusted`, not looked at but for its size.
    */
-  put(session: Session, bytes: Buffer): Stored {
+  put(session: Session, bytes: Buffer, trusted: boolean): Stored {
     const stored = { digest: sha512(bytes), size: bytes.length };
     const path = this.#pathOf(stored.digest);
     const temporary = temporaryPath(session);
     try {
       const found = lstatSync(path, { throwIfNoEntry: false });
-      if (found?.isFile() === true && found.size === bytes.length) return { ...stored, added: false };
+      const isThere = found?.isFile() === true && found.size === bytes.length;
+      if (isThere && (trusted || readsAs(path, bytes))) return { ...stored, added: false };
       writeFileSync(temporary, bytes, { flag: 'wx', mode: OBJECT_MODE });
       renameSync(temporary, path);
     } catch (reason) {
@@ -135,7 +138,7 @@ export class LocalObjects {
         held = [];
       }
       if (size <= SMALL_BYTES)
-        return this.put(session, held.length === 1 ? held[0]! : Buffer.concat(held, size));
+        return this.put(session, held.length === 1 ? held[0]! : Buffer.concat(held, size), true);
       const stored = { digest: hash.digest(), size };
       if (await this.has(stored.digest, size)) return { ...stored, added: false };
       await temporary.publish(this.#pathOf(stored.digest));
@@ -197,7 +200,7 @@ export class LocalObjects {
 
   #fault(digest: Buffer, what: string): ImageUnpackerError {
     const hex = digest.toString('hex');
-    const message = `The object ${hex} of the store ${this.#location} ${what}; build the image again, without that file if it is there`;
+    const message = `The object ${hex} of the store ${this.#location} ${what}; run 'imagetool verify' on its image, and then build that content again`;
     return new ImageUnpackerError('STORE_DAMAGED', message, { path: this.#location, digest: hex });
   }
 

@@ -1,11 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import { checkStreamName } from '../../image/name.js';
 import type { Watch } from '../../native.js';
 import { syncFileSystem } from '../../native.js';
 import { requireObjects } from '../require-objects.js';
 import type { FetchedObjects, ImageRecord, ObjectChecks, Store, Stored } from '../store.js';
+import { noteDamage, removeNoted } from './damaged-object.js';
 import { LocalImages } from './images.js';
 import { lockStore } from './lock-store.js';
 import { LocalObjects } from './objects.js';
@@ -68,9 +69,7 @@ export class LocalStore implements Store {
     try {
       await syncFileSystem(session.directory.fd);
     } catch (reason) {
-      throw ImageUnpackerError.from(reason, `Cannot write to the store ${this.location}`, {
-        path: this.location,
-      });
+      throw this.#cannotWrite(reason);
     }
     await this.#images.create(session, record);
   }
@@ -97,7 +96,7 @@ export class LocalStore implements Store {
   }
 
   async put(bytes: Buffer): Promise<Stored> {
-    return this.#objects.put(await this.#begin(), bytes);
+    return this.#objects.put(await this.#begin(), bytes, false);
   }
 
   async putStream(chunks: AsyncIterable<Buffer>): Promise<Stored> {
@@ -116,6 +115,14 @@ export class LocalStore implements Store {
       return { faults, sizes };
     } finally {
       await directory.close();
+    }
+  }
+
+  async noteDamage(digests: readonly Buffer[]): Promise<void> {
+    try {
+      await noteDamage(this.#path, digests);
+    } catch (reason) {
+      throw this.#cannotWrite(reason);
     }
   }
 
@@ -159,11 +166,20 @@ export class LocalStore implements Store {
 
   async #begin(): Promise<Session> {
     await this.#hold();
-    this.#session ??= beginSession(this.#path).catch((reason: unknown) => {
-      throw ImageUnpackerError.from(reason, `Cannot write to the store ${this.location}`, {
-        path: this.location,
+    this.#session ??= beginSession(this.#path)
+      .then(async session => {
+        await removeNoted(this.#path, join(session.path, 'damaged'));
+        return session;
+      })
+      .catch((reason: unknown) => {
+        throw this.#cannotWrite(reason);
       });
-    });
     return this.#session;
+  }
+
+  #cannotWrite(reason: unknown): ImageUnpackerError {
+    return ImageUnpackerError.from(reason, `Cannot write to the store ${this.location}`, {
+      path: this.location,
+    });
   }
 }
