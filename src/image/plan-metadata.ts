@@ -37,11 +37,12 @@ export function planClearing(
   const operations: Operation[] = [];
   const cleared = new Map<string, InodeEntry>();
   const clear = (have: InodeEntry): void => {
-    const after = withoutObstacles(have, changedDirectories.has(keyOf(have.path)));
-    const change = metadataChange(have.path, have, after);
-    if (change === undefined || cleared.has(keyOf(have.path))) return;
+    const key = keyOf(have.path);
+    const after = withoutObstacles(have, changedDirectories.has(key));
+    const change = after === have ? undefined : metadataChange(have.path, have, after);
+    if (change === undefined || cleared.has(key)) return;
     operations.push(change);
-    cleared.set(keyOf(have.path), after);
+    cleared.set(key, after);
   };
   for (const key of changedDirectories) {
     const have = directories.get(key)?.have;
@@ -51,13 +52,14 @@ export function planClearing(
   return { operations, cleared };
 }
 
+/** An inode as it is when nothing of it is in the way; the same object where nothing is. */
 function withoutObstacles(entry: InodeEntry, namesChange: boolean): InodeEntry {
-  if (entry.type !== 'directory' || !namesChange) return { ...entry, flags: entry.flags & ~BLOCKING_FLAGS };
-  return {
-    ...entry,
-    flags: entry.flags & ~(BLOCKING_FLAGS | INHERITED_FLAGS),
-    xattrs: entry.xattrs.filter(({ name }) => !name.equals(DEFAULT_ACL)),
-  };
+  const inherits = namesChange && entry.type === 'directory';
+  const obstacles = inherits ? BLOCKING_FLAGS | INHERITED_FLAGS : BLOCKING_FLAGS;
+  const hasAcl = inherits && entry.xattrs.some(({ name }) => name.equals(DEFAULT_ACL));
+  if ((entry.flags & obstacles) === 0 && !hasAcl) return entry;
+  const xattrs = hasAcl ? entry.xattrs.filter(({ name }) => !name.equals(DEFAULT_ACL)) : entry.xattrs;
+  return { ...entry, flags: entry.flags & ~obstacles, xattrs };
 }
 
 /** What is given to `planSettling`. */
