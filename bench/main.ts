@@ -13,6 +13,7 @@ import { applySuite, manySuite } from './suites/apply.js';
 import { buildSuite } from './suites/build.js';
 import { captureSuite } from './suites/capture.js';
 import { checkSuite } from './suites/check.js';
+import { diffSuite } from './suites/diff.js';
 import { firstSuite } from './suites/first.js';
 import { startSuite } from './suites/start.js';
 import type { Suite, TaskScores } from './task.js';
@@ -27,6 +28,7 @@ const SUITES: Readonly<Record<string, { suite: Suite; trees: readonly TreeName[]
   build: { suite: buildSuite, trees: ['A'] },
   check: { suite: checkSuite, trees: ['A'] },
   capture: { suite: captureSuite, trees: ['A'] },
+  diff: { suite: diffSuite, trees: [] },
   start: { suite: startSuite, trees: ['A'] },
   agent: { suite: agentSuite, trees: ['A'] },
 };

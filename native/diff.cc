@@ -1,16 +1,17 @@
 // Compares two sorted runs of manifest pages (src/image/page.ts has their grammar) without decoding what is
 // the same in both.
 //
-//   pages       = (number:u32 entries:u32 first:bytes next:bytes page:bytes)*
 //   differences = (path:bytes have:place want:place)*
 //   place       = page:u32 entry:u32 offset:u32 length:u32    page 0xffffffff: there is no such entry on this side
 //   paths       = (path:bytes)*                        ascending
 //   places      = place*                               one for each path
+//   found       = u8*                                  one for each path: whether there are entries below it
 //   origins     = (page:u32 entry:u32)*                one for each entry wanted: the entry with its path that is there
 //
-// `number` is the caller's name for a page; `entry` counts entries in the page; `offset` and `length` say where
-// in it the body of the entry is. What the index says of a page is checked: that it has so many `entries`, begins
-// with the path `first`, and ends before `next`, the first path of the page behind it (empty: there is none).
+// Pages come as an array of [number, entries, first, next, bytes], in the order of their entries. `page` is the
+// number of one; `entry` counts entries in the page; `offset` and `length` say where in it the body of the entry is.
+// What the index says of a page is checked: that it has so many `entries`, begins with the path `first`, and ends
+// before `next`, the first path of the page behind it (empty: there is none).
 #include <cstring>
 
 #include "native.h"
@@ -25,6 +26,24 @@ struct Place {
   uint32_t page = kNone, entry = 0, offset = 0, length = 0;
 };
 
+struct Page {
+  uint32_t number, entries;
+  std::string_view first, next, bytes;
+};
+using Pages = std::vector<Page>;
+
+Pages pagesOf(const Napi::Value &value) {
+  auto array = value.As<Napi::Array>();
+  Pages pages;
+  for (uint32_t at = 0; at < array.Length(); at++) {
+    auto page = array.Get(at).As<Napi::Array>();
+    auto number = [&](uint32_t field) { return page.Get(field).As<Napi::Number>().Uint32Value(); };
+    auto bytes = [&](uint32_t field) { return bytesOf(page.Get(field)); };
+    pages.push_back({number(0), number(1), bytes(2), bytes(3), bytes(4)});
+  }
+  return pages;
+}
+
 // Orders paths by their components: a slash sorts before every other byte.
 int compare(std::string_view a, std::string_view b) {
   size_t length = std::min(a.size(), b.size());
@@ -38,7 +57,7 @@ int compare(std::string_view a, std::string_view b) {
 // Walks over the entries of pages, whose paths must ascend and which must be as their index says.
 class Cursor {
  public:
-  explicit Cursor(std::string_view packed) : packed_(packed) { next(); }
+  explicit Cursor(const Pages &pages) : pages_(pages) { next(); }
 
   bool valid() const { return valid_; }
   const std::string &path() const { return path_; }
@@ -57,22 +76,23 @@ class Cursor {
  private:
   // Goes on to the next page, which has at least one entry.
   bool openPage() {
-    if (packed_.done()) return false;
-    place_.page = packed_.u32();
-    entries_ = packed_.u32();
-    first_ = packed_.bytes();
-    next_ = packed_.bytes();
-    page_ = packed_.bytes();
-    if (page_.substr(0, kMagic.size()) != kMagic || page_.size() == kMagic.size()) fail("page", first_, EBADMSG);
+    if (opened_ == pages_.size()) return false;
+    const Page &page = pages_[opened_++];
+    page_ = page.bytes;
+    if (page_.substr(0, kMagic.size()) != kMagic || page_.size() == kMagic.size()) {
+      fail("page", page.first, EBADMSG);
+    }
     at_ = kMagic.size();
+    place_.page = page.number;
     place_.entry = kNone;
     return true;
   }
 
   // The last entry of a page has been read.
   void endPage() {
-    bool complete = place_.entry + 1 == entries_;
-    bool apart = next_.empty() || compare(path_, next_) < 0;
+    const Page &page = pages_[opened_ - 1];
+    bool complete = place_.entry + 1 == page.entries;
+    bool apart = page.next.empty() || compare(path_, page.next) < 0;
     if (!complete || !apart) fail("page", path_, EBADMSG);
   }
 
@@ -86,7 +106,7 @@ class Cursor {
     previous_ = path_;
     path_.resize(shared);
     path_.append(page_.substr(at_, rest));
-    bool inPlace = first ? path_ == first_ : compare(previous_, path_) < 0;
+    bool inPlace = first ? path_ == pages_[opened_ - 1].first : compare(previous_, path_) < 0;
     if (!inPlace) fail("page", path_, EBADMSG);
     at_ += rest;
     place_.entry++;
@@ -108,9 +128,8 @@ class Cursor {
     fail("page", path_, EBADMSG);
   }
 
-  Reader packed_;
-  uint32_t entries_ = 0;
-  std::string_view first_, next_;
+  const Pages &pages_;
+  size_t opened_ = 0;
   std::string_view page_;
   size_t at_ = 0;
   bool valid_ = false;
@@ -127,7 +146,7 @@ void writePlace(Writer &writer, const Place &place) {
   writer.number(place.length);
 }
 
-std::vector<uint8_t> compareRuns(std::string_view have, std::string_view want, const Control &control) {
+std::vector<uint8_t> compareRuns(const Pages &have, const Pages &want, const Control &control) {
   Writer writer;
   Cursor a(have), b(want);
   auto report = [&](const std::string &path, const Place &before, const Place &after) {
@@ -153,8 +172,8 @@ std::vector<uint8_t> compareRuns(std::string_view have, std::string_view want, c
 
 // comparePages(have, want, control): resolves to the packed differences.
 Napi::Value comparePages(const Napi::CallbackInfo &info) {
-  std::string_view have = bytesOf(info[0]);
-  std::string_view want = bytesOf(info[1]);
+  Pages have = pagesOf(info[0]);
+  Pages want = pagesOf(info[1]);
   auto differences = std::make_shared<std::vector<uint8_t>>();
   return Job::run(
       info.Env(), info[2], {info[0], info[1]},
@@ -162,7 +181,7 @@ Napi::Value comparePages(const Napi::CallbackInfo &info) {
       [differences](Napi::Env env) { return toBuffer(env, std::move(*differences)); });
 }
 
-std::vector<uint8_t> matchRuns(std::string_view have, std::string_view want, const Control &control) {
+std::vector<uint8_t> matchRuns(const Pages &have, const Pages &want, const Control &control) {
   Writer writer;
   Cursor a(have), b(want);
   for (uint32_t count = 0; b.valid(); count++) {
@@ -182,8 +201,8 @@ std::vector<uint8_t> matchRuns(std::string_view have, std::string_view want, con
 
 // matchPages(have, want, control): resolves to the packed origins of the entries of `want`.
 Napi::Value matchPages(const Napi::CallbackInfo &info) {
-  std::string_view have = bytesOf(info[0]);
-  std::string_view want = bytesOf(info[1]);
+  Pages have = pagesOf(info[0]);
+  Pages want = pagesOf(info[1]);
   auto origins = std::make_shared<std::vector<uint8_t>>();
   return Job::run(
       info.Env(), info[2], {info[0], info[1]},
@@ -191,7 +210,7 @@ Napi::Value matchPages(const Napi::CallbackInfo &info) {
       [origins](Napi::Env env) { return toBuffer(env, std::move(*origins)); });
 }
 
-std::vector<uint8_t> findAll(std::string_view pages, std::string_view paths, const Control &control) {
+std::vector<uint8_t> findAll(const Pages &pages, std::string_view paths, const Control &control) {
   Writer writer;
   Cursor cursor(pages);
   for (Reader reader(paths); !reader.done();) {
@@ -206,7 +225,7 @@ std::vector<uint8_t> findAll(std::string_view pages, std::string_view paths, con
 
 // findPaths(pages, paths, control): resolves to the packed places of some paths.
 Napi::Value findPaths(const Napi::CallbackInfo &info) {
-  std::string_view pages = bytesOf(info[0]);
+  Pages pages = pagesOf(info[0]);
   std::string_view paths = bytesOf(info[1]);
   auto places = std::make_shared<std::vector<uint8_t>>();
   return Job::run(
@@ -215,12 +234,38 @@ Napi::Value findPaths(const Napi::CallbackInfo &info) {
       [places](Napi::Env env) { return toBuffer(env, std::move(*places)); });
 }
 
+std::vector<uint8_t> findAllBelow(const Pages &pages, std::string_view paths, const Control &control) {
+  Writer writer;
+  Cursor cursor(pages);
+  for (Reader reader(paths); !reader.done();) {
+    control.checkCancelled();
+    std::string path(reader.bytes());
+    // All below a directory comes at once after it, and nothing but that begins like this.
+    if (!path.empty()) path += '/';
+    while (cursor.valid() && compare(cursor.path(), path) <= 0) cursor.next();
+    writer.number<uint8_t>(cursor.valid() && cursor.path().starts_with(path));
+  }
+  return std::move(writer.bytes_);
+}
+
+// findBelow(pages, paths, control): resolves to whether there are entries below each of some paths.
+Napi::Value findBelow(const Napi::CallbackInfo &info) {
+  Pages pages = pagesOf(info[0]);
+  std::string_view paths = bytesOf(info[1]);
+  auto found = std::make_shared<std::vector<uint8_t>>();
+  return Job::run(
+      info.Env(), info[2], {info[0], info[1]},
+      [pages, paths, found](const Control &control) { *found = findAllBelow(pages, paths, control); },
+      [found](Napi::Env env) { return toBuffer(env, std::move(*found)); });
+}
+
 }  // namespace
 
 void initDiff(Napi::Env env, Napi::Object exports) {
   exports.Set("comparePages", Napi::Function::New(env, comparePages));
   exports.Set("matchPages", Napi::Function::New(env, matchPages));
   exports.Set("findPaths", Napi::Function::New(env, findPaths));
+  exports.Set("findBelow", Napi::Function::New(env, findBelow));
 }
 
 }  // namespace native

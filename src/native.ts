@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { cancelled, throwIfAborted } from './image/error.js';
+import type { IndexedPage } from './image/packing.js';
 
 /*
  * The C++ addon, typed. It is mechanism only: each function is a few system calls over descriptors and
@@ -28,9 +29,10 @@ interface Addon {
     control: Control,
   ): Promise<Buffer>;
   checkObjects(objects: number, digests: Buffer, sparse: boolean, control: Control): Promise<Buffer>;
-  comparePages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
-  matchPages(have: Buffer, want: Buffer, control: Control): Promise<Buffer>;
-  findPaths(pages: Buffer, paths: Buffer, control: Control): Promise<Buffer>;
+  comparePages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
+  matchPages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
+  findPaths(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
+  findBelow(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
   compareContent(root: number, files: Buffer, objects: number, control: Control): Promise<Buffer>;
   locatePaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
   runBatch(root: number, batch: Buffer, objects: number, control: Control): Promise<Buffer>;
@@ -220,19 +222,24 @@ export async function checkObjects(
   return watched(watch, control => addon.checkObjects(objects, digests, sparse, control));
 }
 
-/** Compares two packed runs of manifest pages; resolves to the packed differences (native/diff.cc). */
-export async function comparePages(have: Buffer, want: Buffer, watch: Watch): Promise<Buffer> {
+/** Compares two runs of manifest pages; resolves to the packed differences (native/diff.cc). */
+export async function comparePages(have: IndexedPage[], want: IndexedPage[], watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.comparePages(have, want, control));
 }
 
 /** Finds for each entry of the pages `want` the one in `have` with its path (native/diff.cc). */
-export async function matchPages(have: Buffer, want: Buffer, watch: Watch): Promise<Buffer> {
+export async function matchPages(have: IndexedPage[], want: IndexedPage[], watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.matchPages(have, want, control));
 }
 
 /** Finds where in `pages` the entries of some paths are, packed and ascending (native/diff.cc). */
-export async function findPaths(pages: Buffer, paths: Buffer, watch: Watch): Promise<Buffer> {
+export async function findPaths(pages: IndexedPage[], paths: Buffer, watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.findPaths(pages, paths, control));
+}
+
+/** Finds whether `pages` have entries below some paths, packed and ascending (native/diff.cc). */
+export async function findBelow(pages: IndexedPage[], paths: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.findBelow(pages, paths, control));
 }
 
 /** Counts for files beneath `root` the clusters in which they differ from objects (native/compare.cc). */

@@ -1,4 +1,5 @@
 import type { Entry, LinkableEntry } from './entry.js';
+import type { ImageUnpackerError } from './error.js';
 import { keyOf, pathsOf } from './inode-match.js';
 import type { ManifestIndex } from './manifest.js';
 import { dataBlocksOf } from './manifest.js';
@@ -10,14 +11,14 @@ import type { TouchedDirectory } from './plan-metadata.js';
 /**
  * Checks that what is wanted is a tree, given that what is there is one and that the two differ by
  * `changes` only: what is new lies in directories, nothing is left below what is no directory any more,
- * and the names of each inode agree from both sides. `hasBelow` tells whether the wanted tree has an
- * entry below a path. Throws `IMAGE_INVALID`.
+ * and the names of each inode agree from both sides. `occupied` are the paths (`keyOf`) of
+ * former directories below which the wanted tree has entries. Throws `IMAGE_INVALID`.
  */
-export async function checkChanges(
+export function checkChanges(
   changes: readonly Change[],
   directories: ReadonlyMap<string, TouchedDirectory>,
-  hasBelow: (path: Buffer) => Promise<boolean>,
-): Promise<void> {
+  occupied: ReadonlySet<string>,
+): void {
   const byPath = new Map(changes.map(change => [keyOf(change.path), change]));
   for (const { path, have, want } of changes) {
     if (
@@ -28,11 +29,12 @@ export async function checkChanges(
       throw manifestFault(path, 'is not in a directory');
     }
     if (path.length === 0 && want?.type !== 'directory') throw manifestFault(path, 'is not a directory');
-    if (have?.type === 'directory' && want?.type !== 'directory' && (await hasBelow(path))) {
+    if (occupied.has(keyOf(path))) {
       throw manifestFault(path, 'is not a directory, but has entries below it');
     }
     if (want !== undefined && 'names' in want) checkNames(want, byPath);
     if (have !== undefined && 'names' in have) checkFormerNames(have, byPath);
+    if (have?.type === 'link' && !byPath.has(keyOf(have.target))) throw notAName(have.target, path);
     if (want?.type === 'link') checkLink(path, byPath.get(keyOf(want.target)), want.target);
   }
 }
@@ -70,7 +72,7 @@ function checkNames(want: LinkableEntry, byPath: ReadonlyMap<string, Change>): v
       change === undefined
         ? before !== undefined && 'names' in before && before.names.some(other => other.equals(name))
         : change.want?.type === 'link' && change.want.target.equals(want.path);
-    if (!links) throw manifestFault(want.path, `has the further name ${displayPath(name)}, which is not one`);
+    if (!links) throw notAName(want.path, name);
   }
 }
 
@@ -86,6 +88,10 @@ function checkFormerNames(have: LinkableEntry, byPath: ReadonlyMap<string, Chang
         `is a hard link to ${displayPath(have.path)}, which does not have it as a name`,
       );
   }
+}
+
+function notAName(path: Buffer, name: Buffer): ImageUnpackerError {
+  return manifestFault(path, `has the further name ${displayPath(name)}, which is not one`);
 }
 
 function checkLink(path: Buffer, target: Change | undefined, at: Buffer): void {

@@ -7,6 +7,8 @@ import { ImageUnpackerError } from './error.js';
  *           shortest form only; at most 64 bits
  *   zigzag  signed: n >= 0 as 2n, n < 0 as -2n - 1, as a varint
  *   bytes   length:varint, then so many bytes
+ *
+ * What never leaves the process has numbers of a fixed size instead (`u32`, `u64`, `i64`), little end first.
  */
 
 const MAX_VARINT_BYTES = 10;
@@ -17,6 +19,7 @@ const U64_LIMIT = 1n << 64n;
 /** Collects bytes. The buffer that it hands out is its own until the next `take`. */
 export class ByteWriter {
   #buffer = Buffer.allocUnsafe(4096);
+  #view = viewOf(this.#buffer);
   #length = 0;
 
   get length(): number {
@@ -51,6 +54,24 @@ export class ByteWriter {
     this.#buffer[this.#length++] = value;
   }
 
+  u32(value: number): void {
+    this.#reserve(4);
+    this.#view.setUint32(this.#length, value, true);
+    this.#length += 4;
+  }
+
+  u64(value: bigint): void {
+    this.#reserve(8);
+    this.#view.setBigUint64(this.#length, value, true);
+    this.#length += 8;
+  }
+
+  i64(value: bigint): void {
+    this.#reserve(8);
+    this.#view.setBigInt64(this.#length, value, true);
+    this.#length += 8;
+  }
+
   zigzag(value: bigint): void {
     this.varint(value >= 0n ? value * 2n : -value * 2n - 1n);
   }
@@ -82,7 +103,12 @@ export class ByteWriter {
     const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
     this.#buffer.copy(grown, 0, 0, this.#length);
     this.#buffer = grown;
+    this.#view = viewOf(grown);
   }
+}
+
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length);
 }
 
 /** Reads what `ByteWriter` wrote. Throws `IMAGE_INVALID` at whatever it could not have written. */

@@ -2,7 +2,7 @@ import { DIGEST_BYTES } from './digest.js';
 import type { ByteWriter } from './encoding.js';
 import { ByteReader } from './encoding.js';
 import type { Entry, EntryType, Hole, InodeEntry, LinkableEntry, Xattr } from './entry.js';
-import { blocksOf, dataSizeOf, flagsFault, PRESERVED_FLAGS, SYMLINK_MODE } from './entry.js';
+import { blocksOf, flagsFault, PRESERVED_FLAGS, SYMLINK_MODE } from './entry.js';
 import { manifestFault } from './manifest-fault.js';
 import { ImageUnpackerError } from './error.js';
 import {
@@ -128,21 +128,27 @@ function readInode(reader: ByteReader, path: Buffer, type: InodeEntry['type']): 
   if (fault !== undefined) throw manifestFault(path, fault);
   if (type === 'symlink' && mode !== SYMLINK_MODE)
     throw manifestFault(path, 'is a symbolic link of another mode than 0777');
-  const inode = { path, mode, uid, gid, mtime, flags, xattrs };
-  if (type === 'directory') return { type, ...inode };
-  const linkable = { ...inode, names: readNames(reader, path) };
+  if (type === 'directory') return { type, path, mode, uid, gid, mtime, flags, xattrs };
+  const names = readNames(reader, path);
   switch (type) {
-    case 'file':
-      return { type, ...linkable, ...readFile(reader, path) };
-    case 'symlink':
-      return { type, ...linkable, target: readTarget(reader, path) };
+    case 'file': {
+      const { size, holes, digest } = readFile(reader, path);
+      return { type, path, mode, uid, gid, mtime, flags, xattrs, names, size, holes, digest };
+    }
+    case 'symlink': {
+      const target = readTarget(reader, path);
+      return { type, path, mode, uid, gid, mtime, flags, xattrs, names, target };
+    }
     case 'character':
-    case 'block':
+    case 'block': {
       // Twelve and twenty bits: what the kernel's device numbers hold (linux/kdev_t.h).
-      return { type, ...linkable, major: reader.varint(0xfff), minor: reader.varint(0xfffff) };
+      const major = reader.varint(0xfff);
+      const minor = reader.varint(0xfffff);
+      return { type, path, mode, uid, gid, mtime, flags, xattrs, names, major, minor };
+    }
     case 'fifo':
     case 'socket':
-      return { type, ...linkable };
+      return { type, path, mode, uid, gid, mtime, flags, xattrs, names };
   }
 }
 
@@ -177,6 +183,7 @@ function readFile(reader: ByteReader, path: Buffer): { size: bigint; holes: Hole
   const blocks = blocksOf(size);
   const holes: Hole[] = [];
   let at = 0n;
+  let absent = 0n;
   for (let i = 0; i < count; i++) {
     const gap = reader.varint64();
     const length = reader.varint64();
@@ -184,9 +191,10 @@ function readFile(reader: ByteReader, path: Buffer): { size: bigint; holes: Hole
     const start = at + gap;
     at = start + length;
     if (at > blocks) throw manifestFault(path, 'has a hole beyond its end');
+    absent += length;
     holes.push({ start, count: length });
   }
-  return { size, holes, digest: dataSizeOf(size, holes) > 0n ? reader.raw(DIGEST_BYTES) : null };
+  return { size, holes, digest: absent < blocks ? reader.raw(DIGEST_BYTES) : null };
 }
 
 function readTarget(reader: ByteReader, path: Buffer): Buffer {

@@ -25,7 +25,8 @@ export function metadataChange(
   const losesPrivileges = (owner || written) && want.type !== 'directory';
   const modeLost = losesPrivileges && (want.mode & 0o6000) !== 0;
   if (want.type !== 'symlink' && (have?.mode !== want.mode || modeLost)) change.mode = want.mode;
-  changeXattrs(change, have?.xattrs ?? [], want.xattrs, losesPrivileges);
+  const xattrs = have?.xattrs ?? [];
+  if (xattrs.length + want.xattrs.length > 0) changeXattrs(change, xattrs, want.xattrs, losesPrivileges);
   if (have?.mtime !== want.mtime || written) change.mtime = want.mtime;
   if ((have?.flags ?? 0) !== want.flags) change.flags = want.flags;
   return isEmpty(change) ? undefined : change;
@@ -56,10 +57,9 @@ function changeXattrs(
   change.setXattrs = inExt4Order(want);
 }
 
-function isEmpty(change: ChangeMetadata): boolean {
-  const { owner, mode, mtime, flags, removeXattrs, setXattrs } = change;
-  const fields = [owner, mode, mtime, flags];
-  return fields.every(field => field === undefined) && removeXattrs.length === 0 && setXattrs.length === 0;
+function isEmpty({ owner, mode, mtime, flags, removeXattrs, setXattrs }: ChangeMetadata): boolean {
+  if (removeXattrs.length > 0 || setXattrs.length > 0) return false;
+  return owner === undefined && mode === undefined && mtime === undefined && flags === undefined;
 }
 
 function find(xattrs: readonly Xattr[], name: Buffer): Xattr | undefined {

@@ -47,16 +47,24 @@ export class PackedReader {
   }
 }
 
-/** Pages by their numbers one behind the other, each with what its index says of it (native/diff.cc). */
-export function packPages({ pages: references }: ManifestIndex, pages: ReadonlyMap<number, Buffer>): Buffer {
-  const parts: Buffer[] = [];
-  for (const [number, page] of pages) {
+/** A page of a manifest: its number, how many entries and which first path it has, that of the page behind it. */
+export type IndexedPage = readonly [
+  number: number,
+  entries: number,
+  first: Buffer,
+  next: Buffer,
+  page: Buffer,
+];
+
+/** Pages by their numbers, which ascend, each with what its index says of it (native/diff.cc). */
+export function indexedPages(
+  { pages: references }: ManifestIndex,
+  pages: ReadonlyMap<number, Buffer>,
+): IndexedPage[] {
+  return Array.from(pages, ([number, page]) => {
     const { entries, first } = references[number]!;
-    const next = references[number + 1]?.first ?? NOTHING;
-    parts.push(u32(number), u32(entries));
-    for (const bytes of [first, next, page]) parts.push(u32(bytes.length), bytes);
-  }
-  return Buffer.concat(parts);
+    return [number, entries, first, references[number + 1]?.first ?? NOTHING, page];
+  });
 }
 
 /** Paths one behind the other, each with its length. */

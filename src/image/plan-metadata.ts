@@ -37,19 +37,17 @@ export function planClearing(
   const operations: Operation[] = [];
   const cleared = new Map<string, InodeEntry>();
   const clear = (have: InodeEntry): void => {
-    if (cleared.has(keyOf(have.path))) return;
-    const namesChange = have.type === 'directory' && changedDirectories.has(keyOf(have.path));
-    const open = {
-      ...have,
-      flags: have.flags & ~(namesChange ? BLOCKING_FLAGS | INHERITED_FLAGS : BLOCKING_FLAGS),
-    };
-    const after = namesChange ? withoutDefaultAcl(open) : open;
+    const key = keyOf(have.path);
+    if (cleared.has(key)) return;
+    const namesChange = have.type === 'directory' && changedDirectories.has(key);
     // No attribute can be taken off while there are flags in the way.
+    const open = withoutFlags(have, namesChange ? BLOCKING_FLAGS | INHERITED_FLAGS : BLOCKING_FLAGS);
+    const after = namesChange ? withoutDefaultAcl(open) : open;
+    if (after === have) return;
     for (const change of [metadataChange(have.path, have, open), metadataChange(have.path, open, after)]) {
-      if (change === undefined) continue;
-      operations.push(change);
-      cleared.set(keyOf(have.path), after);
+      if (change !== undefined) operations.push(change);
     }
+    cleared.set(key, after);
   };
   for (const key of changedDirectories) {
     const have = directories.get(key)?.have;
@@ -59,8 +57,15 @@ export function planClearing(
   return { operations, cleared };
 }
 
-function withoutDefaultAcl<T extends InodeEntry>(entry: T): T {
-  return { ...entry, xattrs: entry.xattrs.filter(({ name }) => !name.equals(DEFAULT_ACL)) };
+/** An inode without some flags; the same object where it has none of them. */
+function withoutFlags(entry: InodeEntry, flags: number): InodeEntry {
+  return (entry.flags & flags) === 0 ? entry : { ...entry, flags: entry.flags & ~flags };
+}
+
+/** An inode without a default ACL; the same object where it has none. */
+function withoutDefaultAcl(entry: InodeEntry): InodeEntry {
+  const xattrs = entry.xattrs.filter(({ name }) => !name.equals(DEFAULT_ACL));
+  return xattrs.length === entry.xattrs.length ? entry : { ...entry, xattrs };
 }
 
 /** What is given to `planSettling`. */

@@ -1,7 +1,7 @@
 import { decodeBody } from '../image/entry-body.js';
 import type { Entry } from '../image/entry.js';
 import { manifestFault } from '../image/manifest-fault.js';
-import { PackedReader, packPages } from '../image/packing.js';
+import { PackedReader, indexedPages } from '../image/packing.js';
 import { comparePaths, pathFault } from '../image/path.js';
 import type { Watch } from '../native.js';
 import { comparePages } from '../native.js';
@@ -53,7 +53,7 @@ export async function* compareManifests(
   for (const batch of batchesOf(have, want)) {
     const havePages = await readPages(have, batch.have);
     const wantPages = await readPages(want, batch.want);
-    const [before, after] = [packPages(have.index, havePages), packPages(want.index, wantPages)];
+    const [before, after] = [indexedPages(have.index, havePages), indexedPages(want.index, wantPages)];
     const packed = await onPages(comparePages(before, after, watch));
     const reader = new PackedReader(packed);
     while (!reader.done) {

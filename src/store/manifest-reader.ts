@@ -14,10 +14,15 @@ export interface PageSource {
   page(number: number): Promise<Buffer>;
 }
 
+/** So much of a manifest is kept in memory, since most pages are needed several times: some 140,000 entries. */
+const HELD_BYTES = 16 << 20;
+
 /** A manifest whose pages are read as they are needed. */
 export class ManifestReader {
   readonly index: ManifestIndex;
   readonly #source: PageSource;
+  readonly #held = new Map<number, Buffer>();
+  #heldBytes = 0;
 
   constructor(index: ManifestIndex, source: PageSource) {
     this.index = index;
@@ -34,8 +39,11 @@ export class ManifestReader {
 
   /** The encoded page `number`. */
   async page(number: number): Promise<Buffer> {
+    const held = this.#held.get(number);
+    if (held !== undefined) return held;
     const bytes = await this.#source.page(number);
     if (bytes.length !== this.index.pages[number]!.length) throw misfit(this.index.pages[number]!);
+    this.#hold(number, bytes);
     return bytes;
   }
 
@@ -75,6 +83,18 @@ export class ManifestReader {
       else high = middle;
     }
     return low;
+  }
+
+  /** Keeps a page, and lets go of those that were read first when they are too many. */
+  #hold(number: number, bytes: Buffer): void {
+    if (this.#held.has(number)) return;
+    this.#held.set(number, bytes);
+    this.#heldBytes += bytes.length;
+    for (const [first, page] of this.#held) {
+      if (this.#heldBytes <= HELD_BYTES) return;
+      this.#held.delete(first);
+      this.#heldBytes -= page.length;
+    }
   }
 }
 

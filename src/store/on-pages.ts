@@ -1,7 +1,7 @@
 import { manifestFault } from '../image/manifest-fault.js';
 import { isNativeError } from '../native.js';
 
-/** The result of native work on packed pages. Throws `IMAGE_INVALID` when one of them is not as it must be. */
+/** The result of native work on pages. Throws `IMAGE_INVALID` when one of them is not as it must be. */
 export async function onPages<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;

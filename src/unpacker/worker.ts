@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { cancelled } from '../image/error.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
 import { runCapture } from './capture-work.js';
+import { delayTierUp } from './delay-tier-up.js';
 import { Orders } from './orders.js';
 import { ProgressTeller } from './progress-teller.js';
 import { runUnpack } from './unpack-work.js';
@@ -13,6 +14,8 @@ import { FRAMES_DESCRIPTOR, sendableError } from './work.js';
  * breaks nothing but itself. It goes when the work is done, and at once when the agent has gone: the lock of the
  * state directory, which it has inherited, must not outlive that.
  */
+
+delayTierUp();
 
 const controller = new AbortController();
 const orders = new Orders();

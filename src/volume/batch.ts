@@ -73,7 +73,6 @@ export function unpackReports(reports: Buffer): InodeRow[] {
 
 class BatchWriter {
   readonly #writer = new ByteWriter();
-  readonly #number = Buffer.alloc(8);
 
   take(): Buffer {
     return this.#writer.take();
@@ -93,7 +92,7 @@ class BatchWriter {
     this.head(CODES[operation.do], operation.path);
     switch (operation.do) {
       case 'make-directory':
-        this.#u32(PRIVATE_DIRECTORY);
+        this.#writer.u32(PRIVATE_DIRECTORY);
         return;
       case 'make-file':
       case 'rewrite':
@@ -108,9 +107,9 @@ class BatchWriter {
         return;
       case 'make-node': {
         const { entry } = operation;
-        this.#u32(FORMATS[entry.type] | PRIVATE);
-        this.#u32('major' in entry ? entry.major : 0);
-        this.#u32('minor' in entry ? entry.minor : 0);
+        this.#writer.u32(FORMATS[entry.type] | PRIVATE);
+        this.#writer.u32('major' in entry ? entry.major : 0);
+        this.#writer.u32('minor' in entry ? entry.minor : 0);
         return;
       }
       case 'link':
@@ -126,20 +125,20 @@ class BatchWriter {
   }
 
   #content(entry: FileEntry): void {
-    this.#u64(entry.size);
+    this.#writer.u64(entry.size);
     this.#writer.byte(entry.digest === null ? 0 : 1);
     if (entry.digest !== null) this.#writer.raw(entry.digest);
     const segments = segmentsOf(entry.size, entry.holes);
-    this.#u32(segments.length);
+    this.#writer.u32(segments.length);
     for (const { offset, length } of segments) {
-      this.#u64(offset);
-      this.#u64(length);
+      this.#writer.u64(offset);
+      this.#writer.u64(length);
     }
   }
 
   #change(change: ChangeMetadata): void {
     const attributes = change.removeXattrs.length + change.setXattrs.length > 0;
-    this.#u32(FORMATS[change.type]);
+    this.#writer.u32(FORMATS[change.type]);
     this.#writer.byte(
       (change.owner ? OWNER : 0) |
         (change.mode === undefined ? 0 : MODE) |
@@ -148,25 +147,25 @@ class BatchWriter {
         (change.flags === undefined ? 0 : FLAGS),
     );
     if (change.owner) {
-      this.#u32(change.owner.uid);
-      this.#u32(change.owner.gid);
+      this.#writer.u32(change.owner.uid);
+      this.#writer.u32(change.owner.gid);
     }
-    if (change.mode !== undefined) this.#u32(change.mode);
+    if (change.mode !== undefined) this.#writer.u32(change.mode);
     if (attributes) this.#attributes(change);
     if (change.mtime !== undefined) {
-      this.#i64(secondsOf(change.mtime));
-      this.#u32(nanosecondsOf(change.mtime));
+      this.#writer.i64(secondsOf(change.mtime));
+      this.#writer.u32(nanosecondsOf(change.mtime));
     }
     if (change.flags !== undefined) {
-      this.#u32(change.flags);
-      this.#u32(PRESERVED_FLAGS);
+      this.#writer.u32(change.flags);
+      this.#writer.u32(PRESERVED_FLAGS);
     }
   }
 
   #attributes(change: ChangeMetadata): void {
-    this.#u32(change.removeXattrs.length);
+    this.#writer.u32(change.removeXattrs.length);
     for (const name of change.removeXattrs) this.#bytes(name);
-    this.#u32(change.setXattrs.length);
+    this.#writer.u32(change.setXattrs.length);
     for (const { name, value } of change.setXattrs) {
       this.#bytes(name);
       this.#bytes(value);
@@ -174,22 +173,7 @@ class BatchWriter {
   }
 
   #bytes(value: Buffer): void {
-    this.#u32(value.length);
+    this.#writer.u32(value.length);
     this.#writer.raw(value);
-  }
-
-  #u32(value: number): void {
-    this.#number.writeUInt32LE(value, 0);
-    this.#writer.raw(this.#number.subarray(0, 4));
-  }
-
-  #u64(value: bigint): void {
-    this.#number.writeBigUInt64LE(value, 0);
-    this.#writer.raw(this.#number);
-  }
-
-  #i64(value: bigint): void {
-    this.#number.writeBigInt64LE(value, 0);
-    this.#writer.raw(this.#number);
   }
 }

@@ -1,6 +1,5 @@
 import { checkChanges, checkCounts } from '../image/check-changes.js';
 import type { DirectoryEntry, Entry } from '../image/entry.js';
-import { isBelow } from '../image/path.js';
 import type { Change, Difference } from '../image/plan.js';
 import { directoriesOf } from '../image/plan.js';
 import type { TouchedDirectory } from '../image/plan-metadata.js';
@@ -8,7 +7,7 @@ import { keyOf } from '../image/inode-match.js';
 import type { Watch } from '../native.js';
 import { compareManifests } from '../store/compare.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
-import { findEntries } from './find-entries.js';
+import { findEntries, findOccupied } from './find-entries.js';
 
 /**
  * What differs between the tree on a volume and the one that is wanted. Reads only pages that differ, and
@@ -25,8 +24,15 @@ export async function differenceOf(
   }
   checkCounts(have.index, want.index, changes);
   const directories = await touchedDirectories(have, want, changes, watch);
-  const pages = new Map<number, Promise<Entry[]>>();
-  await checkChanges(changes, directories, path => hasBelow(want, path, pages));
+  const gone = changes.filter(
+    ({ have: before, want: after }) => before?.type === 'directory' && after?.type !== 'directory',
+  );
+  const occupied = await findOccupied(
+    want,
+    gone.map(({ path }) => path),
+    watch,
+  );
+  checkChanges(changes, directories, new Set(occupied.map(keyOf)));
   return { changes, directories };
 }
 
@@ -46,24 +52,4 @@ async function touchedDirectories(
 
 function directory(entry: Entry | undefined): DirectoryEntry | undefined {
   return entry?.type === 'directory' ? entry : undefined;
-}
-
-/**
- * Whether a tree has an entry below `path`: those sort right after `path` and all that sorts before it. Pages
- * that were decoded are kept in `pages`.
- */
-async function hasBelow(
-  manifest: ManifestReader,
-  path: Buffer,
-  pages: Map<number, Promise<Entry[]>>,
-): Promise<boolean> {
-  const number = manifest.pageOf(path);
-  const next = manifest.index.pages[number + 1];
-  if (next !== undefined && isBelow(next.first, path)) return true;
-  let page = pages.get(number);
-  if (page === undefined) {
-    page = manifest.entriesOf(number);
-    pages.set(number, page);
-  }
-  return (await page).some(entry => isBelow(entry.path, path));
 }

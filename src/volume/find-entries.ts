@@ -1,8 +1,9 @@
 import { decodeBody } from '../image/entry-body.js';
 import type { Entry } from '../image/entry.js';
-import { packPages, packPaths } from '../image/packing.js';
+import { indexedPages, packPaths } from '../image/packing.js';
+import { isBelow } from '../image/path.js';
 import type { Watch } from '../native.js';
-import { findPaths } from '../native.js';
+import { findBelow, findPaths } from '../native.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
 import { onPages } from '../store/on-pages.js';
 
@@ -40,10 +41,32 @@ export async function findEntries(
   });
 }
 
-async function pagesOf(manifest: ManifestReader, paths: readonly Buffer[]): Promise<Map<number, Buffer>> {
-  const pages = new Map<number, Buffer>();
-  for (const path of paths) {
+/** Those of some paths, which ascend, below which the manifest has entries. */
+export async function findOccupied(
+  manifest: ManifestReader,
+  paths: readonly Buffer[],
+  watch: Watch,
+): Promise<Buffer[]> {
+  const numbers = paths.flatMap(path => {
     const number = manifest.pageOf(path);
+    const next = manifest.index.pages[number + 1];
+    return next !== undefined && isBelow(next.first, path) ? [number, number + 1] : [number];
+  });
+  const pages = indexedPages(manifest.index, await readPages(manifest, numbers));
+  const found = await onPages(findBelow(pages, packPaths(paths), watch));
+  return paths.filter((_, at) => found[at] !== 0);
+}
+
+function pagesOf(manifest: ManifestReader, paths: readonly Buffer[]): Promise<Map<number, Buffer>> {
+  return readPages(
+    manifest,
+    paths.map(path => manifest.pageOf(path)),
+  );
+}
+
+async function readPages(manifest: ManifestReader, numbers: readonly number[]): Promise<Map<number, Buffer>> {
+  const pages = new Map<number, Buffer>();
+  for (const number of numbers) {
     if (!pages.has(number)) pages.set(number, await manifest.page(number));
   }
   return pages;
@@ -55,7 +78,7 @@ async function placesIn(
   paths: readonly Buffer[],
   watch: Watch,
 ): Promise<(Place | undefined)[]> {
-  const places = await onPages(findPaths(packPages(references, pages), packPaths(paths), watch));
+  const places = await onPages(findPaths(indexedPages(references, pages), packPaths(paths), watch));
   return paths.map((_, at) => {
     const page = places.readUInt32LE(at * PLACE_BYTES);
     if (page === NO_PAGE) return undefined;

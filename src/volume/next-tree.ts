@@ -1,4 +1,4 @@
-import { packPages } from '../image/packing.js';
+import { indexedPages } from '../image/packing.js';
 import type { Watch } from '../native.js';
 import { matchPages } from '../native.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
@@ -64,7 +64,7 @@ async function newTables(
   const used = new Set(origins);
   const mine = await pagesWhere(have.manifest, number => !used.has(number));
   const theirs = await pagesWhere(want, number => origins[number] === undefined);
-  const [before, after] = [packPages(have.manifest.index, mine), packPages(want.index, theirs)];
+  const [before, after] = [indexedPages(have.manifest.index, mine), indexedPages(want.index, theirs)];
   const matches = await onPages(matchPages(before, after, watch));
   const known = new Map<number, Buffer>();
   for (const number of mine.keys()) known.set(number, await have.table(number));

@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import { ImageUnpackerError } from '../../src/image/error.js';
 import type { Entry } from '../../src/image/entry.js';
 import type { ManifestIndex } from '../../src/image/manifest.js';
-import { comparePaths } from '../../src/image/path.js';
+import { comparePaths, isBelow } from '../../src/image/path.js';
 import { TreeValidator } from '../../src/image/validate.js';
 import { differenceOf } from '../../src/volume/difference.js';
+import { manyFiles } from '../model/many-files.js';
 import { manifestOf, readerOf } from '../model/memory-manifest.js';
 import { entriesOf, treePlan } from '../model/tree.js';
 
@@ -83,11 +84,17 @@ function treeFault(index: ManifestIndex, entries: readonly Entry[]): Promise<str
 }
 
 test('a forged tree is refused by a comparison just when all of it would be', async t => {
+  // What is forged is another tree, or the one that is there.
+  const tree = fc.oneof(
+    fc.tuple(treePlan, treePlan),
+    treePlan.map(plan => [plan, plan] as const),
+  );
+  const forgeries = fc.array(forgery, { maxLength: 3 });
   let [refused, accepted] = [0, 0];
   await fc.assert(
-    fc.asyncProperty(treePlan, treePlan, fc.array(forgery, { maxLength: 3 }), async (a, b, forgeries) => {
+    fc.asyncProperty(tree, forgeries, async ([a, b], changes) => {
       const have = entriesOf(a);
-      const forged = forgeries.reduce(forge, entriesOf(b));
+      const forged = changes.reduce(forge, entriesOf(b));
       fc.pre(forged[0]!.path.length === 0);
       const want = manifestOf(forged);
       const fault = await treeFault(want.index, forged);
@@ -96,7 +103,7 @@ test('a forged tree is refused by a comparison just when all of it would be', as
       if (found === undefined) accepted++;
       else refused++;
     }),
-    { numRuns: 600 },
+    { numRuns: 1000 },
   );
   t.true(refused > 50 && accepted > 50, `${String(refused)} refused, ${String(accepted)} accepted`);
 });
@@ -113,4 +120,25 @@ test('an index that counts anything wrong is refused', async t => {
     }),
     { numRuns: 20 },
   );
+});
+
+test('what is left below a former directory is found, on whichever page it is', async t => {
+  const have = manyFiles(8000);
+  const { index, reader } = manifestOf(have);
+  const refused = async (directory: Entry, left: (below: Entry) => boolean): Promise<void> => {
+    const flattened = forge(have, { do: 'flatten', at: have.indexOf(directory) });
+    const want = flattened.filter(entry => !isBelow(entry.path, directory.path) || left(entry));
+    const found = await refusal(() => differenceOf(reader, manifestOf(want).reader, {}));
+    t.regex(found ?? '', /is not a directory, but has entries below it/);
+  };
+  const directories = have.filter(({ type, path }) => type === 'directory' && path.length > 0);
+  for (const directory of directories.slice(0, 3)) await refused(directory, () => true);
+  let divided = 0;
+  for (const { first } of index.pages) {
+    const directory = directories.find(({ path }) => isBelow(first, path));
+    if (directory === undefined) continue;
+    await refused(directory, ({ path }) => comparePaths(path, first) >= 0);
+    divided++;
+  }
+  t.true(divided > 5);
 });
