@@ -1,0 +1,189 @@
+import { crc32 } from 'node:zlib';
+import { ImageUnpackerError } from '../image/error.js';
+import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
+import { decodeIndex } from '../image/manifest.js';
+import { parseImageName } from '../image/name.js';
+import { ManifestReader } from '../store/manifest-reader.js';
+import type { ImageRecord, Store } from '../store/store.js';
+import { placeBiosGrub } from './boot/bios-loader.js';
+import { coreCache, NO_CACHE } from './boot/core-cache.js';
+import { findKernels } from './boot/find-kernels.js';
+import { ImageFiles } from './boot/image-files.js';
+import { ofImage, ofMachine } from './boot/loader-source.js';
+import type { BootFacts, BootOptions, DiskOptions } from './boot/options.js';
+import type { BootPlan } from './boot/plan-boot.js';
+import { planBoot } from './boot/plan-boot.js';
+import { knownRecord } from './current-tree.js';
+import type { BootArea, Piece } from './disk/boot-area.js';
+import { bootArea } from './disk/boot-area.js';
+import { BIOS_BOOT, DEFAULT_SHAPE, ESP, extentOf, namesOf, partitionOf } from './disk/disk-plan.js';
+import { encodeFat32 } from './disk/fat32.js';
+import type { PartitionTable } from './disk/gpt.js';
+import { encodeGuid } from './disk/gpt.js';
+import type { DiskIdentity, Layout, VolumeIdentity } from './identity.js';
+import { diskIdentity, volumeIdentity } from './identity.js';
+import type { NewDisk, OpenVolume } from './open-volume.js';
+import type { WantedTree } from './overlay-tree.js';
+import { overlayTree } from './overlay-tree.js';
+import type { StateDirectory } from './state-directory.js';
+
+/** What a volume is to be made of. */
+export interface VolumeRequest {
+  image: ImageRecord;
+  store: Store;
+  /** Where what is known of volumes lies; without it loaders are linked anew. */
+  state?: StateDirectory | undefined;
+  /** Left out: what is on the device; on one that is formatted, `disk` if the image has a kernel, else `whole`. */
+  layout?: Layout | undefined;
+  /** Left out: as the volume was made to boot last. */
+  boot?: BootOptions | undefined;
+  disk?: DiskOptions | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** What a layout makes of an image. */
+export interface WantedVolume {
+  layout: Layout;
+  /** The image's tree, with what the layout adds. */
+  tree: WantedTree;
+  /** Paths that the layout adds or changes, as they are shown, and what they hold by the digests of that in hex. */
+  generated: string[];
+  contents: ReadonlyMap<string, Buffer>;
+  /** What a file system that is made is called. */
+  identity: VolumeIdentity;
+  /** How a disk that is made is partitioned; left out where there are no partitions. */
+  newDisk: NewDisk | undefined;
+  /** What belongs beside the root partition of a disk with that table. */
+  area: (table: PartitionTable) => BootArea;
+  /** How it is made to boot. */
+  boot: BootOptions;
+  /** What is known of how it boots; null when it does not. */
+  facts: BootFacts | null;
+  warnings: string[];
+}
+
+/** Reads the index of an image's tree. */
+async function openTree({ image, store }: VolumeRequest): Promise<WantedTree> {
+  const digest = Buffer.from(image.digest, 'hex');
+  const indexBytes = await store.read(digest, MAX_INDEX_BYTES);
+  const index = decodeIndex(indexBytes);
+  const page = (number: number): Promise<Buffer> => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES);
+  return { manifest: new ManifestReader(index, { page }), indexBytes, digest };
+}
+
+/**
+ * Finds out what a volume is to be. Throws `VOLUME_DIFFERENT` when it is laid out otherwise than is asked for, and
+ * what `planBoot` throws.
+ */
+export async function planVolume(request: VolumeRequest, volume: OpenVolume): Promise<WantedVolume> {
+  const tree = await openTree(request);
+  const files = new ImageFiles(tree.manifest, request.store);
+  const layout = await layoutOf(request, volume, files);
+  const { stream } = parseImageName(request.image.name);
+  const identity = volumeIdentity(stream, layout);
+  if (layout === 'whole') return { ...PLAIN, layout, tree, identity, boot: {} };
+  const boot = given(request.boot ?? (await lastOptions(request.state, volume)) ?? {});
+  const newDisk = newDiskOf(request, stream);
+  const names = volume.disk === undefined ? newDisk.identity : namesOf(volume.disk.table);
+  const { content } = volume;
+  const uuid = content.kind === 'ours' ? content.superblock.uuid : identity.uuid;
+  if (boot.boot === false) return { ...PLAIN, layout, tree, identity, newDisk, boot };
+  const plan = await planBoot({
+    files,
+    options: boot,
+    sources: [ofImage(files), ofMachine()],
+    partitions: { root: names.root, esp: names.esp, uuid },
+    cache: request.state === undefined ? NO_CACHE : coreCache(request.state),
+    signal: request.signal,
+  });
+  const { generated, facts, warnings } = plan;
+  return {
+    layout,
+    tree: await overlayTree(tree, generated.entries),
+    generated: generated.paths,
+    contents: generated.contents,
+    identity,
+    newDisk,
+    area: areaOf(plan),
+    boot,
+    facts,
+    warnings,
+  };
+}
+
+/** What an image becomes that nothing is added to. */
+const PLAIN = {
+  generated: [],
+  contents: new Map<string, Buffer>(),
+  newDisk: undefined,
+  area: (table: PartitionTable): BootArea => bootArea(table),
+  facts: null,
+  warnings: [],
+};
+
+async function layoutOf(
+  { layout, boot }: VolumeRequest,
+  volume: OpenVolume,
+  files: ImageFiles,
+): Promise<Layout> {
+  const found = volume.layout;
+  if (found === undefined) {
+    if (layout !== undefined) return layout;
+    return boot?.boot !== false && (await findKernels(files)).length > 0 ? 'disk' : 'whole';
+  }
+  if (layout === undefined || layout === found) return found;
+  const { path } = volume;
+  throw new ImageUnpackerError(
+    'VOLUME_DIFFERENT',
+    `${path} has a volume of ours with the layout ${found}, not ${layout}; leave out --layout, or wipe it with wipefs --all to have it made anew`,
+    { device: path },
+  );
+}
+
+/** Only what is said, as it is remembered. */
+function given(options: BootOptions): BootOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+/** How a volume was made to boot last, if that is known. */
+async function lastOptions(
+  state: StateDirectory | undefined,
+  { content }: OpenVolume,
+): Promise<BootOptions | undefined> {
+  if (state === undefined || content.kind !== 'ours') return undefined;
+  return (await knownRecord(state, content.superblock))?.state?.disk?.boot;
+}
+
+function newDiskOf({ disk = {}, image }: VolumeRequest, stream: string): NewDisk {
+  const { biosBootBytes = DEFAULT_SHAPE.biosBootBytes, espBytes = DEFAULT_SHAPE.espBytes } = disk;
+  const identity: DiskIdentity = diskIdentity(stream, disk.identity === 'image' ? image.digest : undefined);
+  return { shape: { biosBootBytes, espBytes }, identity };
+}
+
+/** The area of a plan; encoded once for each table. */
+function areaOf({ bios, esp }: BootPlan): (table: PartitionTable) => BootArea {
+  let made: { table: PartitionTable; area: BootArea } | undefined;
+  return table => {
+    if (made?.table === table) return made.area;
+    const others: Piece[] = [];
+    const espAt = extentOf(partitionOf(table, ESP));
+    if (esp !== undefined) {
+      const bytes = encodeFat32({
+        size: Number(espAt.length),
+        firstSector: Number(partitionOf(table, ESP).first),
+        serial: crc32(encodeGuid(table.id)),
+        label: 'EFI',
+        files: esp,
+      });
+      others.push({ offset: Number(espAt.offset), bytes });
+    }
+    const biosAt = extentOf(partitionOf(table, BIOS_BOOT));
+    const first = Number(partitionOf(table, BIOS_BOOT).first);
+    const placed = bios && {
+      ...placeBiosGrub(bios, first, Number(biosAt.length)),
+      offset: Number(biosAt.offset),
+    };
+    made = { table, area: bootArea(table, { bios: placed, others }) };
+    return made.area;
+  };
+}
