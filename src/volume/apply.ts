@@ -9,7 +9,7 @@ import type { CurrentTree, ScanKind } from './current-tree.js';
 import { checkedSuperblock, currentTree, findRecord, noTree } from './current-tree.js';
 import type { BlockDevice } from './device.js';
 import { differenceOf } from './difference.js';
-import { areaDigest, extentsOf, hasArea, writeArea } from './disk/boot-area.js';
+import { areaDigest, extentsOf } from './disk/boot-area.js';
 import { growFileSystem } from './grow-file-system.js';
 import { makeFileSystem } from './make-file-system.js';
 import type { InodeRow } from './known-tree.js';
@@ -22,6 +22,7 @@ import type { VolumeRequest, WantedVolume } from './plan-volume.js';
 import { planVolume } from './plan-volume.js';
 import type { VolumeFacts } from './remember.js';
 import { rememberTree } from './remember.js';
+import { settleDisk } from './settle-disk.js';
 import { addSparseForms } from './sparse-record.js';
 import type { StageSeconds } from './stage-clock.js';
 import { StageClock } from './stage-clock.js';
@@ -155,17 +156,16 @@ class Application {
     if (!isDeepStrictEqual(known, now)) await endWork(record, now);
   }
 
-  /** Makes right what lies beside the root partition of a disk. Resolves to whether it was not. */
+  /** Makes right what lies beside the tree: what the volume is called, boot loaders. Resolves to whether it was not. */
   async #settleArea(record: VolumeRecord, from: ImageReference | null): Promise<boolean> {
-    const { disk } = this.#volume;
-    if (disk === undefined) return false;
-    const area = this.#wanted.area(disk.table);
-    if (await hasArea(disk.file, area)) return false;
-    await this.#watchWrites();
-    if (record.journal === undefined)
-      await beginWork(record, { from, to: this.#imageReference(), paths: [] });
-    await writeArea(disk.file, disk.size, area, disk.table);
-    return true;
+    return settleDisk(this.#volume, this.#wanted, {
+      signal: this.#request.signal,
+      begin: async () => {
+        await this.#watchWrites();
+        if (record.journal === undefined)
+          await beginWork(record, { from, to: this.#imageReference(), paths: [] });
+      },
+    });
   }
 
   /** Makes the volume the image. */

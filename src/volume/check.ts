@@ -12,6 +12,7 @@ import { reportDamage, type Report } from './ext4/damage.js';
 import { deviceReader, nameDevice } from './ext4/device-reader.js';
 import { readTree, type Ext4Tree } from './ext4/tree.js';
 import { openVolume } from './ext4/volume.js';
+import type { DiskIdentity } from './identity.js';
 import { OpenVolume } from './open-volume.js';
 import { runTool } from './tool.js';
 
@@ -25,6 +26,8 @@ export interface WantedContent {
   entries: Entries;
   /** What should lie beside the root partition of a disk with that table; left out, that is not looked at. */
   area?: (table: PartitionTable) => BootArea;
+  /** What the disk and its file system should be called; left out, that is not looked at. */
+  names?: DiskIdentity | undefined;
 }
 
 /** What is checked, and how. */
@@ -64,8 +67,15 @@ export async function checkVolume(options: CheckOptions): Promise<CheckResult> {
   const { device } = volume;
   try {
     const { wanted } = options;
-    const { entries, area } = typeof wanted === 'function' ? await wanted(volume) : { entries: wanted };
+    const content: WantedContent = typeof wanted === 'function' ? await wanted(volume) : { entries: wanted };
+    const { entries, area, names } = content;
     const differences = area === undefined ? [] : await compareArea(volume, area);
+    if (
+      names !== undefined &&
+      volume.content.kind === 'ours' &&
+      volume.content.superblock.uuid !== names.uuid
+    )
+      differences.push({ path: FILE_SYSTEM, what: 'uuid' });
     for (const difference of await readAndCompare(device, entries, progress, signal))
       differences.push(difference);
     if (options.fsck !== false) {

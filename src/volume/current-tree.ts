@@ -76,7 +76,7 @@ export async function currentTree(
 export async function findRecord(state: StateDirectory, superblock: Superblock): Promise<VolumeRecord> {
   return (
     (await knownRecord(state, superblock)) ?? {
-      directory: await state.newRecord(superblock.uuid),
+      directory: await state.newRecord(superblock.key),
       state: undefined,
       journal: undefined,
     }
@@ -92,7 +92,7 @@ export async function knownRecord(
   superblock: Superblock,
 ): Promise<VolumeRecord | undefined> {
   const records: VolumeRecord[] = [];
-  for (const directory of await state.recordsOf(superblock.uuid)) records.push(await readRecord(directory));
+  for (const directory of await state.recordsOf(superblock.key)) records.push(await readRecord(directory));
   const certain = records.find(
     ({ state: known, journal }) => journal === undefined && known?.fingerprint === superblock.fingerprint,
   );

@@ -19,6 +19,8 @@ export type Layout = 'whole' | 'disk';
 /** What a new file system is called. */
 export interface VolumeIdentity {
   uuid: string;
+  /** Whether the UUID is to change with the image. */
+  renamable?: boolean;
   hashSeed: Buffer;
 }
 

@@ -16,7 +16,16 @@ import { planBoot } from './boot/plan-boot.js';
 import { knownRecord } from './current-tree.js';
 import type { BootArea, Piece } from './disk/boot-area.js';
 import { bootArea } from './disk/boot-area.js';
-import { BIOS_BOOT, DEFAULT_SHAPE, ESP, extentOf, namesOf, partitionOf } from './disk/disk-plan.js';
+import type { DiskShape } from './disk/disk-plan.js';
+import {
+  BIOS_BOOT,
+  DEFAULT_SHAPE,
+  ESP,
+  extentOf,
+  namesOf,
+  partitionOf,
+  withNames,
+} from './disk/disk-plan.js';
 import { encodeFat32 } from './disk/fat32.js';
 import type { PartitionTable } from './disk/gpt.js';
 import { encodeGuid } from './disk/gpt.js';
@@ -51,6 +60,8 @@ export interface WantedVolume {
   contents: ReadonlyMap<string, Buffer>;
   /** What a file system that is made is called. */
   identity: VolumeIdentity;
+  /** What the disk, its partitions and its file system are to be called; left out where there are no partitions. */
+  names: DiskIdentity | undefined;
   /** How a disk that is made is partitioned; left out where there are no partitions. */
   newDisk: NewDisk | undefined;
   /** What belongs beside the root partition of a disk with that table. */
@@ -80,32 +91,34 @@ export async function planVolume(request: VolumeRequest, volume: OpenVolume): Pr
   const files = new ImageFiles(tree.manifest, request.store);
   const layout = await layoutOf(request, volume, files);
   const { stream } = parseImageName(request.image.name);
-  const identity = volumeIdentity(stream, layout);
-  if (layout === 'whole') return { ...PLAIN, layout, tree, identity, boot: {} };
-  const boot = given(request.boot ?? (await lastOptions(request.state, volume)) ?? {});
-  const newDisk = newDiskOf(request, stream);
-  const names = volume.disk === undefined ? newDisk.identity : namesOf(volume.disk.table);
-  const { content } = volume;
-  const uuid = content.kind === 'ours' ? content.superblock.uuid : identity.uuid;
-  if (boot.boot === false) return { ...PLAIN, layout, tree, identity, newDisk, boot };
+  const { uuid, hashSeed } = volumeIdentity(stream, layout);
+  if (layout === 'whole') return { ...PLAIN, layout, tree, identity: { uuid, hashSeed }, boot: {} };
+  const renamable = isRenamable(request, volume);
+  const names = namesFor(request, volume, renamable);
+  const disk = {
+    layout,
+    names,
+    identity: { uuid: names.uuid, hashSeed, renamable },
+    newDisk: { shape: shapeFor(request), identity: names },
+    boot: given(request.boot ?? (await lastOptions(request.state, volume)) ?? {}),
+  };
+  if (disk.boot.boot === false)
+    return { ...PLAIN, tree, ...disk, area: table => bootArea(withNames(table, names)) };
   const plan = await planBoot({
     files,
-    options: boot,
+    options: disk.boot,
     sources: [ofImage(files), ofMachine()],
-    partitions: { root: names.root, esp: names.esp, uuid },
+    partitions: { root: names.root, esp: names.esp, uuid: names.uuid },
     cache: request.state === undefined ? NO_CACHE : coreCache(request.state),
     signal: request.signal,
   });
   const { generated, facts, warnings } = plan;
   return {
-    layout,
+    ...disk,
     tree: await overlayTree(tree, generated.entries),
     generated: generated.paths,
     contents: generated.contents,
-    identity,
-    newDisk,
-    area: areaOf(plan),
-    boot,
+    area: areaOf(plan, names),
     facts,
     warnings,
   };
@@ -115,6 +128,7 @@ export async function planVolume(request: VolumeRequest, volume: OpenVolume): Pr
 const PLAIN = {
   generated: [],
   contents: new Map<string, Buffer>(),
+  names: undefined,
   newDisk: undefined,
   area: (table: PartitionTable): BootArea => bootArea(table),
   facts: null,
@@ -154,17 +168,36 @@ async function lastOptions(
   return (await knownRecord(state, content.superblock))?.state?.disk?.boot;
 }
 
-function newDiskOf({ disk = {}, image }: VolumeRequest, stream: string): NewDisk {
+function shapeFor({ disk = {} }: VolumeRequest): DiskShape {
   const { biosBootBytes = DEFAULT_SHAPE.biosBootBytes, espBytes = DEFAULT_SHAPE.espBytes } = disk;
-  const identity: DiskIdentity = diskIdentity(stream, disk.identity === 'image' ? image.digest : undefined);
-  return { shape: { biosBootBytes, espBytes }, identity };
+  return { biosBootBytes, espBytes };
+}
+
+/** Whether a volume is called by its image: a choice that is made with the file system. */
+function isRenamable({ disk: { identity } = {} }: VolumeRequest, { content, path }: OpenVolume): boolean {
+  if (content.kind !== 'ours') return identity === 'image';
+  const { renamable } = content.superblock;
+  if (identity === undefined || renamable === (identity === 'image')) return renamable;
+  const is = renamable ? 'image' : 'stream';
+  const message = `The UUIDs of ${path} are those of its ${is}, which stays so; leave that out, or wipe it with wipefs --all to have it made anew`;
+  throw new ImageUnpackerError('VOLUME_DIFFERENT', message, { device: path });
+}
+
+/** What a disk is called: by its stream once and for all, or by its image. */
+function namesFor({ image }: VolumeRequest, { disk, content }: OpenVolume, renamable: boolean): DiskIdentity {
+  const { stream } = parseImageName(image.name);
+  if (renamable) return diskIdentity(stream, image.digest);
+  const names = disk === undefined ? diskIdentity(stream) : namesOf(disk.table);
+  const uuid = content.kind === 'ours' ? content.superblock.uuid : diskIdentity(stream).uuid;
+  return { ...names, uuid };
 }
 
 /** The area of a plan; encoded once for each table. */
-function areaOf({ bios, esp }: BootPlan): (table: PartitionTable) => BootArea {
-  let made: { table: PartitionTable; area: BootArea } | undefined;
-  return table => {
-    if (made?.table === table) return made.area;
+function areaOf({ bios, esp }: BootPlan, names: DiskIdentity): (table: PartitionTable) => BootArea {
+  let made: { of: PartitionTable; area: BootArea } | undefined;
+  return of => {
+    if (made?.of === of) return made.area;
+    const table = withNames(of, names);
     const others: Piece[] = [];
     const espAt = extentOf(partitionOf(table, ESP));
     if (esp !== undefined) {
@@ -183,7 +216,7 @@ function areaOf({ bios, esp }: BootPlan): (table: PartitionTable) => BootArea {
       ...placeBiosGrub(bios, first, Number(biosAt.length)),
       offset: Number(biosAt.offset),
     };
-    made = { table, area: bootArea(table, { bios: placed, others }) };
+    made = { of, area: bootArea(table, { bios: placed, others }) };
     return made.area;
   };
 }

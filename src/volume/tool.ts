@@ -6,6 +6,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   mke2fs: 'e2fsprogs',
   e2fsck: 'e2fsprogs',
   resize2fs: 'e2fsprogs',
+  tune2fs: 'e2fsprogs',
   blkid: 'util-linux',
 };
 

@@ -24,7 +24,7 @@ export async function volumeCondition(
   superblock: Superblock | undefined,
 ): Promise<VolumeCondition> {
   if (superblock === undefined || !isOurs(superblock.hashSeed)) return { kind: 'none' };
-  const records = await Promise.all((await state.recordsOf(superblock.uuid)).map(readRecord));
+  const records = await Promise.all((await state.recordsOf(superblock.key)).map(readRecord));
   const certain = records.find(record => record.state?.fingerprint === superblock.fingerprint);
   if (certain?.state !== undefined && certain.journal === undefined && superblock.clean) {
     const { image, disk } = certain.state;

@@ -205,3 +205,32 @@ test('partitions that the kernel knows otherwise are put right, unless they are 
   closeSync(held);
   t.is((await volume.apply(image)).scan, 'none');
 });
+
+test('by choice each image has UUIDs of its own, and what is known of the volume stays known', async t => {
+  const own = { layout: 'disk', boot: { boot: false }, disk: { identity: 'image' } } as const;
+  const [mine, theirs] = [await VolumeFixture.make(t, DISK_BYTES), await VolumeFixture.make(t, DISK_BYTES)];
+  const names = (volume: VolumeFixture): string[] => [
+    volume.run('blkid', '-p', '-o', 'value', '-s', 'UUID', 'DEVICEp3').trim(),
+    ...volume
+      .run('sfdisk', '--dump', 'DEVICE')
+      .match(/[0-9A-F]{8}-[0-9A-F-]{27}(?=\n)|(?<=uuid=)[0-9A-F-]+/g)!,
+  ];
+  const [first, second] = [await mine.image(one), await mine.image(two)];
+  await mine.apply(first, own);
+  const before = names(mine);
+  t.is((await mine.apply(second)).scan, 'none');
+  const after = names(mine);
+  t.is(before.length, 5);
+  t.is(new Set([...before, ...after]).size, 10);
+  t.deepEqual(await mine.checkImage(second), { identical: true, differences: [] });
+  t.is((await mine.apply(second)).blocksWritten, 0);
+  await mine.apply(first);
+  t.deepEqual(names(mine), before);
+  await theirs.image(one);
+  await theirs.apply(await theirs.image(two), own);
+  t.deepEqual(names(theirs), after);
+  const out = join(mine.directory, 'captured');
+  await mine.capture(out);
+  t.is(readCaptured(mine, out, 'a'), 'one');
+  await t.throwsAsync(mine.apply(first, { disk: { identity: 'stream' } }), { code: 'VOLUME_DIFFERENT' });
+});

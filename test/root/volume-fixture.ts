@@ -86,8 +86,8 @@ export class VolumeFixture {
     try {
       const request = { image: await this.store.image(image), store: this.store, state, ...more };
       const wanted = async (volume: OpenVolume): Promise<WantedContent> => {
-        const { tree, area } = await planVolume(request, volume);
-        return { entries: tree.manifest.entries(), area };
+        const { tree, area, names } = await planVolume(request, volume);
+        return { entries: tree.manifest.entries(), area, names };
       };
       return await checkVolume({ device: this.device, wanted });
     } finally {

@@ -34,8 +34,13 @@ export const bootOptions = {
   ),
 };
 
-/** How a disk is partitioned that is made. */
+/** How a disk is made; once it is made that stays. */
 export const diskOptions = {
+  identity: optional(
+    '--identity <of>',
+    'stream: the UUIDs of a disk stay; image: each image has its own; default: stream',
+    oneOf('stream', 'image'),
+  ),
   espBytes: optional(
     '--esp-size <size>',
     'of the EFI system partition of a disk that is made; default: 64MiB',
@@ -68,8 +73,9 @@ export function bootOptionsOf(values: OptionValues<typeof bootOptions>): BootOpt
 }
 
 /** What the options say of a disk that is made. */
-export function diskOptionsOf({ espBytes, biosBootBytes }: OptionValues<typeof diskOptions>): DiskOptions {
-  return { espBytes, biosBootBytes };
+export function diskOptionsOf(values: OptionValues<typeof diskOptions>): DiskOptions {
+  const { espBytes, biosBootBytes, identity } = values;
+  return { espBytes, biosBootBytes, identity };
 }
 
 function parseSeconds(text: string): number {

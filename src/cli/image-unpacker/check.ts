@@ -41,7 +41,8 @@ apply was told to make them, unless the options say otherwise.`,
         const wanted = async (volume: OpenVolume): Promise<WantedContent> => {
           const planned = await planVolume({ image, store, state, boot, signal }, volume);
           generated = planned.generated;
-          return { entries: planned.tree.manifest.entries(), area: planned.area };
+          const { tree, area, names } = planned;
+          return { entries: tree.manifest.entries(), area, names };
         };
         return checkVolume({ device, wanted, signal, progress });
       });

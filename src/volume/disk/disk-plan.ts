@@ -123,6 +123,17 @@ export function namesOf(table: PartitionTable): Pick<DiskIdentity, 'disk' | 'bio
   return { disk: table.id, biosBoot: id(BIOS_BOOT), esp: id(ESP), root: id(ROOT) };
 }
 
+/** A table in which the disk and its partitions are called otherwise. */
+export function withNames(table: PartitionTable, names: Omit<DiskIdentity, 'uuid'>): PartitionTable {
+  const ids: Readonly<Record<number, string>> = {
+    [BIOS_BOOT]: names.biosBoot,
+    [ESP]: names.esp,
+    [ROOT]: names.root,
+  };
+  const partitions = table.partitions.map(partition => ({ ...partition, id: ids[partition.number]! }));
+  return { ...table, id: names.disk, partitions };
+}
+
 /** Whether a table has our mark. */
 export function isOurTable(table: PartitionTable): boolean {
   return isOurDisk(table.id);

@@ -32,7 +32,14 @@ export function imageOf(contents: Readonly<Record<string, Content>>): {
     }
     directory(parentPath(path));
     if (typeof content === 'object' && 'link' in content) {
-      entries.set(name, { type: 'symlink', path, ...metadata, names: [], target: Buffer.from(content.link) });
+      entries.set(name, {
+        type: 'symlink',
+        path,
+        ...metadata,
+        mode: 0o777,
+        names: [],
+        target: Buffer.from(content.link),
+      });
       continue;
     }
     const bytes = Buffer.from(content);
