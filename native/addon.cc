@@ -12,6 +12,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   native::initLocate(env, exports);
   native::initPatch(env, exports);
   native::initLoop(env, exports);
+  native::initPartition(env, exports);
   native::initSocket(env, exports);
   return exports;
 }

@@ -146,10 +146,12 @@ Content readContent(Reader &reader) {
   return content;
 }
 
-Descriptor openObject(int objects, const Content &content) {
+Descriptor openObject(int objects, int others, const Content &content) {
   if (content.digest.empty()) return Descriptor();
   auto path = objectPath(content.digest);
-  Descriptor object(openat(objects, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  constexpr int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC;
+  Descriptor object(openat(objects, path.c_str(), flags));
+  if (object < 0 && errno == ENOENT && others >= 0) object = Descriptor(openat(others, path.c_str(), flags));
   check(object.operator int(), "openat", path);
   return object;
 }

@@ -179,8 +179,9 @@ struct Content {
 };
 Content readContent(Reader &reader);
 
-// The object of a content in a directory of objects; no descriptor when it has no data.
-Descriptor openObject(int objects, const Content &content);
+// The object of a content in a directory of objects, else in `others` (a descriptor, or -1); no descriptor when
+// it has no data.
+Descriptor openObject(int objects, int others, const Content &content);
 
 // Reads all of `length` bytes; a file that ends before has changed, which fails with ESTALE.
 void readExactly(int fd, char *data, size_t length, off_t offset, std::string_view path);
@@ -196,6 +197,7 @@ void initCompare(Napi::Env env, Napi::Object exports);
 void initLocate(Napi::Env env, Napi::Object exports);
 void initPatch(Napi::Env env, Napi::Object exports);
 void initLoop(Napi::Env env, Napi::Object exports);
+void initPartition(Napi::Env env, Napi::Object exports);
 void initSocket(Napi::Env env, Napi::Object exports);
 
 }  // namespace native

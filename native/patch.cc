@@ -107,8 +107,8 @@ void writeExactly(int fd, const char *data, size_t length, off_t offset, std::st
 
 class Batch {
  public:
-  Batch(int root, int objects, const Control &control)
-      : root_(root), objects_(objects), control_(control), parents_(root), targets_(root), buffer_(kBufferBytes) {}
+  Batch(int root, int objects, int others, const Control &control)
+      : root_(root), objects_(objects), others_(others), control_(control), parents_(root), targets_(root), buffer_(kBufferBytes) {}
 
   std::vector<uint8_t> run(std::string_view batch) {
     for (Reader reader(batch); !reader.done();) {
@@ -163,7 +163,7 @@ class Batch {
 
   // Writes the content of a file that is empty, and closes it.
   void fillFile(Descriptor &file, std::string_view path, const Content &content) {
-    Descriptor object = openObject(objects_, content);
+    Descriptor object = openObject(objects_, others_, content);
     off_t from = 0;
     for (auto [offset, length] : content.segments) {
       while (length > 0) {
@@ -300,7 +300,7 @@ class Batch {
     if (static_cast<uint64_t>(stat.st_size) != content.size) {
       check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
     }
-    Descriptor object = openObject(objects_, content);
+    Descriptor object = openObject(objects_, others_, content);
     off_t from = 0;
     uint64_t at = 0;
     for (auto segment : content.segments) {
@@ -415,6 +415,7 @@ class Batch {
 
   int root_;
   int objects_;
+  int others_;
   const Control &control_;
   Parents parents_;
   Parents targets_;
@@ -422,15 +423,18 @@ class Batch {
   Writer reports_;
 };
 
-// runBatch(root, batch, objects, control): resolves to the packed reports.
+// runBatch(root, batch, objects, others, control): resolves to the packed reports.
 Napi::Value runBatch(const Napi::CallbackInfo &info) {
   int root = info[0].As<Napi::Number>().Int32Value();
   std::string_view batch = bytesOf(info[1]);
   int objects = info[2].As<Napi::Number>().Int32Value();
+  int others = info[3].As<Napi::Number>().Int32Value();
   auto reports = std::make_shared<std::vector<uint8_t>>();
   return Job::run(
-      info.Env(), info[3], {info[1]},
-      [root, batch, objects, reports](const Control &control) { *reports = Batch(root, objects, control).run(batch); },
+      info.Env(), info[4], {info[1]},
+      [root, batch, objects, others, reports](const Control &control) {
+        *reports = Batch(root, objects, others, control).run(batch);
+      },
       [reports](Napi::Env env) { return toBuffer(env, std::move(*reports)); });
 }
 

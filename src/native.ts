@@ -35,8 +35,15 @@ interface Addon {
   findBelow(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
   compareContent(root: number, files: Buffer, objects: number, control: Control): Promise<Buffer>;
   locatePaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
-  runBatch(root: number, batch: Buffer, objects: number, control: Control): Promise<Buffer>;
-  attachLoop(file: number, name: string): Promise<LoopDevice>;
+  runBatch(root: number, batch: Buffer, objects: number, others: number, control: Control): Promise<Buffer>;
+  attachLoop(
+    file: number,
+    name: string,
+    offset: bigint,
+    length: bigint,
+    readOnly: boolean,
+  ): Promise<LoopDevice>;
+  changePartition(disk: number, change: PartitionChange, number: number, start: bigint, length: bigint): void;
   peerUser(fd: number): number;
   sendDatagram(path: string, text: string): void;
 }
@@ -257,14 +264,47 @@ export async function locatePaths(root: number, paths: Buffer, watch: Watch): Pr
   return watched(watch, control => addon.locatePaths(root, paths, control));
 }
 
-/** Runs a packed batch of operations beneath `root`; resolves to its packed reports (native/patch.cc). */
-export async function runBatch(root: number, batch: Buffer, objects: number, watch: Watch): Promise<Buffer> {
-  return watched(watch, control => addon.runBatch(root, batch, objects, control));
+/**
+ * Runs a packed batch of operations beneath `root`; resolves to its packed reports (native/patch.cc). What is not
+ * in the directory `objects` is looked for in `others`.
+ */
+export async function runBatch(
+  root: number,
+  batch: Buffer,
+  objects: number,
+  watch: Watch,
+  others = -1,
+): Promise<Buffer> {
+  return watched(watch, control => addon.runBatch(root, batch, objects, others, control));
 }
 
-/** Attaches the open file to a free loop device. `name` is what `losetup` shows of it. */
-export async function attachLoop(file: number, name: string): Promise<LoopDevice> {
-  return watched({}, () => addon.attachLoop(file, name));
+/** A part of a file that becomes a device. */
+export interface LoopPart {
+  offset: bigint;
+  length: bigint;
+  readOnly: boolean;
+}
+
+/** Attaches the open file, or a part of it, to a free loop device. `name` is what `losetup` shows of it. */
+export async function attachLoop(file: number, name: string, part?: LoopPart): Promise<LoopDevice> {
+  const { offset, length, readOnly } = part ?? { offset: 0n, length: 0n, readOnly: false };
+  return watched({}, () => addon.attachLoop(file, name, offset, length, readOnly));
+}
+
+/** What the kernel is to know of a partition from now on. */
+export type PartitionChange = 'add' | 'resize' | 'delete';
+
+/** Changes what the kernel knows of one partition of an open disk; `start` and `length` are bytes (BLKPG). */
+export function changePartition(
+  disk: number,
+  change: PartitionChange,
+  number: number,
+  start: bigint,
+  length: bigint,
+): void {
+  atOnce(() => {
+    addon.changePartition(disk, change, number, start, length);
+  });
 }
 
 /** The user at the other end of a connected Unix socket (SO_PEERCRED). */

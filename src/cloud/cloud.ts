@@ -25,6 +25,14 @@ export const TAG = {
   run: 'Run',
 } as const;
 
+/** What a machine has to be told of a disk to boot from it, in the words of clouds. */
+export interface DiskBoot {
+  readonly architecture: string;
+  readonly bootMode: string;
+  /** What the disk is called there. */
+  readonly rootDevice: string;
+}
+
 /** An image that is registered. */
 export interface PublishedImage {
   readonly id: string;
@@ -34,6 +42,8 @@ export interface PublishedImage {
   /** RFC 3339. */
   readonly createdAt: string;
   readonly tags: Tags;
+  /** Left out when its disk does not boot. */
+  readonly boot?: DiskBoot | undefined;
   /** The file of the disk, where disks are files. */
   readonly path?: string | undefined;
   /** What is wrong with its disk, if anything is: it cannot be used then. */
@@ -72,6 +82,8 @@ export interface DiskRequest {
   readonly parent: ParentDisk | undefined;
   /** Of the disk; an image gets its own at `register`. */
   readonly tags: Tags;
+  /** What an image of the disk tells machines; left out when it does not boot. */
+  readonly boot?: DiskBoot | undefined;
 }
 
 /** A disk that was made and is durable. */

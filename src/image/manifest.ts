@@ -122,7 +122,8 @@ export function allocatedBytesOf(entry: Entry): bigint {
   return dataBlocksOf(entry) * BLOCK_SIZE_BIG;
 }
 
-function encodeIndex(index: ManifestIndex): Buffer {
+/** Encodes an index. */
+export function encodeIndex(index: ManifestIndex): Buffer {
   const writer = new ByteWriter();
   writer.raw(MAGIC);
   writer.varint(index.entries);

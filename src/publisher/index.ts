@@ -9,7 +9,7 @@
  * Nothing here is global, writes to the console or ends the process. Errors are `ImageUnpackerError` with a
  * stable `code`.
  */
-export type { CloudTarget, PublishedImage, Tags } from '../cloud/cloud.js';
+export type { CloudTarget, DiskBoot, PublishedImage, Tags } from '../cloud/cloud.js';
 export { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
 export type { ErrorCode, ErrorSubject } from '../image/error.js';
 export { connectUnpacker } from '../rpc/unpacker-client.js';

@@ -18,6 +18,9 @@ export interface PublishedRow extends TargetRow {
   SnapshotId?: string;
   DiskDigest?: string;
   DiskSize?: number;
+  Architecture?: string;
+  BootMode?: string;
+  RootDeviceName?: string;
   Path?: string;
   ExpiresAt?: string;
   Run?: string;

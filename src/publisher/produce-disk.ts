@@ -1,6 +1,7 @@
+import type { DiskBoot } from '../cloud/cloud.js';
 import { throwIfAborted } from '../image/error.js';
 import { parseImageName } from '../image/name.js';
-import type { CallOptions, DiskCapture, Unpacker } from '../rpc/unpacker.js';
+import type { BootFacts, CallOptions, DiskCapture, Unpacker } from '../rpc/unpacker.js';
 import type { Reporter, StageName } from './event.js';
 import type { UnpackOptions } from './options.js';
 
@@ -23,6 +24,8 @@ export interface ProducedDisk {
   readonly capture: DiskCapture;
   /** Blocks of the volume that unpacking wrote to, null where the kernel does not tell. */
   readonly blocksWritten: number | null;
+  /** What an image of the disk tells machines; undefined when it does not boot. */
+  readonly boot: DiskBoot | undefined;
 }
 
 /** Unpacks an image and captures its disk. */
@@ -51,9 +54,16 @@ export async function produceDisk(
       throw reason;
     }
   };
-  const { blocksWritten } = await staged('unpack', options =>
+  const { blocksWritten, boot, warnings } = await staged('unpack', options =>
     unpacker.unpack({ image, digest, create: true }, options),
   );
+  for (const message of warnings) reporter.tell({ type: 'note', target: null, message });
   const capture = await staged('capture', options => unpacker.capture(stream, digest, options));
-  return { capture, blocksWritten };
+  return { capture, blocksWritten, boot: diskBoot(boot) };
+}
+
+function diskBoot(boot: BootFacts | null): DiskBoot | undefined {
+  if (boot === null) return undefined;
+  const { architecture, bootMode, rootDevice } = boot;
+  return { architecture, bootMode, rootDevice };
 }

@@ -1,4 +1,4 @@
-import type { CloudTarget, ParentDisk, PublishedImage, Tags } from '../cloud/cloud.js';
+import type { CloudTarget, DiskBoot, ParentDisk, PublishedImage, Tags } from '../cloud/cloud.js';
 import { TAG } from '../cloud/cloud.js';
 import { diskDigest } from '../image/disk-map.js';
 import type { DiskMap } from '../image/disk-map.js';
@@ -72,7 +72,10 @@ export async function clearTarget(work: TargetWork, replaces: readonly Published
 }
 
 /** Makes the disk and the image of a run in one target. */
-export async function publishTarget(work: TargetWork, content: SharedContent): Promise<Published> {
+export async function publishTarget(
+  work: TargetWork,
+  { content, boot }: { content: SharedContent; boot: DiskBoot | undefined },
+): Promise<Published> {
   const { cloud, target, journal, signal } = work;
   const { begin } = journal;
   const tags = tagsOf(begin, content.map);
@@ -82,6 +85,7 @@ export async function publishTarget(work: TargetWork, content: SharedContent): P
       content,
       parent: await parentDisk(work, content.map.size),
       tags: { ...tags, [TAG.name]: begin.image },
+      boot,
     };
     return journalled(
       work,

@@ -41,6 +41,10 @@ export interface ResultRow extends TargetRow {
   BlocksSent: number;
   /** Blocks of 512 KiB of the volume that were written to by unpacking it now, where the kernel tells. */
   BlocksWritten?: number;
+  /** What a machine is told of the disk to boot from it, if it boots. */
+  Architecture?: string;
+  BootMode?: string;
+  RootDeviceName?: string;
   /** The file of the disk, where disks are files. */
   Path?: string;
   ExpiresAt?: string;
@@ -65,7 +69,7 @@ export function rowOf(target: Target): TargetRow {
 
 /** What a row says of an image. */
 export function imageColumns(image: PublishedImage): Partial<ResultRow> {
-  const { id, diskId, diskSize, path, tags } = image;
+  const { id, diskId, diskSize, path, tags, boot } = image;
   const [digest, run, expiresAt] = [tags[TAG.diskDigest], tags[TAG.run], tags[TAG.expiresAt]];
   return {
     SnapshotId: diskId,
@@ -73,6 +77,9 @@ export function imageColumns(image: PublishedImage): Partial<ResultRow> {
     Size: Number((diskSize + GIB - 1n) / GIB),
     ...(digest === undefined ? {} : { DiskDigest: digest }),
     DiskSize: Number(diskSize),
+    ...(boot === undefined
+      ? {}
+      : { Architecture: boot.architecture, BootMode: boot.bootMode, RootDeviceName: boot.rootDevice }),
     ...(path === undefined ? {} : { Path: path }),
     ...(expiresAt === undefined ? {} : { ExpiresAt: expiresAt }),
     ...(run === undefined ? {} : { Run: run }),

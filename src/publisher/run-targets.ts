@@ -125,11 +125,11 @@ async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<v
   const { journal, unpacker } = work;
   const stages: Record<string, number> = {};
   try {
-    const { capture, blocksWritten } = await produceDisk(unpacker, journal.begin, { ...work, stages });
+    const { capture, blocksWritten, boot } = await produceDisk(unpacker, journal.begin, { ...work, stages });
     try {
       const contents = shareBlocks(capture, runs.length);
       await Promise.all(
-        runs.map((run, at) => publishOne(run, { content: contents[at]!, blocksWritten, stages }, work)),
+        runs.map((run, at) => publishOne(run, { content: contents[at]!, blocksWritten, boot, stages }, work)),
       );
     } finally {
       await capture.close();
@@ -140,21 +140,21 @@ async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<v
 }
 
 /** What was made for all targets, as one of them gets it. */
-interface Produced extends Pick<ProducedDisk, 'blocksWritten'> {
+interface Produced extends Omit<ProducedDisk, 'capture'> {
   readonly content: SharedContent;
   readonly stages: Readonly<Record<string, number>>;
 }
 
 async function publishOne(
   run: TargetRun,
-  { content, blocksWritten, stages: before }: Produced,
+  { content, blocksWritten, boot, stages: before }: Produced,
   { journal, reporter, signal }: RunWork,
 ): Promise<void> {
   const { target, cloud } = run;
   const stages = { ...before };
   try {
     const work = { target, cloud: cloud!, journal, reporter, signal, stages };
-    const row = rowWith(run.row, await publishTarget(work, content));
+    const row = rowWith(run.row, await publishTarget(work, { content, boot }));
     const written = blocksWritten === null ? {} : { BlocksWritten: blocksWritten };
     await end(run, { ...row, ...written, Stages: stages });
   } catch (reason) {

@@ -58,6 +58,8 @@ export function encodeResult(result: UnpackResult): Wire.UnpackResult {
     bytesWritten: BigInt(result.bytesWritten),
     blocksWritten: result.blocksWritten === null ? undefined : BigInt(result.blocksWritten),
     generated: [...result.generated],
+    boot: result.boot === null ? undefined : { ...result.boot, kernels: [...result.boot.kernels] },
+    warnings: [...result.warnings],
     seconds: { ...result.seconds },
   };
 }
@@ -79,6 +81,8 @@ export function decodeResult(result: Wire.UnpackResult): UnpackResult {
     bytesWritten: count(result.bytesWritten),
     blocksWritten: countOrNull(result.blocksWritten),
     generated: result.generated,
+    boot: result.boot ?? null,
+    warnings: result.warnings,
     seconds: result.seconds,
   };
 }

@@ -34,6 +34,15 @@ export interface UnpackRequest {
   create: boolean;
 }
 
+/** What a machine has to be told of a disk to boot from it, in the words of clouds. */
+export interface BootFacts {
+  architecture: string;
+  bootMode: string;
+  rootDevice: string;
+  /** The versions of the kernels in the menu, the one that is started by itself first. */
+  kernels: readonly string[];
+}
+
 /** What an unpack did: the result of `image-unpacker apply`. */
 export interface UnpackResult {
   image: string;
@@ -45,6 +54,10 @@ export interface UnpackResult {
   bytesWritten: number;
   blocksWritten: number | null;
   generated: readonly string[];
+  /** How what was unpacked boots; null when it does not. */
+  boot: BootFacts | null;
+  /** What was not as it should be and was put right, or is to be known. */
+  warnings: readonly string[];
   seconds: Readonly<Record<string, number>>;
 }
 

@@ -24,7 +24,7 @@ import { ConditionReader } from './stream-condition.js';
 import { streamStatus } from './stream-status.js';
 import type { OwnVolumes } from './stream-volume.js';
 import { fileSize, ownVolume, placeOf, removeVolumeFile } from './stream-volume.js';
-import type { VolumePlace, Work } from './work.js';
+import type { StreamSettings, VolumePlace, Work } from './work.js';
 
 /** What an agent works with. */
 export interface AgentOptions {
@@ -34,6 +34,8 @@ export interface AgentOptions {
   store: string | undefined;
   /** Left out when streams have only the devices that they are pinned to. */
   volumes: OwnVolumes | undefined;
+  /** How the volume of a stream is made. */
+  settingsOf: (stream: string) => StreamSettings;
   version: string;
   log: AgentLog;
 }
@@ -89,7 +91,9 @@ export class Agent implements Unpacker {
       try {
         const make = create ? (this.#options.volumes?.size ?? null) : null;
         const volume = await placeOf(record.volume, make);
-        const work: Work = { kind: 'unpack', ...this.#places(volume), store, image, digest, format: create };
+        const settings = this.#options.settingsOf(stream);
+        const order = { store, image, digest, format: create, settings };
+        const work: Work = { kind: 'unpack', ...this.#places(volume), ...order };
         const result = await start(work).ended;
         await this.#succeeded(record);
         return result!;

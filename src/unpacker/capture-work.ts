@@ -4,8 +4,9 @@ import { ImageUnpackerError } from '../image/error.js';
 import type { ProgressSink } from '../image/progress.js';
 import { CleanDisk } from '../volume/capture/clean-disk.js';
 import type { BlockDevice } from '../volume/device.js';
-import { openDevice } from '../volume/device.js';
 import { nameDevice } from '../volume/ext4/device-reader.js';
+import { OpenVolume } from '../volume/open-volume.js';
+import type { CleanVolume } from '../volume/require-clean.js';
 import { requireClean } from '../volume/require-clean.js';
 import { StateDirectory } from '../volume/state-directory.js';
 import { writeFrame } from './frames.js';
@@ -26,21 +27,25 @@ export interface CaptureMeans {
 export async function runCapture(work: CaptureWork, means: CaptureMeans): Promise<void> {
   const { signal } = means;
   await withVolume(work.volume, 0n, async path => {
-    const device = await openDevice(path, { write: false, signal });
+    const volume = await OpenVolume.open({ device: path, write: false, signal });
     try {
-      await checkImage(work, device);
-      await serve(await CleanDisk.open(device, signal), means);
+      const { disk } = await checkImage(work, volume.device);
+      await serve(await CleanDisk.open(volume, disk, signal), means);
     } catch (reason) {
       throw nameDevice(reason, path);
     } finally {
-      await device.file.close();
+      await volume.close();
     }
   });
 }
 
-async function checkImage({ stateDirectory, digest }: CaptureWork, device: BlockDevice): Promise<void> {
-  const image = await requireClean(StateDirectory.inherited(stateDirectory), device);
-  if (image.digest === digest) return;
+async function checkImage(
+  { stateDirectory, digest }: CaptureWork,
+  device: BlockDevice,
+): Promise<CleanVolume> {
+  const known = await requireClean(StateDirectory.inherited(stateDirectory), device);
+  const { image } = known;
+  if (image.digest === digest) return known;
   throw new ImageUnpackerError(
     'VOLUME_DIFFERENT',
     `The volume on ${device.path} is the image ${image.name}, not the one that is to be captured; unpack that first`,

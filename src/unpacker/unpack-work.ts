@@ -4,8 +4,6 @@ import type { UnpackResult } from '../rpc/unpacker.js';
 import { openLocalStore } from '../store/local/store.js';
 import type { ImageRecord } from '../store/store.js';
 import { applyImage } from '../volume/apply.js';
-import { openDevice } from '../volume/device.js';
-import { probeDevice } from '../volume/probe.js';
 import { StateDirectory } from '../volume/state-directory.js';
 import { withVolume } from './volume-place.js';
 import type { UnpackWork } from './work.js';
@@ -21,15 +19,15 @@ export async function runUnpack(
     const image = await store.image(work.image);
     checkDigest(image, work.digest);
     return await withVolume(work.volume, image.bytes, async device => {
-      if (work.format) await refuseForeign(device, signal);
       const state = StateDirectory.inherited(work.stateDirectory);
-      const { format } = work;
+      // One that holds something is given up by a person, not by a call.
+      const format = work.format ? 'blank' : false;
       return applyImage({
         device,
         image,
         store,
         state,
-        layout: 'whole',
+        ...work.settings,
         verify: 'auto',
         format,
         progress,
@@ -48,20 +46,4 @@ function checkDigest({ name, digest }: ImageRecord, wanted: string): void {
     `The image ${name} in the agent's store is another one than was asked for: its digest is ${digest}; let both use one store`,
     { image: name, digest: wanted },
   );
-}
-
-/** An agent may format a blank device; one that holds something is given up by a person, not by a call. */
-async function refuseForeign(path: string, signal: AbortSignal): Promise<void> {
-  const device = await openDevice(path, { write: false, signal });
-  try {
-    const content = await probeDevice(device, signal);
-    if (content.kind !== 'foreign') return;
-    throw new ImageUnpackerError(
-      'DEVICE_FOREIGN',
-      `${path} holds something else (${content.what}); wipe it with wipefs --all, or apply an image to it with --format`,
-      { device: path },
-    );
-  } finally {
-    await device.file.close();
-  }
 }

@@ -2,6 +2,8 @@ import type { ErrorSubject } from '../image/error.js';
 import { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
 import type { ProgressUnit } from '../image/progress.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
+import type { BootOptions, DiskOptions } from '../volume/boot/options.js';
+import type { Layout } from '../volume/identity.js';
 
 /*
  * What the agent and the process that works for it say to each other. Messages go over the channel between parent
@@ -18,6 +20,13 @@ export type VolumePlace =
   /** A file, attached to a loop device for the time. It is made if `make` says how large at the least. */
   | { kind: 'file'; path: string; make: VolumeSize | null };
 
+/** How the volume of a stream is made. */
+export interface StreamSettings {
+  layout?: Layout | undefined;
+  boot: BootOptions;
+  disk: DiskOptions;
+}
+
 /** The size of a volume that is to be made: as configured, or what suits the content. */
 export type VolumeSize = { kind: 'fixed'; bytes: number } | { kind: 'fitting' };
 
@@ -30,6 +39,7 @@ export interface UnpackWork {
   digest: string;
   /** A blank device may be given a file system. */
   format: boolean;
+  settings: StreamSettings;
 }
 
 export interface CaptureWork {

@@ -1,28 +1,28 @@
-import { ImageUnpackerError } from '../image/error.js';
+import { isDeepStrictEqual } from 'node:util';
 import { Ext4Check } from '../image/ext4-limits.js';
 import { keyOf } from '../image/inode-match.js';
-import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
-import { decodeIndex } from '../image/manifest.js';
-import { parseImageName } from '../image/name.js';
 import type { Difference } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
-import { ManifestReader } from '../store/manifest-reader.js';
-import type { ImageRecord, Store } from '../store/store.js';
+import type { BootFacts } from './boot/options.js';
 import { checkRoom, shapeFor } from './capacity.js';
 import type { CurrentTree, ScanKind } from './current-tree.js';
 import { checkedSuperblock, currentTree, findRecord, noTree } from './current-tree.js';
 import type { BlockDevice } from './device.js';
-import { openDevice } from './device.js';
 import { differenceOf } from './difference.js';
-import type { Layout } from './identity.js';
-import { volumeIdentity } from './identity.js';
-import { makeFileSystem, zeroDevice } from './make-file-system.js';
+import { areaDigest, extentsOf } from './disk/boot-area.js';
+import { growFileSystem } from './grow-file-system.js';
+import { makeFileSystem } from './make-file-system.js';
 import type { InodeRow } from './known-tree.js';
 import { nextTree } from './next-tree.js';
+import { OpenVolume } from './open-volume.js';
 import { patchVolume } from './patch-volume.js';
 import { preparePatch } from './prepare-patch.js';
-import { checkMayFormat, probeDevice } from './probe.js';
+import { checkMayFormat } from './probe.js';
+import type { VolumeRequest, WantedVolume } from './plan-volume.js';
+import { planVolume } from './plan-volume.js';
+import type { VolumeFacts } from './remember.js';
 import { rememberTree } from './remember.js';
+import { settleDisk } from './settle-disk.js';
 import { addSparseForms } from './sparse-record.js';
 import type { StageSeconds } from './stage-clock.js';
 import { StageClock } from './stage-clock.js';
@@ -33,18 +33,16 @@ import type { Written } from './written-blocks.js';
 import { WriteWatch } from './written-blocks.js';
 
 /** What to make of a device. */
-export interface ApplyRequest {
+export interface ApplyRequest extends VolumeRequest {
   device: string;
-  image: ImageRecord;
-  store: Store;
   state: StateDirectory;
-  layout: Layout;
   /** `full`: trust nothing that is known of the volume. */
   verify: 'auto' | 'full';
-  /** A device that holds no file system of ours may be given one. */
-  format: boolean;
+  /** Whether a device that holds no volume of ours may be given one: any, or only one that holds nothing. */
+  format: boolean | 'blank';
   progress: ProgressSink;
-  signal?: AbortSignal | undefined;
+  /** Whether the kernel is to make nodes for the partitions of a disk, where it can. Default: yes. */
+  nodes?: boolean | undefined;
 }
 
 /** What was done; the keys are those that `apply --json` prints. */
@@ -58,6 +56,10 @@ export interface ApplyResult {
   bytesWritten: number;
   blocksWritten: number | null;
   generated: string[];
+  /** How the volume boots; null when it does not. */
+  boot: BootFacts | null;
+  /** What was not as it should be and was put right, or is to be known. */
+  warnings: string[];
   seconds: StageSeconds;
 }
 
@@ -69,54 +71,45 @@ export interface ApplyResult {
  */
 export async function applyImage(request: ApplyRequest): Promise<ApplyResult> {
   const clock = new StageClock();
-  const image = await openImage(request);
-  const device = await openDevice(request.device, { write: true, signal: request.signal });
+  const { device, signal, nodes } = request;
+  const volume = await OpenVolume.open({ device, write: true, signal, nodes });
   try {
-    return await new Application(request, device, image, clock).run();
+    checkMayFormat(device, volume.content, request.format);
+    const wanted = await planVolume(request, volume);
+    return await new Application(request, volume, wanted, clock).run();
   } finally {
-    await device.file.close();
+    await volume.close();
   }
-}
-
-/** The image that is wanted, its index read. */
-interface WantedImage {
-  manifest: ManifestReader;
-  indexBytes: Buffer;
-  digest: Buffer;
-}
-
-async function openImage({ image, store }: ApplyRequest): Promise<WantedImage> {
-  const digest = Buffer.from(image.digest, 'hex');
-  const indexBytes = await store.read(digest, MAX_INDEX_BYTES);
-  const index = decodeIndex(indexBytes);
-  const page = (number: number): Promise<Buffer> => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES);
-  return { manifest: new ManifestReader(index, { page }), indexBytes, digest };
 }
 
 class Application {
   readonly #request: ApplyRequest;
-  readonly #device: BlockDevice;
-  readonly #image: WantedImage;
+  readonly #volume: OpenVolume;
+  readonly #wanted: WantedVolume;
   readonly #clock: StageClock;
   #writes: WriteWatch | undefined;
   #bytesFetched = 0;
 
-  constructor(request: ApplyRequest, device: BlockDevice, image: WantedImage, clock: StageClock) {
+  constructor(request: ApplyRequest, volume: OpenVolume, wanted: WantedVolume, clock: StageClock) {
     this.#request = request;
-    this.#device = device;
-    this.#image = image;
+    this.#volume = volume;
+    this.#wanted = wanted;
     this.#clock = clock;
   }
 
   async run(): Promise<ApplyResult> {
     try {
-      this.#checkLayout();
       const current = await this.#look();
       try {
+        const grown = await this.#grow(current);
         this.#clock.enter('plan');
-        const difference = await differenceOf(current.tree.manifest, this.#image.manifest, this.#request);
-        if (difference.changes.length === 0) await this.#confirm(current);
-        else await this.#patch(current, difference);
+        const difference = await differenceOf(
+          current.tree.manifest,
+          this.#wanted.tree.manifest,
+          this.#request,
+        );
+        if (difference.changes.length > 0) await this.#patch(current, difference);
+        else await this.#confirm(current, grown);
         return await this.#result(current, difference);
       } finally {
         await current.close();
@@ -126,50 +119,62 @@ class Application {
     }
   }
 
-  #checkLayout(): void {
-    if (this.#request.layout !== 'whole') {
-      throw new ImageUnpackerError(
-        'UNSUPPORTED',
-        'There is no layout but whole in this version; say --layout whole',
-      );
-    }
+  get #device(): BlockDevice {
+    return this.#volume.device;
   }
 
   /** Finds out what is on the device; nothing is where a file system has yet to be made. */
   async #look(): Promise<CurrentTree> {
     this.#clock.enter('scan');
-    const { signal, format } = this.#request;
-    const content = await probeDevice(this.#device, signal);
-    checkMayFormat(this.#device, content, format);
+    const { content } = this.#volume;
     if (content.kind !== 'ours') return noTree();
     const beforeWrite = (): Promise<void> => this.#watchWrites();
     return currentTree(this.#device, content.superblock, { ...this.#request, beforeWrite });
   }
 
-  /** The volume is the image already: what was found out about it is remembered. */
-  async #confirm(current: CurrentTree): Promise<void> {
+  /** Makes the volume as large as its device, if that has grown. Resolves to whether it had. */
+  async #grow({ record, from }: CurrentTree): Promise<boolean> {
+    if (record === undefined || !this.#volume.hasGrown) return false;
+    await this.#watchWrites();
+    await beginWork(record, { from, to: from ?? this.#imageReference(), paths: [] });
+    await this.#volume.growPartition();
+    await growFileSystem(this.#device, this.#request);
+    return true;
+  }
+
+  /** The tree is the image already: what was found out about the volume, and what was done to it, is remembered. */
+  async #confirm(current: CurrentTree, grown: boolean): Promise<void> {
     this.#clock.enter('settle');
-    const { record } = current;
-    const image = this.#imageReference();
-    if (current.scan === 'none') {
-      if (record!.state!.image.name !== image.name) await endWork(record!, { ...record!.state!, image });
+    const record = current.record!;
+    const settled = await this.#settleArea(record, current.from);
+    if (grown || settled || current.scan !== 'none') {
+      await this.#remember(current, record, [], []);
       return;
     }
-    await this.#remember(current, record!, [], []);
+    const known = record.state!;
+    const now = { ...known, image: this.#imageReference(), ...this.#areaFacts() };
+    if (!isDeepStrictEqual(known, now)) await endWork(record, now);
+  }
+
+  /** Makes right what lies beside the tree: what the volume is called, boot loaders. Resolves to whether it was not. */
+  async #settleArea(record: VolumeRecord, from: ImageReference | null): Promise<boolean> {
+    return settleDisk(this.#volume, this.#wanted, {
+      signal: this.#request.signal,
+      begin: async () => {
+        await this.#watchWrites();
+        if (record.journal === undefined)
+          await beginWork(record, { from, to: this.#imageReference(), paths: [] });
+      },
+    });
   }
 
   /** Makes the volume the image. */
   async #patch(current: CurrentTree, difference: Difference): Promise<void> {
     await this.#checkRoom(current, difference);
+    const { contents, tree } = this.#wanted;
     const { plan, objects } = await preparePatch(
-      {
-        device: this.#device,
-        store: this.#request.store,
-        current,
-        want: this.#image.manifest,
-        difference,
-      },
-      { ...this.#request, clock: this.#clock },
+      { device: this.#device, store: this.#request.store, current, want: tree.manifest, difference },
+      { ...this.#request, clock: this.#clock, contents },
     );
     this.#bytesFetched = objects.bytesFetched;
     try {
@@ -182,8 +187,10 @@ class Application {
         to: this.#imageReference(),
         paths: [...new Set([...difference.changes.map(({ path }) => path), ...plan.touched].map(keyOf))],
       });
-      const rows = await patchVolume(this.#device, plan, { ...this.#request, objects: objects.directory });
+      const options = { ...this.#request, objects: objects.directory, contents };
+      const rows = await patchVolume(this.#device, plan, options);
       this.#clock.enter('settle');
+      await this.#settleArea(record, current.from);
       await Promise.all([this.#writes?.stop(), this.#remember(current, record, plan.touched, rows)]);
     } finally {
       await objects.close();
@@ -192,23 +199,23 @@ class Application {
 
   /** Checks that the file system can hold what is wanted, and has room for it. */
   async #checkRoom(current: CurrentTree, { changes }: Difference): Promise<void> {
-    const want = this.#image.manifest.index;
+    const want = this.#wanted.tree.manifest.index;
     const superblock = current.record === undefined ? undefined : await checkedSuperblock(this.#device);
     const check = new Ext4Check(superblock?.limits);
     for (const change of changes) check.add(change.want);
     check.finish(this.#request.image.name);
-    if (superblock === undefined) shapeFor(this.#device, want);
+    if (superblock === undefined) shapeFor(this.#volume.space(this.#wanted.newDisk), want);
     else checkRoom(this.#device, superblock, current.tree.manifest.index, want, changes);
   }
 
   async #format(): Promise<VolumeRecord> {
-    const { image, layout, progress, signal, state } = this.#request;
+    const { progress, signal, state } = this.#request;
     const step = progress.step('Making the file system');
     try {
-      const identity = volumeIdentity(parseImageName(image.name).stream, layout);
-      const zeroed = await zeroDevice(this.#device);
+      const { identity, newDisk } = this.#wanted;
+      const zeroed = await this.#volume.format(newDisk);
       await this.#watchWrites();
-      const shape = shapeFor(this.#device, this.#image.manifest.index);
+      const shape = shapeFor(this.#device, this.#wanted.tree.manifest.index);
       await makeFileSystem(this.#device, identity, shape, zeroed, { signal });
     } finally {
       step.end();
@@ -222,7 +229,7 @@ class Application {
     touched: readonly Buffer[],
     rows: readonly InodeRow[],
   ): Promise<void> {
-    const { manifest, indexBytes, digest } = this.#image;
+    const { manifest, indexBytes, digest } = this.#wanted.tree;
     const change = {
       have: current.tree,
       stored: current.stored,
@@ -233,12 +240,27 @@ class Application {
       rows,
     };
     const { fingerprint } = await checkedSuperblock(this.#device);
-    const facts = { image: this.#imageReference(), layout: this.#request.layout, fingerprint };
+    const { layout } = this.#wanted;
+    const facts = { image: this.#imageReference(), layout, fingerprint, ...this.#areaFacts() };
     await rememberTree(record, await nextTree(change, {}), facts);
+  }
+
+  /** What is remembered of a disk beside its file system. */
+  #areaFacts(): Pick<VolumeFacts, 'disk'> {
+    const { disk } = this.#volume;
+    if (disk === undefined) return {};
+    const area = this.#wanted.area(disk.table);
+    return { disk: { extents: extentsOf(area), digest: areaDigest(area), boot: this.#wanted.boot } };
   }
 
   async #watchWrites(): Promise<void> {
     this.#writes ??= await WriteWatch.start(this.#request.device);
+  }
+
+  /** What was torn, and has been put right. */
+  #repaired(): string[] {
+    const { torn, path } = this.#volume;
+    return torn.map(what => `${what} of ${path} was damaged and has been put right`);
   }
 
   #imageReference(): ImageReference {
@@ -251,7 +273,7 @@ class Application {
     const added = changes.filter(({ have }) => have === undefined).length;
     const removed = changes.filter(({ want }) => want === undefined).length;
     const changed = changes.length - added - removed;
-    const unchanged = this.#image.manifest.index.entries - added - changed;
+    const unchanged = this.#wanted.tree.manifest.index.entries - added - changed;
     return {
       image: this.#request.image.name,
       digest: this.#request.image.digest,
@@ -261,7 +283,9 @@ class Application {
       bytesFetched: this.#bytesFetched,
       bytesWritten: written.bytes,
       blocksWritten: written.blocks,
-      generated: [],
+      generated: this.#wanted.generated,
+      boot: this.#wanted.facts,
+      warnings: [...this.#repaired(), ...this.#wanted.warnings],
       seconds: this.#clock.seconds(),
     };
   }

@@ -2,7 +2,6 @@ import { BLOCK_SIZE_BIG } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
 import type { ManifestIndex } from '../image/manifest.js';
 import type { Change } from '../image/plan.js';
-import type { BlockDevice } from './device.js';
 import type { FileSystemShape } from './make-file-system.js';
 import { fileSystemShape, overheadOf } from './make-file-system.js';
 import type { Superblock } from './superblock.js';
@@ -13,11 +12,17 @@ const NAMES_PER_BLOCK = 64;
 const MARGIN_BLOCKS = 64n;
 const MIB = 1n << 20n;
 
+/** What there is for a file system: the name of its device, and bytes. */
+export interface Space {
+  path: string;
+  size: bigint;
+}
+
 /**
  * The shape of a file system for an image on a device. Throws `DEVICE_TOO_SMALL`, saying how much is needed,
  * when the image does not fit.
  */
-export function shapeFor(device: BlockDevice, index: ManifestIndex): FileSystemShape {
+export function shapeFor(device: Space, index: ManifestIndex): FileSystemShape {
   const content = contentBytes(index);
   const fits = (size: bigint): boolean =>
     content + overheadOf(size, fileSystemShape(size, index.entries)) <= size;
@@ -35,7 +40,7 @@ function contentBytes(index: ManifestIndex): bigint {
 
 /** Throws `DEVICE_TOO_SMALL` unless a file system has room for what changes make of it. */
 export function checkRoom(
-  device: BlockDevice,
+  device: Space,
   superblock: Superblock,
   have: ManifestIndex,
   want: ManifestIndex,
@@ -66,7 +71,7 @@ function countInodes(changes: readonly Change[], side: 'have' | 'want'): number 
   return changes.filter(change => change[side] !== undefined && change[side].type !== 'link').length;
 }
 
-function tooSmall(device: BlockDevice, needed: bigint, available: bigint): ImageUnpackerError {
+function tooSmall(device: Space, needed: bigint, available: bigint): ImageUnpackerError {
   return new ImageUnpackerError(
     'DEVICE_TOO_SMALL',
     `${device.path} is too small for the image: it has ${String(available)} bytes, and at least ${String(needed)} are needed`,

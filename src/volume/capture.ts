@@ -12,8 +12,10 @@ import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import type { ProgressSink } from '../image/progress.js';
 import { CleanDisk } from './capture/clean-disk.js';
 import { OutputFile } from './capture/output-file.js';
-import { openDevice, type BlockDevice } from './device.js';
+import type { BlockDevice } from './device.js';
 import { nameDevice } from './ext4/device-reader.js';
+import { OpenVolume } from './open-volume.js';
+import type { CleanVolume } from './require-clean.js';
 
 /** What is captured, and where to. */
 export interface CaptureOptions {
@@ -24,8 +26,8 @@ export interface CaptureOptions {
   map?: string | undefined;
   /** The disk map of an earlier capture, to count the blocks that have changed since. */
   parentMap?: string | undefined;
-  /** Throws unless the volume on the opened device may be captured. */
-  guard: (device: BlockDevice) => Promise<unknown>;
+  /** Throws unless the volume may be captured whose file system is on the opened device; else what is known of it. */
+  guard: (device: BlockDevice) => Promise<Partial<CleanVolume>>;
   signal?: AbortSignal | undefined;
   progress?: ProgressSink | undefined;
 }
@@ -44,8 +46,8 @@ export interface CaptureResult {
 }
 
 /**
- * Writes the disk behind `device`, an ext4 file system as a whole, as a sparse file of exactly its size that
- * holds what the file system has in use and nothing else: free blocks, unused inodes, the body of the
+ * Writes the disk behind `device`, an ext4 file system as a whole or a disk with partitions, as a sparse file of
+ * exactly its size that holds what is in use and nothing else: free blocks, unused inodes, the body of the
  * journal and all slack are zeros. The device must not be mounted and is held for the time, from before
  * `guard` says that the volume may be captured until the end. The files become visible, durably, when all
  * of them are complete, else nothing of them is left.
@@ -55,19 +57,20 @@ export interface CaptureResult {
  */
 export async function captureVolume(options: CaptureOptions): Promise<CaptureResult> {
   const parent = options.parentMap === undefined ? undefined : await readParentMap(options.parentMap);
-  const device = await openDevice(options.device, { write: false, signal: options.signal });
+  const { signal } = options;
+  const volume = await OpenVolume.open({ device: options.device, write: false, signal });
   try {
-    await options.guard(device);
-    return await capture(device, options, parent);
+    const known = await options.guard(volume.device);
+    return await capture(await CleanDisk.open(volume, known.disk, signal), options, parent);
   } catch (error) {
-    throw nameDevice(error, device.path);
+    throw nameDevice(error, options.device);
   } finally {
-    await device.file.close();
+    await volume.close();
   }
 }
 
 async function capture(
-  device: BlockDevice,
+  disk: CleanDisk,
   options: CaptureOptions,
   parent: DiskMap | undefined,
 ): Promise<CaptureResult> {
@@ -80,7 +83,7 @@ async function capture(
   try {
     const mapFile = options.map === undefined ? undefined : await create(options.map);
     const output = await create(options.out);
-    const map = await (await CleanDisk.open(device, options.signal)).copy(output, options);
+    const map = await disk.copy(output, options);
     await mapFile?.write(encodeDiskMap(map), 0);
     for (const file of files) await file.settle();
     throwIfAborted(options.signal);

@@ -4,21 +4,38 @@ import { LOST_AND_FOUND } from '../image/ext4-limits.js';
 import { comparePaths, displayPath } from '../image/path.js';
 import { silentProgress, type ProgressSink } from '../image/progress.js';
 import { compareEntries, type Difference } from './check/compare-entries.js';
-import { openDevice, type BlockDevice } from './device.js';
+import { compareArea } from './check/compare-area.js';
+import type { BlockDevice } from './device.js';
+import type { BootArea } from './disk/boot-area.js';
+import type { PartitionTable } from './disk/gpt.js';
 import { reportDamage, type Report } from './ext4/damage.js';
 import { deviceReader, nameDevice } from './ext4/device-reader.js';
 import { readTree, type Ext4Tree } from './ext4/tree.js';
 import { openVolume } from './ext4/volume.js';
+import type { DiskIdentity } from './identity.js';
+import { OpenVolume } from './open-volume.js';
 import { runTool } from './tool.js';
 
 export type { Difference } from './check/compare-entries.js';
 
+/** All entries, the root first, sorted by path components. */
+export type Entries = AsyncIterable<Entry> | Iterable<Entry>;
+
+/** What a volume should hold. */
+export interface WantedContent {
+  entries: Entries;
+  /** What should lie beside the root partition of a disk with that table; left out, that is not looked at. */
+  area?: (table: PartitionTable) => BootArea;
+  /** What the disk and its file system should be called; left out, that is not looked at. */
+  names?: DiskIdentity | undefined;
+}
+
 /** What is checked, and how. */
 export interface CheckOptions {
-  /** The node of the device, or of the partition, that holds the file system. */
+  /** The device: a disk with partitions, or what holds the file system itself. */
   device: string;
-  /** What should be there: all entries, the root first, sorted by path components. */
-  wanted: AsyncIterable<Entry> | Iterable<Entry>;
+  /** What should be there, or what tells that of the volume once it is open. */
+  wanted: Entries | ((volume: OpenVolume) => Promise<WantedContent>);
   /** Whether e2fsck looks at the file system as well. Default: yes. */
   fsck?: boolean;
   signal?: AbortSignal | undefined;
@@ -46,9 +63,21 @@ const FSCK_OPERATIONAL_ERROR = 8;
  */
 export async function checkVolume(options: CheckOptions): Promise<CheckResult> {
   const { signal, progress = silentProgress } = options;
-  const device = await openDevice(options.device, { write: false, signal });
+  const volume = await OpenVolume.open({ device: options.device, write: false, signal });
+  const { device } = volume;
   try {
-    const differences = await readAndCompare(device, options.wanted, progress, signal);
+    const { wanted } = options;
+    const content: WantedContent = typeof wanted === 'function' ? await wanted(volume) : { entries: wanted };
+    const { entries, area, names } = content;
+    const differences = area === undefined ? [] : await compareArea(volume, area);
+    if (
+      names !== undefined &&
+      volume.content.kind === 'ours' &&
+      volume.content.superblock.uuid !== names.uuid
+    )
+      differences.push({ path: FILE_SYSTEM, what: 'uuid' });
+    for (const difference of await readAndCompare(device, entries, progress, signal))
+      differences.push(difference);
     if (options.fsck !== false) {
       const found = await runFsck(device.path, progress, signal);
       if (found !== undefined) differences.push({ path: FILE_SYSTEM, what: 'e2fsck', detail: found });
@@ -57,7 +86,7 @@ export async function checkVolume(options: CheckOptions): Promise<CheckResult> {
   } catch (error) {
     throw nameDevice(error, device.path);
   } finally {
-    await device.file.close();
+    await volume.close();
   }
 }
 
@@ -80,7 +109,7 @@ async function runFsck(
 
 async function readAndCompare(
   device: BlockDevice,
-  wanted: CheckOptions['wanted'],
+  wanted: Entries,
   progress: ProgressSink,
   signal: AbortSignal | undefined,
 ): Promise<Difference[]> {
@@ -107,7 +136,7 @@ async function readAndCompare(
 
 async function compareTrees(
   actual: Iterable<Entry>,
-  wanted: CheckOptions['wanted'],
+  wanted: Entries,
   signal: AbortSignal | undefined,
 ): Promise<Difference[]> {
   const differences: Difference[] = [];

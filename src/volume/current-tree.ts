@@ -72,13 +72,27 @@ export async function currentTree(
   }
 }
 
+/** The record of a volume, as `knownRecord` finds it, or a new one. */
+export async function findRecord(state: StateDirectory, superblock: Superblock): Promise<VolumeRecord> {
+  return (
+    (await knownRecord(state, superblock)) ?? {
+      directory: await state.newRecord(superblock.key),
+      state: undefined,
+      journal: undefined,
+    }
+  );
+}
+
 /**
  * The record of a volume: the one that knows it by its fingerprint, else one that tells of interrupted
- * work, else the latest.
+ * work, else the latest; undefined when there is none.
  */
-export async function findRecord(state: StateDirectory, superblock: Superblock): Promise<VolumeRecord> {
+export async function knownRecord(
+  state: StateDirectory,
+  superblock: Superblock,
+): Promise<VolumeRecord | undefined> {
   const records: VolumeRecord[] = [];
-  for (const directory of await state.recordsOf(superblock.uuid)) records.push(await readRecord(directory));
+  for (const directory of await state.recordsOf(superblock.key)) records.push(await readRecord(directory));
   const certain = records.find(
     ({ state: known, journal }) => journal === undefined && known?.fingerprint === superblock.fingerprint,
   );
@@ -86,14 +100,7 @@ export async function findRecord(state: StateDirectory, superblock: Superblock):
   const interrupted = records.filter(({ journal }) => journal !== undefined);
   // Which of several copies was interrupted cannot be told: then nothing is relied on.
   if (interrupted.length > 1) return { ...interrupted[0]!, state: undefined, journal: undefined };
-  return (
-    interrupted[0] ??
-    records.at(-1) ?? {
-      directory: await state.newRecord(superblock.uuid),
-      state: undefined,
-      journal: undefined,
-    }
-  );
+  return interrupted[0] ?? records.at(-1);
 }
 
 async function openIfWhole(record: VolumeRecord): Promise<OpenKnownTree | undefined> {

@@ -16,7 +16,7 @@ const SYSTEM_MOUNTS: ReadonlySet<string> = new Set(['/', '/boot', '/boot/efi', '
  * undefined when nothing can be seen.
  */
 export async function findUse(path: string): Promise<Use | undefined> {
-  const own = numberOf((await stat(path)).rdev);
+  const own = deviceNumber((await stat(path)).rdev);
   const whole = await diskOf(own);
   const disks = new Map<string, string>([
     [own, 'is'],
@@ -49,7 +49,7 @@ async function holders(disks: ReadonlyMap<string, string>): Promise<Use | undefi
 }
 
 /** Numbers of a device as the kernel writes them, from those of stat(2) (gnu_dev_major and minor of glibc). */
-function numberOf(device: number): string {
+export function deviceNumber(device: number): string {
   const bits = BigInt(device);
   const major = ((bits >> 8n) & 0xfffn) | ((bits >> 32n) & ~0xfffn);
   const minor = (bits & 0xffn) | ((bits >> 12n) & ~0xffn);
@@ -57,7 +57,7 @@ function numberOf(device: number): string {
 }
 
 /** The disk of which a device is a partition, or the device itself. */
-async function diskOf(number: string): Promise<string> {
+export async function diskOf(number: string): Promise<string> {
   const directory = await realpath(join('/sys/dev/block', number)).catch(() => undefined);
   if (directory === undefined) return number;
   const partition = await readFile(join(directory, 'partition'), 'utf8').catch(() => undefined);
@@ -88,7 +88,7 @@ async function mountedDevices(): Promise<{ number: string; point: string }[]> {
     if (source?.startsWith('/dev/') === true) {
       const device = await stat(unescape(source)).catch(() => undefined);
       if (device?.isBlockDevice() === true)
-        mounts.push({ number: numberOf(device.rdev), point: unescape(point) });
+        mounts.push({ number: deviceNumber(device.rdev), point: unescape(point) });
     }
   }
   return mounts;
@@ -101,7 +101,7 @@ async function swapDevices(): Promise<string[]> {
     const path = line.split(/\s+/)[0];
     if (path === undefined || path === '') continue;
     const device = await stat(unescape(path)).catch(() => undefined);
-    if (device?.isBlockDevice() === true) found.push(numberOf(device.rdev));
+    if (device?.isBlockDevice() === true) found.push(deviceNumber(device.rdev));
   }
   return found;
 }
@@ -113,7 +113,7 @@ function unescape(text: string): string {
 
 /** The directory of a block device in sysfs, for its counters. */
 export async function sysfsDirectory(path: string): Promise<string> {
-  return join('/sys/dev/block', numberOf((await stat(path)).rdev));
+  return join('/sys/dev/block', deviceNumber((await stat(path)).rdev));
 }
 
 /** The kernel's name of a block device, whatever link `path` is. */

@@ -126,7 +126,14 @@ function command(
   return [
     'mke2fs',
     ...['-q', '-F', '-t', 'ext4', '-b', String(BLOCK_BYTES), '-I', String(INODE_BYTES)],
-    ...['-O', FEATURES, '-m', '0', '-e', 'remount-ro'],
+    ...[
+      '-O',
+      identity.renamable === true ? `${FEATURES},metadata_csum_seed` : FEATURES,
+      '-m',
+      '0',
+      '-e',
+      'remount-ro',
+    ],
     ...['-N', String(shape.inodes), '-J', `size=${String(shape.journal)}`],
     ...['-U', identity.uuid],
     ...['-E', `${lazy}nodiscard,root_owner=0:0,hash_seed=${formatUuid(identity.hashSeed)}`],

@@ -8,6 +8,8 @@ import type { ProgressSink } from '../image/progress.js';
 import { isNativeError, runBatch } from '../native.js';
 import { packBatch, unpackReports } from './batch.js';
 import type { BlockDevice } from './device.js';
+import type { Contents } from './generated-objects.js';
+import { openGenerated } from './generated-objects.js';
 import type { InodeRow } from './known-tree.js';
 import { withMount } from './mounted.js';
 
@@ -15,6 +17,8 @@ import { withMount } from './mounted.js';
 export interface PatchOptions {
   /** The directory of the objects that the plan needs, all of them verified. */
   objects: number;
+  /** What is in no store. */
+  contents: Contents;
   progress: ProgressSink;
   signal?: AbortSignal | undefined;
 }
@@ -28,7 +32,9 @@ export async function patchVolume(
   plan: Plan,
   options: PatchOptions,
 ): Promise<InodeRow[]> {
-  const total = contentOf(plan.operations).reduce((sum, file) => sum + dataSizeOf(file.size, file.holes), 0n);
+  const files = contentOf(plan.operations);
+  const total = files.reduce((sum, file) => sum + dataSizeOf(file.size, file.holes), 0n);
+  const generated = await openGenerated(files, options.contents);
   const step = options.progress.step('Writing the volume', 'bytes', Number(total));
   const onProgress = (_: number, bytes: number): void => {
     step.update(bytes);
@@ -36,14 +42,14 @@ export async function patchVolume(
   try {
     return await withMount(device, true, async root => {
       const batch = packBatch(plan.operations, plan.touched);
-      return unpackReports(
-        await runBatch(root, batch, options.objects, { signal: options.signal, onProgress }),
-      );
+      const watch = { signal: options.signal, onProgress };
+      return unpackReports(await runBatch(root, batch, options.objects, watch, generated.directory));
     });
   } catch (reason) {
     throw explained(reason, device);
   } finally {
     step.end();
+    await generated.close();
   }
 }
 

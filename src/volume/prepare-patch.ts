@@ -12,6 +12,8 @@ import { chooseRewrites } from './choose-rewrites.js';
 import type { CurrentTree } from './current-tree.js';
 import type { BlockDevice } from './device.js';
 import { fetchContent } from './fetch-content.js';
+import type { Contents } from './generated-objects.js';
+import { isGenerated } from './generated-objects.js';
 import { findPlaces } from './find-entries.js';
 import { readSparseForms } from './sparse-record.js';
 import type { StageClock } from './stage-clock.js';
@@ -32,6 +34,8 @@ export interface PatchToPrepare {
 export interface PreparationOptions {
   clock: StageClock;
   progress: ProgressSink;
+  /** What no object has to be fetched for. */
+  contents: Contents;
   signal?: AbortSignal | undefined;
 }
 
@@ -54,7 +58,9 @@ export async function preparePatch(
   const moved = moveDirectories(given.difference);
   const matching = matchInodes(moved.changes, await sparseForms(given.current, moved.changes));
   clock.enter('fetch');
-  const files = matching.unmatched.filter(entry => entry.type === 'file');
+  const files = matching.unmatched
+    .filter(entry => entry.type === 'file')
+    .filter(file => !isGenerated(file, options.contents));
   const objects = await fetchContent(given.store, files, options);
   try {
     clock.enter('plan');

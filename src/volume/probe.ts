@@ -12,8 +12,9 @@ export type Content =
   | { kind: 'blank' }
   | { kind: 'foreign'; what: string };
 
-/** blkid's exit status when it finds nothing. */
+/** blkid's exit status when it finds nothing, and when it finds what contradicts itself. */
 const BLKID_NOTHING = 2;
+const BLKID_AMBIVALENT = 8;
 
 /** Says what is on a device. Throws `TOOL_MISSING` when that cannot be told. */
 export async function probeDevice(device: BlockDevice, signal?: AbortSignal): Promise<Content> {
@@ -23,25 +24,30 @@ export async function probeDevice(device: BlockDevice, signal?: AbortSignal): Pr
   const { status, output } = await runTool('blkid', ['--probe', '--output', 'export', path], signal);
   if (status === BLKID_NOTHING) return { kind: 'blank' };
   const [, type] = /^(?:TYPE|PTTYPE)=(.*)$/m.exec(output) ?? [];
-  return { kind: 'foreign', what: type ?? 'several signatures at once' };
+  if (type !== undefined) return { kind: 'foreign', what: type };
+  if (status === BLKID_AMBIVALENT) return { kind: 'foreign', what: 'several signatures at once' };
+  // What else it tells of a partition stands in the table.
+  return { kind: 'blank' };
 }
 
-/** Throws unless a device may be made ours: it is blank or foreign, and the caller said to format it. */
-export function checkMayFormat(device: BlockDevice, content: Content, format: boolean): void {
-  if (content.kind === 'ours' || format) return;
-  const { path } = device;
+/** Throws unless a device is ours, or may be made ours: any, or only one on which nothing is, as `format` says. */
+export function checkMayFormat(path: string, content: Content, format: boolean | 'blank'): void {
+  if (content.kind === 'ours' || format === true) return;
   if (content.kind === 'blank') {
+    if (format === 'blank') return;
     throw new ImageUnpackerError(
       'DEVICE_BLANK',
       `${path} holds no file system of ours; say --format to make one`,
-      {
-        device: path,
-      },
+      { device: path },
     );
   }
+  const remedy =
+    format === 'blank'
+      ? 'wipe it with wipefs --all, or apply an image to it with --format'
+      : 'say --format to give it up and make a file system of ours';
   throw new ImageUnpackerError(
     'DEVICE_FOREIGN',
-    `${path} holds something else (${content.what}); say --format to give it up and make a file system of ours`,
+    `${path} holds something else (${content.what}); ${remedy}`,
     { device: path },
   );
 }

@@ -19,6 +19,8 @@ export interface VolumeFacts {
   image: ImageReference;
   layout: VolumeState['layout'];
   fingerprint: string;
+  /** Of a disk: what lies beside its root partition. */
+  disk?: VolumeState['disk'];
 }
 
 /** Pieces that are out of use may take as much as those in use, and this, before the file is made anew. */

@@ -3,19 +3,26 @@ import type { BlockDevice } from './device.js';
 import type { StateDirectory } from './state-directory.js';
 import { readSuperblock } from './superblock.js';
 import { volumeCondition } from './volume-condition.js';
-import type { ImageReference } from './volume-record.js';
+import type { ImageReference, VolumeState } from './volume-record.js';
+
+/** What is known of a volume that is clean. */
+export interface CleanVolume {
+  image: ImageReference;
+  /** Of a disk, what was put beside its root partition. */
+  disk: VolumeState['disk'];
+}
 
 /**
- * The image that a volume is exactly, according to what is known of it. Throws `VOLUME_UNKNOWN` when nothing
+ * The image that the volume is exactly whose file system is on `device`, according to what is known of it. Throws `VOLUME_UNKNOWN` when nothing
  * is known, and `VOLUME_DOUBTFUL` when work on it was interrupted or somebody has written to it since.
  */
-export async function requireClean(state: StateDirectory, device: BlockDevice): Promise<ImageReference> {
+export async function requireClean(state: StateDirectory, device: BlockDevice): Promise<CleanVolume> {
   const { path } = device;
   const condition = await volumeCondition(state, await readSuperblock(device.file));
   const remedy = 'run apply to make it exact again';
   switch (condition.kind) {
     case 'clean':
-      return condition.image;
+      return condition;
     case 'none':
       throw refused('VOLUME_UNKNOWN', path, `${path} holds no file system of ours`);
     case 'unknown':

@@ -13,6 +13,7 @@ const MAGIC = 0xef53;
 const STATE_CLEAN = 1;
 const STATE_ERRORS = 2;
 const INCOMPATIBLE_RECOVER = 0x4;
+const INCOMPATIBLE_CHECKSUM_SEED = 0x2000;
 const INCOMPATIBLE_EA_INODE = 0x400;
 /** Fields of the first inodes that there were, and those that the kernel has added since. */
 const GOOD_OLD_INODE_BYTES = 128;
@@ -22,6 +23,10 @@ const KNOWN_EXTRA_BYTES = 32;
 export interface Superblock {
   /** As it is written: 8-4-4-4-12 hex digits. */
   uuid: string;
+  /** Whether the UUID can be another without all checksums being others: it is then each image's own. */
+  renamable: boolean;
+  /** By what knowledge of the volume is kept: its UUID, or, where that changes, the seed of directory hashes. */
+  key: string;
   /** The seed of directory hashes, 16 bytes, which carries the mark of our volumes. */
   hashSeed: Buffer;
   /** It was unmounted in order: no journal to replay, no errors recorded. */
@@ -54,11 +59,15 @@ export async function readSuperblock(file: FileHandle): Promise<Superblock | und
 /** Decodes a superblock whose magic number is right. */
 export function decodeSuperblock(bytes: Buffer): Superblock {
   const state = bytes.readUInt16LE(0x3a);
+  const uuid = formatUuid(bytes.subarray(0x68, 0x78));
+  const renamable = (bytes.readUInt32LE(0x60) & INCOMPATIBLE_CHECKSUM_SEED) !== 0;
   const recover = (bytes.readUInt32LE(0x60) & INCOMPATIBLE_RECOVER) !== 0;
   const wide = (low: number, high: number): bigint =>
     BigInt(bytes.readUInt32LE(low)) | (BigInt(bytes.readUInt32LE(high)) << 32n);
   return {
-    uuid: formatUuid(bytes.subarray(0x68, 0x78)),
+    uuid,
+    renamable,
+    key: renamable ? formatUuid(bytes.subarray(0xec, 0xfc)) : uuid,
     hashSeed: Buffer.from(bytes.subarray(0xec, 0xfc)),
     clean: (state & STATE_CLEAN) !== 0 && (state & STATE_ERRORS) === 0 && !recover,
     errors: (state & STATE_ERRORS) !== 0,

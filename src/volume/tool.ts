@@ -5,6 +5,8 @@ import { ImageUnpackerError, cancelled, throwIfAborted } from '../image/error.js
 const PACKAGES: Readonly<Record<string, string>> = {
   mke2fs: 'e2fsprogs',
   e2fsck: 'e2fsprogs',
+  resize2fs: 'e2fsprogs',
+  tune2fs: 'e2fsprogs',
   blkid: 'util-linux',
 };
 

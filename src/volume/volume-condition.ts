@@ -1,7 +1,7 @@
 import { isOurs } from './identity.js';
 import type { StateDirectory } from './state-directory.js';
 import type { Superblock } from './superblock.js';
-import type { ImageReference } from './volume-record.js';
+import type { ImageReference, VolumeState } from './volume-record.js';
 import { readRecord } from './volume-record.js';
 
 /** What is known of what is on a device. */
@@ -12,8 +12,11 @@ export type VolumeCondition =
   | { kind: 'unknown' }
   /** It is not known to be exactly an image. */
   | { kind: 'doubtful'; why: string }
-  /** It is exactly that image; `record` is the directory of what is known of it. */
-  | { kind: 'clean'; image: ImageReference; record: string };
+  /**
+   * It is exactly that image; `record` is the directory of what is known of it, `disk` what was put beside its root
+   * partition.
+   */
+  | { kind: 'clean'; image: ImageReference; record: string; disk: VolumeState['disk'] };
 
 /** The condition of the volume with that superblock, if there is one. */
 export async function volumeCondition(
@@ -21,10 +24,11 @@ export async function volumeCondition(
   superblock: Superblock | undefined,
 ): Promise<VolumeCondition> {
   if (superblock === undefined || !isOurs(superblock.hashSeed)) return { kind: 'none' };
-  const records = await Promise.all((await state.recordsOf(superblock.uuid)).map(readRecord));
+  const records = await Promise.all((await state.recordsOf(superblock.key)).map(readRecord));
   const certain = records.find(record => record.state?.fingerprint === superblock.fingerprint);
   if (certain?.state !== undefined && certain.journal === undefined && superblock.clean) {
-    return { kind: 'clean', image: certain.state.image, record: certain.directory };
+    const { image, disk } = certain.state;
+    return { kind: 'clean', image, record: certain.directory, disk };
   }
   if (records.every(record => record.state === undefined && record.journal === undefined)) {
     return { kind: 'unknown' };

@@ -6,6 +6,7 @@ import { decodeIndex } from '../image/manifest.js';
 import { sha512 } from '../image/digest.js';
 import { seal, unseal } from '../image/sealed.js';
 import { ManifestReader } from '../store/manifest-reader.js';
+import { bootEntries } from './boot/options.js';
 import type { KnownTree } from './known-tree.js';
 import { PageFile } from './page-file.js';
 import { readIfThere, removeDurably } from './state-directory.js';
@@ -31,6 +32,14 @@ const stateSchema = v.strictObject({
   image: imageSchema,
   layout: v.picklist(['whole', 'disk']),
   fingerprint: hex,
+  /** Of a disk: where something lies beside its root partition, the SHA-256 of all of that, and how it was made to boot. */
+  disk: v.optional(
+    v.strictObject({
+      extents: v.array(v.strictObject({ offset: count, length: count })),
+      digest: hex,
+      boot: v.strictObject(bootEntries),
+    }),
+  ),
   /** Of the tree on the volume: the image's, with what the layout added. */
   treeDigest: hex,
   /** Which page file, and how much of it is in use. */

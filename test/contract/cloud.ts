@@ -56,12 +56,14 @@ function testImages(test: TestFn, kind: string, make: MakeTarget): void {
     const { target, reopen } = await make(t);
     const asked: number[] = [];
     const tags = tagsOf('base/os/1');
-    const request = { token: 'a', content: FIRST.content(asked), parent: undefined, tags };
+    const boot = { architecture: 'arm64', bootMode: 'uefi', rootDevice: '/dev/sda' };
+    const request = { token: 'a', content: FIRST.content(asked), parent: undefined, tags, boot };
     const disk = await target.createDisk(request);
     t.deepEqual([disk.blocksSent, disk.parentId, asked], [5, undefined, [0, 1, 7, 8, 39]]);
     t.deepEqual(await target.images(), []);
     const image = await target.register(disk.id, tags);
     t.deepEqual(image.tags, tags);
+    t.deepEqual(image.boot, boot);
     t.is(image.diskSize, BigInt(SIZE));
     t.is(image.fault, undefined);
     for (const each of [target, await reopen()]) {

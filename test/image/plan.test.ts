@@ -12,12 +12,7 @@ import { changesBetween, entriesOf, treePlan } from '../model/tree.js';
 
 const staging = Buffer.from('.staging');
 
-function planBetween(
-  have: readonly Entry[],
-  want: readonly Entry[],
-  stageFrom: number,
-  rewrites: Rewrites,
-) {
+function planBetween(have: readonly Entry[], want: readonly Entry[], stageFrom: number, rewrites: Rewrites) {
   const changes = changesBetween(have, want);
   const directoryAt = (entries: readonly Entry[], path: Buffer): DirectoryEntry | undefined => {
     const found = entries.find(entry => entry.path.equals(path));

@@ -39,6 +39,8 @@ export class FakeUnpacker implements Unpacker {
       bytesWritten: 0,
       blocksWritten: 3,
       generated: [],
+      boot: { architecture: 'x86_64', bootMode: 'uefi-preferred', rootDevice: '/dev/xvda', kernels: ['6.1'] },
+      warnings: [],
       seconds: {},
     });
   }

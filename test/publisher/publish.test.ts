@@ -47,6 +47,9 @@ test('an image is unpacked once and published to every target', async t => {
       DiskSize: BLOCKS * DISK_BLOCK_SIZE,
       BlocksSent: 4,
       BlocksWritten: 3,
+      Architecture: 'x86_64',
+      BootMode: 'uefi-preferred',
+      RootDeviceName: '/dev/xvda',
       AlreadyPublished: false,
     });
     t.is(row.Error, undefined);

@@ -30,7 +30,7 @@ import {
 import { kernelView } from './kernel-view.js';
 
 /** Whether a volume may be captured is decided elsewhere. */
-const guard = (): Promise<void> => Promise.resolve();
+const guard = (): Promise<object> => Promise.resolve({});
 
 const BLOCK = 524_288;
 

@@ -102,7 +102,8 @@ async function beginApply(volume: VolumeFixture, image: string, most: number): P
     const current = await currentTree(device, superblock, { ...options, beforeWrite });
     const difference = await differenceOf(current.tree.manifest, want, {});
     const given = { device, store, current, want, difference };
-    const { plan, objects } = await preparePatch(given, { ...options, clock: new StageClock() });
+    const contents = new Map<string, Buffer>();
+    const { plan, objects } = await preparePatch(given, { ...options, contents, clock: new StageClock() });
     const paths = [...difference.changes.map(({ path }) => path), ...plan.touched].map(keyOf);
     await beginWork(current.record!, {
       from: current.from,
@@ -110,7 +111,7 @@ async function beginApply(volume: VolumeFixture, image: string, most: number): P
       paths: [...new Set(paths)],
     });
     const part = { operations: plan.operations.slice(0, most), touched: [] };
-    await patchVolume(device, part, { objects: objects.directory, progress: silentProgress });
+    await patchVolume(device, part, { objects: objects.directory, contents, progress: silentProgress });
     await objects.close();
     await current.close();
     return plan.operations.length;

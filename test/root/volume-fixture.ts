@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,8 +9,16 @@ import type { LocalStore } from '../../src/store/local/store.js';
 import { openLocalStore } from '../../src/store/local/store.js';
 import type { ApplyRequest, ApplyResult } from '../../src/volume/apply.js';
 import { applyImage } from '../../src/volume/apply.js';
-import type { CheckResult } from '../../src/volume/check.js';
+import type { CaptureResult } from '../../src/volume/capture.js';
+import { captureVolume } from '../../src/volume/capture.js';
+import type { CheckResult, WantedContent } from '../../src/volume/check.js';
 import { checkVolume } from '../../src/volume/check.js';
+import type { BlockDevice } from '../../src/volume/device.js';
+import type { OpenVolume } from '../../src/volume/open-volume.js';
+import type { VolumeRequest } from '../../src/volume/plan-volume.js';
+import { planVolume } from '../../src/volume/plan-volume.js';
+import type { CleanVolume } from '../../src/volume/require-clean.js';
+import { requireClean } from '../../src/volume/require-clean.js';
 import { StateDirectory } from '../../src/volume/state-directory.js';
 import { storeImage } from '../model/stored-image.js';
 import { attach, run, temporaryDirectory } from './ext4-fixture.js';
@@ -38,7 +47,10 @@ export class VolumeFixture {
     truncateSync(file, size);
     const store = await openLocalStore(join(directory, 'store'), { create: true });
     t.teardown(() => store.close());
-    return new VolumeFixture(directory, file, attach(t, file), store);
+    const device = attach(t, file);
+    // Partitions that the kernel was told of would be those of the next file.
+    t.teardown(() => spawnSync('partx', ['--delete', device]));
+    return new VolumeFixture(directory, file, device, store);
   }
 
   /** Stores a tree as an image, and returns its name. */
@@ -54,7 +66,6 @@ export class VolumeFixture {
         image: await this.store.image(image),
         store: this.store,
         state,
-        layout: 'whole',
         verify: 'auto',
         format: true,
         progress: silentProgress,
@@ -67,6 +78,37 @@ export class VolumeFixture {
 
   async check(wanted: readonly Entry[]): Promise<CheckResult> {
     return checkVolume({ device: this.device, wanted });
+  }
+
+  /** Checks the volume as the command does: what the layout adds as well. */
+  async checkImage(image: string, more: Partial<VolumeRequest> = {}): Promise<CheckResult> {
+    const state = await StateDirectory.open(this.stateDirectory);
+    try {
+      const request = { image: await this.store.image(image), store: this.store, state, ...more };
+      const wanted = async (volume: OpenVolume): Promise<WantedContent> => {
+        const { tree, area, names } = await planVolume(request, volume);
+        return { entries: tree.manifest.entries(), area, names };
+      };
+      return await checkVolume({ device: this.device, wanted });
+    } finally {
+      await state.close();
+    }
+  }
+
+  /** Captures the disk to the file `out`. */
+  async capture(out: string): Promise<CaptureResult> {
+    const state = await StateDirectory.open(this.stateDirectory);
+    try {
+      const guard = (device: BlockDevice): Promise<CleanVolume> => requireClean(state, device);
+      return await captureVolume({ device: this.device, out, guard });
+    } finally {
+      await state.close();
+    }
+  }
+
+  /** Runs a command, with the path of the device in place of `DEVICE` in its parameters. */
+  run(command: string, ...parameters: string[]): string {
+    return run(command, ...parameters.map(each => each.replace('DEVICE', this.device)));
   }
 
   /** The digest of every byte of the device. */

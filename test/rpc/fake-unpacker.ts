@@ -42,6 +42,8 @@ export const RESULT: UnpackResult = {
   bytesWritten: 2 ** 40,
   blocksWritten: null,
   generated: ['etc/fstab'],
+  boot: { architecture: 'arm64', bootMode: 'uefi', rootDevice: '/dev/xvda', kernels: ['6.2', '6.1'] },
+  warnings: ['surprise'],
   seconds: { total: 1.5, plan: 0 },
 };
 

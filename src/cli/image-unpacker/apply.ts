@@ -1,13 +1,17 @@
 import type { ApplyResult } from '../../volume/apply.js';
 import { command } from '../command.js';
-import { flag, oneOf, required, withDefault } from '../option.js';
+import { bootOptions, bootOptionsOf, diskOptions, diskOptionsOf } from './boot-options.js';
+import { flag, oneOf, optional, required, withDefault } from '../option.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { showCount, showDuration, showSize, showText } from '../show.js';
 import { volumeOptions, withState } from './volume-options.js';
 
 const DETAILS = `The device is changed only where it differs from the image. Nothing is written before
 all that is needed is there and verified. When it is interrupted, running it again carries on.
-Without --format a device that holds no file system of ours is refused; --format never re-makes ours.
+The default layout is what is on the device; one that is formatted becomes a disk that boots if
+the image has a kernel. Kernels and boot loaders are found in the image; how it boots is as the
+options of this call say, or, when none is given, as those of the last.
+Without --format a device that holds no volume of ours is refused; --format never re-makes ours.
 A device that is mounted, in use, or the machine's own is always refused.`;
 
 export const applyCommand = command({
@@ -17,10 +21,9 @@ export const applyCommand = command({
   options: {
     ...volumeOptions,
     image: required('--image <name>', 'the image'),
-    layout: withDefault(
+    layout: optional(
       '--layout <layout>',
-      'whole: one file system on the whole device',
-      'whole' as const,
+      'whole: one file system on the device; disk: partitions and boot loaders; default: what is there',
       oneOf('whole', 'disk'),
     ),
     verify: withDefault(
@@ -30,15 +33,30 @@ export const applyCommand = command({
       oneOf('auto', 'full'),
     ),
     format: flag('--format', 'a device that holds no file system of ours may be given one'),
+    ...bootOptions,
+    ...diskOptions,
     ...storeOptions,
   },
   run: async ({ options, signal, progress }) => {
     const { device, image, layout, verify, format, stateDir } = options;
+    const [boot, disk] = [bootOptionsOf(options), diskOptionsOf(options)];
     const { applyImage } = await import('../../volume/apply.js');
     return withStore(options, signal, async store => {
       const record = await store.image(image);
       return withState(stateDir, state =>
-        applyImage({ device, image: record, store, state, layout, verify, format, progress, signal }),
+        applyImage({
+          device,
+          image: record,
+          store,
+          state,
+          layout,
+          boot,
+          disk,
+          verify,
+          format,
+          progress,
+          signal,
+        }),
       );
     });
   },
@@ -52,8 +70,13 @@ function showApplied(result: ApplyResult): string {
       ? `${showSize(result.bytesWritten)} written`
       : `${showSize(result.bytesWritten)} written to ${showCount(result.blocksWritten)} blocks of 512 KiB`;
   const from = result.from === null ? '' : ` (from ${showText(result.from)})`;
+  const boots =
+    result.boot === null
+      ? ''
+      : `; boots ${result.boot.kernels[0] ?? ''} (${result.boot.architecture}, ${result.boot.bootMode})`;
   return [
+    ...result.warnings.map(warning => `WARNING: ${showText(warning)}`),
     `${showText(result.image)}${from} in ${showDuration(result.seconds.total)}`,
-    `${showCount(added)} added, ${showCount(removed)} removed, ${showCount(changed)} changed, ${showCount(unchanged)} unchanged; ${written}; scan: ${result.scan}`,
+    `${showCount(added)} added, ${showCount(removed)} removed, ${showCount(changed)} changed, ${showCount(unchanged)} unchanged; ${written}; scan: ${result.scan}${showText(boots)}`,
   ].join('\n');
 }

@@ -1,6 +1,8 @@
-import type { Difference } from '../../volume/check.js';
+import type { Difference, WantedContent } from '../../volume/check.js';
+import type { OpenVolume } from '../../volume/open-volume.js';
 import { command } from '../command.js';
 import { EXIT_CODES } from '../exit-code.js';
+import { bootOptions, bootOptionsOf } from './boot-options.js';
 import { required } from '../option.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { showCount, showText } from '../show.js';
@@ -18,18 +20,33 @@ export const checkCommand = command({
   name: 'check',
   summary: 'Compare all of a volume with an image',
   details: `Reads the file system from the device itself, by code that apply does not use, and writes
-nothing. Exits with 1 and lists every difference when the volume is not exactly the image.`,
-  options: { ...volumeOptions, image: required('--image <name>', 'the image'), ...storeOptions },
+nothing. Exits with 1 and lists every difference when the volume is not exactly the image. Of a disk
+its partition table, boot loaders and what was added to the image are checked as well, as the last
+apply was told to make them, unless the options say otherwise.`,
+  options: {
+    ...volumeOptions,
+    image: required('--image <name>', 'the image'),
+    ...bootOptions,
+    ...storeOptions,
+  },
   run: async ({ options, signal, progress }): Promise<CheckedVolume> => {
     const { checkVolume } = await import('../../volume/check.js');
-    const { ManifestReader } = await import('../../store/manifest-reader.js');
+    const { planVolume } = await import('../../volume/plan-volume.js');
+    const { device } = options;
+    const boot = bootOptionsOf(options);
     return withStore(options, signal, async store => {
-      const { name, digest } = await store.image(options.image);
-      const manifest = await ManifestReader.open(store, Buffer.from(digest, 'hex'));
-      const wanted = manifest.entries();
-      const check = { device: options.device, wanted, signal, progress };
-      const { identical, differences } = await withState(options.stateDir, () => checkVolume(check));
-      return { image: name, identical, differences, generated: [] };
+      const image = await store.image(options.image);
+      let generated: readonly string[] = [];
+      const { identical, differences } = await withState(options.stateDir, state => {
+        const wanted = async (volume: OpenVolume): Promise<WantedContent> => {
+          const planned = await planVolume({ image, store, state, boot, signal }, volume);
+          generated = planned.generated;
+          const { tree, area, names } = planned;
+          return { entries: tree.manifest.entries(), area, names };
+        };
+        return checkVolume({ device, wanted, signal, progress });
+      });
+      return { image: image.name, identical, differences, generated };
     });
   },
   show: showChecked,

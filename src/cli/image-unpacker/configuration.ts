@@ -2,7 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parseConfiguration, section } from '../../image/configuration.js';
+import { checkStreamName } from '../../image/name.js';
 import { ImageUnpackerError } from '../../image/error.js';
+import type { StreamSettings } from '../../unpacker/work.js';
+import { bootEntries } from '../../volume/boot/options.js';
 import { parseSize } from '../size.js';
 
 const place = v.pipe(v.string(), v.nonEmpty('something is expected'));
@@ -18,6 +21,17 @@ const size = v.pipe(
   }),
 );
 
+const disk = section({
+  espSize: v.optional(size),
+  biosBootSize: v.optional(size),
+  identity: v.optional(v.picklist(['stream', 'image'])),
+});
+const streamSettings = section({
+  layout: v.optional(v.picklist(['whole', 'disk'])),
+  boot: v.optional(section(bootEntries), {}),
+  disk: v.optional(disk, {}),
+});
+
 const schema = section({
   listen: v.optional(v.union([place, v.array(place)])),
   stateDir: v.optional(place),
@@ -25,7 +39,23 @@ const schema = section({
   server: v.optional(place),
   certs: v.optional(place),
   volumes: v.optional(section({ directory: place, size: v.optional(size) })),
+  layout: v.optional(v.picklist(['whole', 'disk'])),
+  boot: v.optional(section(bootEntries), {}),
+  disk: v.optional(disk, {}),
+  streams: v.optional(
+    v.record(v.pipe(v.string(), v.check(isStreamName, 'no name of a stream')), streamSettings),
+    {},
+  ),
 });
+
+function isStreamName(name: string): boolean {
+  try {
+    checkStreamName(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** What the configuration of an agent says; what it leaves out is undefined. Paths are absolute. */
 export interface AgentConfiguration {
@@ -35,6 +65,8 @@ export interface AgentConfiguration {
   server?: string | undefined;
   certs?: string | undefined;
   volumes?: { directory: string; size?: number | undefined } | undefined;
+  /** How the volume of a stream is made. */
+  settingsOf: (stream: string) => StreamSettings;
 }
 
 /** Reads the configuration of an agent. Throws `CONFIGURATION` with the file and the line. */
@@ -43,7 +75,15 @@ export async function readAgentConfiguration(path: string): Promise<AgentConfigu
     const message = `Cannot read the configuration ${path}: ${(reason as Error).message}`;
     throw new ImageUnpackerError('CONFIGURATION', message, { path }, reason);
   });
-  const { listen, volumes, ...rest } = parseConfiguration(text, path, schema);
+  const {
+    listen,
+    volumes,
+    layout,
+    boot,
+    disk: made,
+    streams,
+    ...rest
+  } = parseConfiguration(text, path, schema);
   const absolute = (given: string | undefined): string | undefined =>
     given === undefined ? undefined : resolve(dirname(path), given);
   return {
@@ -53,5 +93,14 @@ export async function readAgentConfiguration(path: string): Promise<AgentConfigu
     certs: absolute(rest.certs),
     store: rest.store?.includes('://') === true ? rest.store : absolute(rest.store),
     volumes: volumes && { ...volumes, directory: resolve(dirname(path), volumes.directory) },
+    settingsOf: stream => {
+      const own = streams[stream];
+      const { espSize: espBytes, biosBootSize: biosBootBytes, identity } = { ...made, ...own?.disk };
+      return {
+        layout: own?.layout ?? layout,
+        boot: { ...boot, ...own?.boot },
+        disk: { espBytes, biosBootBytes, identity },
+      };
+    },
   };
 }

@@ -11,12 +11,16 @@ import { ServiceManager } from '../../unpacker/service-manager.js';
 import { locationOf } from '../open-store.js';
 import { readVersion } from '../program.js';
 import type { AgentConfiguration } from './configuration.js';
+import type { StreamSettings } from '../../unpacker/work.js';
 import { DEFAULT_STATE_DIRECTORY } from './volume-options.js';
 
 /** Work that shows no progress for so long hangs: no tool and no batch is silent for half of it. */
 const STALLED_SECONDS = 900;
 /** Calls that are still under way when all work has been stopped are only about to say so. */
 const LAST_WORDS_SECONDS = 5;
+
+/** How volumes are made of which nothing is configured. */
+const DEFAULT_SETTINGS: StreamSettings = { boot: {}, disk: {} };
 
 /** What `serve` is called with. */
 interface ServeOptions {
@@ -62,7 +66,8 @@ export async function runAgent(
 }
 
 async function settingsOf(options: ServeOptions) {
-  const file = options.config === undefined ? {} : await readConfiguration(options.config);
+  const file: Partial<AgentConfiguration> =
+    options.config === undefined ? {} : await readConfiguration(options.config);
   const { store = file.store, server = options.store === undefined ? file.server : undefined } = options;
   const directory = options.volumes ?? file.volumes?.directory;
   const bytes = file.volumes?.size;
@@ -74,6 +79,7 @@ async function settingsOf(options: ServeOptions) {
     certs: options.certs ?? file.certs ?? CERTIFICATE_DIRECTORY,
     store: store === undefined && server === undefined ? undefined : resolve(locationOf({ store, server })),
     volumes: directory === undefined ? undefined : { directory: resolve(directory), size },
+    settingsOf: file.settingsOf ?? (() => DEFAULT_SETTINGS),
   };
 }
 

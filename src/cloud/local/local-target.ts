@@ -86,7 +86,7 @@ export class LocalTarget implements CloudTarget {
   }
 
   async createDisk(request: DiskRequest, options: CloudCallOptions = {}): Promise<CreatedDisk> {
-    const { token, content, tags } = request;
+    const { token, content, tags, boot } = request;
     const id = idOf(token);
     const found = await this.#registry.read(id);
     const digest = diskDigest(content.map).toString('hex');
@@ -104,6 +104,7 @@ export class LocalTarget implements CloudTarget {
       parentId: parent?.id ?? null,
       modified: null,
       tags,
+      ...(boot === undefined ? {} : { boot }),
     };
     try {
       await this.#registry.write(record);
@@ -222,10 +223,19 @@ export class LocalTarget implements CloudTarget {
   }
 
   async #describe(record: DiskRecord): Promise<PublishedImage> {
-    const { id, diskFormat: format, diskSize, createdAt, tags } = record;
+    const { id, diskFormat: format, diskSize, createdAt, tags, boot } = record;
     const path = diskPath(this.#directory, id, format);
     const fault = await this.#faultOf(record, path);
-    return { id, diskId: id, diskSize, createdAt, tags, path, fault };
+    return {
+      id,
+      diskId: id,
+      diskSize,
+      createdAt,
+      tags,
+      path,
+      fault,
+      ...(boot === undefined ? {} : { boot }),
+    };
   }
 
   async #faultOf(

@@ -18,6 +18,7 @@ import { isImageId } from './layout.js';
  *   parentId     of the disk that it was made from, or null
  *   modified     when the disk's file was last written to, ns since 1970, or null while it is not whole
  *   tags         object: strings by key
+ *   boot         object: architecture, bootMode and rootDevice; left out when the disk does not boot
  */
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -40,6 +41,9 @@ const schema = v.strictObject({
   parentId: v.nullable(id),
   modified: v.nullable(natural),
   tags: v.record(v.string(), v.string()),
+  boot: v.optional(
+    v.strictObject({ architecture: v.string(), bootMode: v.string(), rootDevice: v.string() }),
+  ),
 });
 
 /** What is kept of a disk and its image. */

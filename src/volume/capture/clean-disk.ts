@@ -1,11 +1,13 @@
 import { DISK_BLOCK_SIZE, type DiskMap } from '../../image/disk-map.js';
 import { silentProgress, type ProgressSink } from '../../image/progress.js';
-import type { BlockDevice } from '../device.js';
+import type { OpenVolume } from '../open-volume.js';
 import { refuseDamage } from '../ext4/damage.js';
 import { readRuns, type BlockReader } from '../ext4/block-reader.js';
 import { deviceReader } from '../ext4/device-reader.js';
 import { surveyVolume, type Survey } from '../ext4/survey.js';
 import { openVolume, type Ext4Volume } from '../ext4/volume.js';
+import type { DiskFacts } from './beside.js';
+import { Beside } from './beside.js';
 import { copyDisk } from './copy-disk.js';
 import { volumeParts, type DiskPart } from './disk-part.js';
 import { blockRuns, cleanParts, type DiskRun } from './disk-run.js';
@@ -18,28 +20,42 @@ export interface ReadOptions {
 }
 
 /**
- * The disk behind a device as it is captured: what its file system has in use, cleaned, and zeros for all else.
- * The device must be held, and nobody may write to it, for as long as this is used.
+ * The disk behind a device as it is captured: what its file system has in use, cleaned, what lies beside that on a
+ * disk with partitions, and zeros for all else. The device must be held, and nobody may write to it, for as long as this is used.
  */
 export class CleanDisk {
   readonly size: number;
   readonly #reader: BlockReader;
   readonly #volume: Ext4Volume;
   readonly #survey: Survey;
+  readonly #beside: Beside | undefined;
   #runs: ReadonlyMap<number, DiskRun> | undefined;
 
-  private constructor(size: number, reader: BlockReader, volume: Ext4Volume, survey: Survey) {
+  private constructor(
+    size: number,
+    reader: BlockReader,
+    volume: Ext4Volume,
+    survey: Survey,
+    beside: Beside | undefined,
+  ) {
     this.size = size;
     this.#reader = reader;
     this.#volume = volume;
     this.#survey = survey;
+    this.#beside = beside;
   }
 
-  /** Finds out what of the disk is in use. Throws `VOLUME_*`, `UNSUPPORTED`, `DEVICE_FAILED`, `CANCELLED`. */
-  static async open(device: BlockDevice, signal?: AbortSignal): Promise<CleanDisk> {
+  /**
+   * Finds out what of the disk is in use; `known` is what is known to lie beside the root partition. Throws
+   * `VOLUME_*`, `UNSUPPORTED`, `DEVICE_FAILED`, `CANCELLED`.
+   */
+  static async open(volume: OpenVolume, known: DiskFacts, signal?: AbortSignal): Promise<CleanDisk> {
+    const { device, disk } = volume;
+    const beside = disk === undefined ? undefined : await Beside.read(disk, known);
     const reader = deviceReader(device);
-    const volume = await openVolume(reader, refuseDamage, signal);
-    return new CleanDisk(Number(device.size), reader, volume, await surveyVolume(volume));
+    const ext4 = await openVolume(reader, refuseDamage, signal);
+    const size = Number((disk ?? device).size);
+    return new CleanDisk(size, beside?.around(reader) ?? reader, ext4, await surveyVolume(ext4), beside);
   }
 
   /** Reads all of the disk, once; writes it to `output`, if that is given. */
@@ -79,7 +95,9 @@ export class CleanDisk {
   }
 
   #parts(): Iterable<DiskPart> {
-    return volumeParts(this.#volume, this.#survey, 0);
+    const beside = this.#beside;
+    if (beside === undefined) return volumeParts(this.#volume, this.#survey, 0);
+    return beside.partsAround(volumeParts(this.#volume, this.#survey, beside.rootOffset));
   }
 }
 

@@ -9,7 +9,7 @@ export interface Difference {
   /**
    * What differs: `missing`, `extra`, `type`, `mode`, `owner`, `mtime`, `flags`, `size`, `content`, `holes`,
    * `target`, `device`, `links`, `xattr NAME`; or `damaged` where the file system contradicts itself, and
-   * `e2fsck` for what that found.
+   * `e2fsck` for what that found. Of what lies beside the file system only that it is not as it should be: `content`.
    */
   what: string;
   /** What is there, and what should be, where that can be said in a few words. */

@@ -28,11 +28,35 @@ test('paths of a configuration are relative to it', async t => {
   });
 });
 
+test('how a stream boots is what is said of it, else what is said of all', async t => {
+  const text = `
+layout: disk
+boot: { console: 'ttyAMA0', timeout: 3 }
+disk: { espSize: 128MiB }
+streams:
+  base/debian-12:
+    boot: { timeout: 0, kernelOptions: quiet, files: replace }
+    disk: { identity: image }
+  data/plain: { layout: whole }
+`;
+  const { settingsOf } = await readAgentConfiguration(write(t, text).path);
+  t.like(settingsOf('base/debian-12'), {
+    layout: 'disk',
+    boot: { console: 'ttyAMA0', timeout: 0, kernelOptions: 'quiet', files: 'replace' },
+    disk: { espBytes: 128 << 20, identity: 'image' },
+  });
+  t.like(settingsOf('data/plain'), { layout: 'whole', boot: { timeout: 3 } });
+  t.deepEqual(settingsOf('base/other').boot, { console: 'ttyAMA0', timeout: 3 });
+});
+
 test('what is wrong with a configuration is said with its line', async t => {
   const cases: [text: string, message: RegExp][] = [
     ['stateDir: s\nlisen: x\n', /line 2: unknown key "lisen"; did you mean "listen"/],
     ['volumes:\n  directory: v\n  sise: 1\n', /line 3: unknown key "sise"; did you mean "size"/],
     ['volumes:\n  directory: v\n  size: large\n', /line 3: .*"large" is no size/],
+    ['boot:\n  consol: x\n', /line 2: unknown key "consol"; did you mean "console"/],
+    ['streams:\n  base/os:\n    boot: { timeout: -1 }\n', /line 3: .*timeout/],
+    ['streams: { /bad: {} }\n', /no name of a stream/],
     ['volumes: { size: 1GiB }\n', /directory/],
     ['- a\n', /line 1: unknown key "0"/],
     ['a: b: c\n', /line 1/],

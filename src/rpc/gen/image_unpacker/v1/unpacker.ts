@@ -73,11 +73,29 @@ export interface UnpackResult {
   /** Paths that the layout added or changed. */
   generated: string[];
   seconds: { [key: string]: number };
+  /** Absent when what was unpacked does not boot. */
+  boot?:
+    | Boot
+    | undefined;
+  /** What was put right, or is to be known; for people. */
+  warnings: string[];
 }
 
 export interface UnpackResult_SecondsEntry {
   key: string;
   value: number;
+}
+
+/** What a machine has to be told of a disk to boot from it. */
+export interface Boot {
+  /** "x86_64" or "arm64". */
+  architecture: string;
+  /** "uefi", "legacy-bios" or "uefi-preferred". */
+  bootMode: string;
+  /** What the disk is called there: "/dev/xvda". */
+  rootDevice: string;
+  /** Versions, the one that is started by itself first. */
+  kernels: string[];
 }
 
 export interface EntryCounts {
@@ -426,6 +444,8 @@ function createBaseUnpackResult(): UnpackResult {
     blocksWritten: undefined,
     generated: [],
     seconds: {},
+    boot: undefined,
+    warnings: [],
   };
 }
 
@@ -470,6 +490,12 @@ export const UnpackResult: MessageFns<UnpackResult> = {
     globalThis.Object.entries(message.seconds).forEach(([key, value]: [string, number]) => {
       UnpackResult_SecondsEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
     });
+    if (message.boot !== undefined) {
+      Boot.encode(message.boot, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.warnings) {
+      writer.uint32(98).string(v!);
+    }
     return writer;
   },
 
@@ -569,6 +595,22 @@ export const UnpackResult: MessageFns<UnpackResult> = {
             }
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.boot = Boot.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -624,6 +666,85 @@ export const UnpackResult_SecondsEntry: MessageFns<UnpackResult_SecondsEntry> = 
             }
 
             message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseBoot(): Boot {
+  return { architecture: "", bootMode: "", rootDevice: "", kernels: [] };
+}
+
+export const Boot: MessageFns<Boot> = {
+  encode(message: Boot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.architecture !== "") {
+      writer.uint32(10).string(message.architecture);
+    }
+    if (message.bootMode !== "") {
+      writer.uint32(18).string(message.bootMode);
+    }
+    if (message.rootDevice !== "") {
+      writer.uint32(26).string(message.rootDevice);
+    }
+    for (const v of message.kernels) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Boot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBoot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.architecture = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bootMode = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rootDevice = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kernels.push(reader.string());
             continue;
           }
         }
