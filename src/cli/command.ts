@@ -45,7 +45,7 @@ export interface CommandDefinition<O, A, R> {
    */
   run(context: Context<O, A>): Promise<R>;
   /** The result for people. Nothing is printed when it is empty. With `--json` the result itself is printed. */
-  show(result: R): string;
+  show(result: R, options: OptionValues<O>): string;
   /** What the program exits with when the result is not simply "done". */
   exitCode?(result: R): ExitCode;
 }

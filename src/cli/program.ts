@@ -106,7 +106,7 @@ async function runCommand(
   } finally {
     progress?.stop();
   }
-  const text = json ? toJson(result) : showLines(command.show(result));
+  const text = json ? toJson(result) : showLines(command.show(result, options));
   if (text !== '') await writeAll(around.out, `${text}\n`);
   return command.exitCode?.(result) ?? EXIT_CODES.done;
 }

@@ -39,6 +39,7 @@ export type { OpenTarget } from './open-target.js';
 export type { PublishOptions, RunOptions, TargetsOptions, UnpackOptions } from './options.js';
 export { plan } from './plan.js';
 export type { PlanOptions, PlanRow } from './plan.js';
+export { planResume } from './plan-resume.js';
 export { promote } from './promote.js';
 export type { PromotedRow } from './promote.js';
 export { publish } from './publish.js';

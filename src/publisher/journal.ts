@@ -189,6 +189,15 @@ export async function listRuns(stateDirectory: string): Promise<RunRecord[]> {
   return runs.sort((a, b) => Date.parse(a.begin.time) - Date.parse(b.begin.time));
 }
 
+/** A run that nobody is at work on. Throws `USAGE` when there is none, `STATE_BUSY`, `STATE_DAMAGED`. */
+export async function readRun(stateDirectory: string, run: string): Promise<RunRecord> {
+  const path = pathOf(stateDirectory, run);
+  const found = (await listRuns(stateDirectory)).find(({ begin }) => begin.run === run);
+  if (found === undefined) throw await unknown(stateDirectory, run);
+  if (found.running) throw busy(run, path);
+  return found;
+}
+
 async function runNames(stateDirectory: string): Promise<string[]> {
   const directory = join(stateDirectory, 'runs');
   try {

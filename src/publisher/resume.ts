@@ -1,7 +1,8 @@
 import { ImageUnpackerError } from '../image/error.js';
+import type { ImageRecord, Store } from '../store/store.js';
 import { Reporter } from './event.js';
 import { Journal } from './journal.js';
-import type { JournalRecord } from './journal.js';
+import type { JournalRecord, RunRecord } from './journal.js';
 import type { RunOptions, UnpackOptions } from './options.js';
 import { STATE_DIRECTORY } from './options.js';
 import { withUnpacker } from './produce-disk.js';
@@ -20,9 +21,7 @@ export async function resume(run: string, options: RunOptions & UnpackOptions): 
   const journal = await Journal.open(stateDirectory, run, now);
   try {
     const { begin, records } = journal;
-    if (endOf(records)?.outcome === 'rolled-back') throw rolledBack(run);
-    const image = await store.image(begin.image);
-    if (image.digest !== begin.digest) throw changed(begin.image, run);
+    const image = await imageOf(journal, store);
     const reporter = new Reporter(options.onEvent, now);
     const { targets } = begin;
     reporter.tell({ type: 'run', run, image: image.name, targets: targets.map(({ name }) => name) });
@@ -43,6 +42,17 @@ export async function resume(run: string, options: RunOptions & UnpackOptions): 
   } finally {
     await journal.close();
   }
+}
+
+/** The image that a run goes on with. Throws `USAGE` for one that was rolled back, `IMAGE_UNKNOWN`, `IMAGE_EXISTS`. */
+export async function imageOf(
+  { begin, records }: Pick<RunRecord, 'begin' | 'records'>,
+  store: Store,
+): Promise<ImageRecord> {
+  if (endOf(records)?.outcome === 'rolled-back') throw rolledBack(begin.run);
+  const image = await store.image(begin.image);
+  if (image.digest !== begin.digest) throw changed(begin.image, begin.run);
+  return image;
 }
 
 /** What was said of the run's end, if it has ended. */

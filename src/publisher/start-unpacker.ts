@@ -15,8 +15,8 @@ import { STATE_DIRECTORY } from './options.js';
 
 /** Node loads the agent in a second; a machine that is busy may take longer. */
 const START_SECONDS = 60;
-/** An agent of a publisher that was killed puts its work in order before it lets go of the directory. */
-const BUSY_SECONDS = 15;
+/** An agent of a publisher that was killed puts its work in order before it lets go, for which it has 20 s. */
+const BUSY_SECONDS = 25;
 const BUSY_RETRY_MILLISECONDS = 250;
 /** The agent ends when its work has ended, which is told to stop. */
 const STOP_SECONDS = 60;
@@ -49,11 +49,16 @@ export async function startUnpacker(options: StartOptions): Promise<Unpacker> {
     try {
       return await startOnce(options);
     } catch (reason) {
-      const isBusy = reason instanceof ImageUnpackerError && reason.code === 'STATE_BUSY';
-      if (!isBusy || performance.now() > deadline) throw reason;
+      if (!(reason instanceof ImageUnpackerError) || reason.code !== 'STATE_BUSY') throw reason;
+      if (performance.now() > deadline) throw busy(reason);
       await sleep(BUSY_RETRY_MILLISECONDS);
     }
   }
+}
+
+function busy({ message, subject }: ImageUnpackerError): ImageUnpackerError {
+  const remedy = 'or, if it is an agent, let it do the work with --unpacker';
+  return new ImageUnpackerError('STATE_BUSY', `${message}; ${remedy}`, subject);
 }
 
 async function startOnce(options: StartOptions): Promise<Unpacker> {

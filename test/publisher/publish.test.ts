@@ -9,6 +9,7 @@ import type { ImageUnpackerError } from '../../src/image/error.js';
 import { expire } from '../../src/publisher/expire.js';
 import { openTarget } from '../../src/publisher/open-target.js';
 import { plan } from '../../src/publisher/plan.js';
+import { planResume } from '../../src/publisher/plan-resume.js';
 import type { ResultRow } from '../../src/publisher/row.js';
 import { resume } from '../../src/publisher/resume.js';
 import { rollback } from '../../src/publisher/rollback.js';
@@ -243,6 +244,13 @@ test('a run that is stopped can be resumed, and ends with one image in each targ
   t.is(run?.State, 'interrupted');
   t.true(error.message.includes(run!.Run));
   shop.unpacker.beforeBlock = () => undefined;
+  const before = contentOf(shop.directory);
+  const planned = await planResume(run!.Run, shop.options);
+  t.deepEqual(
+    planned.map(({ Target, Action }) => [Target, Action]),
+    targets.map(({ name }) => [name, 'publish']),
+  );
+  t.deepEqual(contentOf(shop.directory), before);
   const rows = await resume(run!.Run, shop.options);
   t.true(rows.every(row => row.Error === undefined && row.Run === run!.Run && !row.AlreadyPublished));
   for (const { directory } of targets) t.is((await imagesIn(directory)).length, 1);
@@ -279,6 +287,7 @@ test('a run that is rolled back leaves nothing, and what it found stays', async 
   t.deepEqual(filesOf(qcow2.directory), ['registry', 'registry/format', 'registry/lock']);
   t.is((await runs(shop)).at(-1)?.State, 'rolled-back');
   t.is((await t.throwsAsync<ImageUnpackerError>(resume(run, shop.options))).code, 'USAGE');
+  t.is((await t.throwsAsync<ImageUnpackerError>(planResume(run, shop.options))).code, 'USAGE');
   t.deepEqual(
     (await rollback(run, shop)).map(row => row.Removed),
     [[], []],
@@ -302,6 +311,7 @@ test('a run that does not exist is an error that names the nearest', async t => 
   const { Run: run } = (await runs(shop))[0]!;
   const near = run.slice(0, -1) + (run.endsWith('0') ? '1' : '0');
   t.regex((await t.throwsAsync(resume(near, shop.options))).message, new RegExp(`did you mean ${run}`));
+  t.regex((await t.throwsAsync(planResume(near, shop.options))).message, new RegExp(`did you mean ${run}`));
   t.regex((await t.throwsAsync(rollback('../../etc', shop))).message, /is no run/);
 });
 
@@ -330,6 +340,7 @@ test('a run that is going on is neither resumed nor rolled back', async t => {
     const [run] = await runs(shop);
     t.is(run?.State, 'running');
     t.is((await t.throwsAsync<ImageUnpackerError>(resume(run!.Run, shop.options))).code, 'STATE_BUSY');
+    t.is((await t.throwsAsync<ImageUnpackerError>(planResume(run!.Run, shop.options))).code, 'STATE_BUSY');
     t.is((await t.throwsAsync<ImageUnpackerError>(rollback(run!.Run, shop))).code, 'STATE_BUSY');
   };
   t.is((await shop.publish(1, { targets: [raw] }))[0]?.Error, undefined);
@@ -363,7 +374,7 @@ test('events come again and again while nothing moves', async t => {
     ],
   );
   t.like(
-    shop.events.findLast(event => event.type === 'progress'),
+    shop.events.findLast(event => event.type === 'progress' && event.stage === 'disk'),
     { target: raw.name, stage: 'disk', total: 4 * DISK_BLOCK_SIZE, unit: 'bytes' },
   );
 });

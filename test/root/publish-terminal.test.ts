@@ -30,9 +30,12 @@ async function atTerminal(
   const screen = new Screen(COLUMNS);
   child.stdout.setEncoding('utf8');
   for await (const text of child.stdout as AsyncIterable<string>) {
-    screen.write(text);
-    const typed = watch(screen.lines);
-    if (typed !== undefined) child.stdin.write(typed);
+    // Several drawings may come at once.
+    for (const drawn of text.split(/(?<=\x1b\[\?7h)/)) {
+      screen.write(drawn);
+      const typed = watch(screen.lines);
+      if (typed !== undefined) child.stdin.write(typed);
+    }
   }
   return { code: await ended, lines: screen.lines };
 }

@@ -50,6 +50,7 @@ test('revisions are published to disks that are the image, and once more changes
   t.is(snapshot(shop.directory), before);
   writeFileSync(shop.path('results'), JSON.stringify(second));
   t.is(shop.call('verify', '--content', shop.path('results')).status, 0);
+  t.regex(shop.call('delete', '--dry-run', shop.path('results')).stdout, /raw.* would be deleted\n/);
   t.is(shop.call('delete', shop.path('results')).status, 0);
   t.is(shop.call('verify', shop.path('results')).status, 1);
   t.is(disksIn(shop.path('raw')).length, 1);
@@ -99,6 +100,7 @@ test('Ctrl-C ends in order with 130, and rollback leaves nothing', async t => {
   await shop.settled();
   const dry = shop.call('rollback', run, '--state-dir', shop.path('state'), '--dry-run');
   t.is(dry.status, 0, dry.stderr);
+  t.regex(dry.stdout, /WOULD BE REMOVED/);
   t.is(shop.call('rollback', run, '--state-dir', shop.path('state')).status, 0);
   for (const target of ['raw', 'qcow2']) t.deepEqual(disksIn(shop.path(target)), []);
 });

@@ -165,7 +165,7 @@ test('where no agent listens it is said how to start one', async t => {
 
 test('an agent that is being started is waited for', async t => {
   const path = join(temporaryDirectory(t), 'socket');
-  const connected = connect(t, `unix:${path}`, { patience: 20 });
+  const connected = connect(t, `unix:${path}`, { patience: 120 });
   await sleep(200);
   await serveFake(t, { kind: 'unix', path });
   t.truthy(await (await connected).status());

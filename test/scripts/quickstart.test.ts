@@ -164,11 +164,11 @@ test('an interruption ends a program with all that it started', async t => {
   const controller = new AbortController();
   const script = `sleep 60 & echo $! > ${directory}/child; wait`;
   const running = run('sh', ['-c', script], { signal: controller.signal });
-  while (!existsSync(join(directory, 'child'))) await sleep(10);
-  await sleep(50);
+  const said = (): string => readFileSync(join(directory, 'child'), { encoding: 'utf8', flag: 'a+' });
+  while (!said().endsWith('\n')) await sleep(10);
   controller.abort();
   await t.throwsAsync(running, { instanceOf: Interrupted });
-  const child = Number(readFileSync(join(directory, 'child'), 'utf8'));
+  const child = Number(said());
   while (isRunning(child)) await sleep(10);
   await t.throwsAsync(run('true', [], { signal: controller.signal }), { instanceOf: Interrupted });
 });

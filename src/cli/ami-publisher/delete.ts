@@ -14,13 +14,14 @@ export const deleteCommand = command({
     const { deleteImages } = await import('../../publisher/delete-images.js');
     return deleteImages({ ...given, dryRun: options.dryRun, signal });
   },
-  show: rows =>
+  show: (rows, { dryRun }) =>
     joinLines(
       showTable(
         ['TARGET', 'ID', 'IMAGE', ''].map(title => ({ title })),
         rows.map(row => {
           const was = 'Deleted' in row && row.Deleted;
-          return [row.Target, row.AmiId, row.ImageName ?? '-', was ? 'deleted' : 'not there'];
+          const done = dryRun ? 'would be deleted' : 'deleted';
+          return [row.Target, row.AmiId, row.ImageName ?? '-', was ? done : 'not there'];
         }),
       ),
       showErrors(rows),

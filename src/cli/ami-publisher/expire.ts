@@ -13,7 +13,7 @@ export const expireCommand = command({
     const { expire } = await import('../../publisher/expire.js');
     return expire({ targets, dryRun: options.dryRun, signal });
   },
-  show: rows => {
+  show: (rows, { dryRun }) => {
     if (rows.length === 0) return 'No image has expired';
     const table = showTable(
       ['TARGET', 'ID', 'IMAGE', 'EXPIRED', ''].map(title => ({ title })),
@@ -22,7 +22,7 @@ export const expireCommand = command({
         row.AmiId ?? '-',
         row.ImageName ?? '-',
         row.ExpiresAt ?? '-',
-        row.Deleted ? 'deleted' : 'still there',
+        row.Deleted ? 'deleted' : dryRun && row.Error === undefined ? 'would be deleted' : 'still there',
       ]),
     );
     return joinLines(table, showErrors(rows));

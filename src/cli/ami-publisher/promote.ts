@@ -15,10 +15,12 @@ export const promoteCommand = command({
     const { promote } = await import('../../publisher/promote.js');
     return promote({ ...given, dryRun: options.dryRun, signal });
   },
-  show: rows =>
+  show: (rows, { dryRun }) =>
     joinLines(
       showTable(
-        ['TARGET', 'PREFERRED', 'IMAGE', 'NO LONGER PREFERRED'].map(title => ({ title })),
+        ['TARGET', 'PREFERRED', 'IMAGE', 'NO LONGER PREFERRED'].map((title, at) => ({
+          title: dryRun && at % 2 === 1 ? `WOULD BE ${title}` : title,
+        })),
         rows.map(row => {
           const before = 'Demoted' in row ? row.Demoted.join(' ') : '';
           return [row.Target, row.Error === undefined ? row.AmiId : '-', row.ImageName ?? '-', before || '-'];

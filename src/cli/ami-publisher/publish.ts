@@ -8,7 +8,7 @@ import { withStore } from '../open-store.js';
 import { argument, flag, keyValues, oneOf, optional } from '../option.js';
 import { follow } from './follow.js';
 import { exitCodeOfRows } from './outcome.js';
-import { showPlan } from './show-plan.js';
+import { isPlan, showPlan } from './show-plan.js';
 import { showResults } from './show-results.js';
 import { targetOptions, targetsOf } from './target-options.js';
 import { unpackerOf, unpackOptions } from './unpack-options.js';
@@ -71,10 +71,6 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
   show: rows => (isPlan(rows) ? showPlan(rows) : showResults(rows)),
   exitCode: rows => exitCodeOfRows(rows),
 });
-
-function isPlan(rows: PlanRow[] | ResultRow[]): rows is PlanRow[] {
-  return rows.some(row => 'Action' in row);
-}
 
 /** The targets with the strategy that is asked for, where it is one for them. Throws `USAGE` where it is for none. */
 function withStrategy(targets: readonly Target[], strategy: StrategyName | undefined): Target[] {

@@ -13,10 +13,10 @@ export const rollbackCommand = command({
     const { rollback } = await import('../../publisher/rollback.js');
     return rollback(args.run, { stateDirectory: options.stateDir, dryRun: options.dryRun, signal });
   },
-  show: rows =>
+  show: (rows, { dryRun }) =>
     joinLines(
       showTable(
-        [{ title: 'TARGET' }, { title: 'REMOVED' }],
+        [{ title: 'TARGET' }, { title: dryRun ? 'WOULD BE REMOVED' : 'REMOVED' }],
         rows.map(row => [row.Target, row.Removed.join(' ') || 'nothing']),
       ),
       showErrors(rows),

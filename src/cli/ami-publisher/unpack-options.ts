@@ -40,7 +40,7 @@ export const unpackOptions = {
 /** The agent that the options name, or one that is started for the run and ends with it. */
 export function unpackerOf(
   options: OptionValues<typeof unpackOptions>,
-  context: Pick<Context<object, object>, 'signal' | 'log'>,
+  context: Pick<Context<object, object>, 'signal' | 'log' | 'progress'>,
 ): () => Promise<Unpacker> {
   return async () => {
     if (options.unpacker !== undefined) {
@@ -48,13 +48,18 @@ export function unpackerOf(
       return connectUnpacker(options.unpacker, { certs: options.certs, signal: context.signal });
     }
     const { startUnpacker } = await import('../../publisher/start-unpacker.js');
-    return startUnpacker({
-      store: locationOf(options),
-      stateDirectory: options.stateDir,
-      signal: context.signal,
-      onLog: line => {
-        context.log.debug({ agent: line });
-      },
-    });
+    const step = context.progress.step('Starting an agent');
+    try {
+      return await startUnpacker({
+        store: locationOf(options),
+        stateDirectory: options.stateDir,
+        signal: context.signal,
+        onLog: line => {
+          context.log.debug({ agent: line });
+        },
+      });
+    } finally {
+      step.end();
+    }
   };
 }
