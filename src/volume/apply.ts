@@ -27,6 +27,7 @@ import { addSparseForms } from './sparse-record.js';
 import type { StageSeconds } from './stage-clock.js';
 import { StageClock } from './stage-clock.js';
 import type { StateDirectory } from './state-directory.js';
+import { isDamagedState } from './state-directory.js';
 import type { ImageReference, VolumeRecord } from './volume-record.js';
 import { beginWork, endWork } from './volume-record.js';
 import type { Written } from './written-blocks.js';
@@ -99,6 +100,7 @@ class Application {
   readonly #image: WantedImage;
   readonly #clock: StageClock;
   #writes: WriteWatch | undefined;
+  #written: Written = { bytes: 0, blocks: 0 };
   #bytesFetched = 0;
 
   constructor(request: ApplyRequest, device: BlockDevice, image: WantedImage, clock: StageClock) {
@@ -109,20 +111,30 @@ class Application {
   }
 
   async run(): Promise<ApplyResult> {
+    const { verify } = this.#request;
     try {
       this.#checkLayout();
-      const current = await this.#look();
-      try {
-        this.#clock.enter('plan');
-        const difference = await differenceOf(current.tree.manifest, this.#image.manifest, this.#request);
-        if (difference.changes.length === 0) await this.#confirm(current);
-        else await this.#patch(current, difference);
-        return await this.#result(current, difference);
-      } finally {
-        await current.close();
-      }
+      return await this.#make(verify).catch((reason: unknown) => {
+        if (verify === 'full' || !isDamagedState(reason)) throw reason;
+        // Pages of what is known are read when they are needed. Without them all of the volume is read.
+        return this.#make('full');
+      });
     } finally {
-      await this.#writes?.stop();
+      await this.#stopWatching();
+    }
+  }
+
+  async #make(verify: ApplyRequest['verify']): Promise<ApplyResult> {
+    const current = await this.#look(verify);
+    try {
+      this.#clock.enter('plan');
+      const difference = await differenceOf(current.tree.manifest, this.#image.manifest, this.#request);
+      if (difference.changes.length === 0) await this.#confirm(current);
+      else await this.#patch(current, difference);
+      await this.#stopWatching();
+      return this.#result(current, difference);
+    } finally {
+      await current.close();
     }
   }
 
@@ -136,14 +148,14 @@ class Application {
   }
 
   /** Finds out what is on the device; nothing is where a file system has yet to be made. */
-  async #look(): Promise<CurrentTree> {
+  async #look(verify: ApplyRequest['verify']): Promise<CurrentTree> {
     this.#clock.enter('scan');
     const { signal, format } = this.#request;
     const content = await probeDevice(this.#device, signal);
     checkMayFormat(this.#device, content, format);
     if (content.kind !== 'ours') return noTree();
     const beforeWrite = (): Promise<void> => this.#watchWrites();
-    return currentTree(this.#device, content.superblock, { ...this.#request, beforeWrite });
+    return currentTree(this.#device, content.superblock, { ...this.#request, verify, beforeWrite });
   }
 
   /** The volume is the image already: what was found out about it is remembered. */
@@ -184,7 +196,7 @@ class Application {
       });
       const rows = await patchVolume(this.#device, plan, { ...this.#request, objects: objects.directory });
       this.#clock.enter('settle');
-      await Promise.all([this.#writes?.stop(), this.#remember(current, record, plan.touched, rows)]);
+      await Promise.all([this.#stopWatching(), this.#remember(current, record, plan.touched, rows)]);
     } finally {
       await objects.close();
     }
@@ -241,13 +253,24 @@ class Application {
     this.#writes ??= await WriteWatch.start(this.#request.device);
   }
 
+  async #stopWatching(): Promise<void> {
+    const watch = this.#writes;
+    if (watch === undefined) return;
+    this.#writes = undefined;
+    const { bytes, blocks } = await watch.stop();
+    // Which blocks were written to in both of two watches is not known.
+    this.#written = {
+      bytes: this.#written.bytes + bytes,
+      blocks: this.#written.bytes === 0 ? blocks : null,
+    };
+  }
+
   #imageReference(): ImageReference {
     const { name, digest } = this.#request.image;
     return { name, digest };
   }
 
-  async #result(current: CurrentTree, { changes }: Difference): Promise<ApplyResult> {
-    const written: Written = this.#writes === undefined ? { bytes: 0, blocks: 0 } : await this.#writes.stop();
+  #result(current: CurrentTree, { changes }: Difference): ApplyResult {
     const added = changes.filter(({ have }) => have === undefined).length;
     const removed = changes.filter(({ want }) => want === undefined).length;
     const changed = changes.length - added - removed;
@@ -259,8 +282,8 @@ class Application {
       scan: current.scan,
       entries: { added, removed, changed, unchanged },
       bytesFetched: this.#bytesFetched,
-      bytesWritten: written.bytes,
-      blocksWritten: written.blocks,
+      bytesWritten: this.#written.bytes,
+      blocksWritten: this.#written.blocks,
       generated: [],
       seconds: this.#clock.seconds(),
     };
