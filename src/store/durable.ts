@@ -1,14 +1,23 @@
 import { constants } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { ImageUnpackerError } from '../image/error.js';
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
 
 /**
  * Replaces a small file, durably: it is the old one or the new one, whenever the machine stops. `PATH.new`
- * beside it is used for that.
+ * beside it is used for that. Throws an error that names the file.
  */
 export async function replaceDurably(path: string, content: Buffer | string, mode = 0o644): Promise<void> {
+  try {
+    await replace(path, content, mode);
+  } catch (reason) {
+    throw ImageUnpackerError.from(reason, `Cannot write ${path}`, { path });
+  }
+}
+
+async function replace(path: string, content: Buffer | string, mode: number): Promise<void> {
   const temporary = `${path}.new`;
   const file = await open(temporary, CREATE, mode);
   try {

@@ -27,10 +27,10 @@ import { addSparseForms } from './sparse-record.js';
 import type { StageSeconds } from './stage-clock.js';
 import { StageClock } from './stage-clock.js';
 import type { StateDirectory } from './state-directory.js';
+import { isDamagedState } from './state-directory.js';
 import type { ImageReference, VolumeRecord } from './volume-record.js';
 import { beginWork, endWork } from './volume-record.js';
-import type { Written } from './written-blocks.js';
-import { WriteWatch } from './written-blocks.js';
+import { WriteTally } from './write-tally.js';
 
 /** What to make of a device. */
 export interface ApplyRequest extends VolumeRequest {
@@ -87,7 +87,7 @@ class Application {
   readonly #volume: OpenVolume;
   readonly #wanted: WantedVolume;
   readonly #clock: StageClock;
-  #writes: WriteWatch | undefined;
+  readonly #writes: WriteTally;
   #bytesFetched = 0;
 
   constructor(request: ApplyRequest, volume: OpenVolume, wanted: WantedVolume, clock: StageClock) {
@@ -95,27 +95,34 @@ class Application {
     this.#volume = volume;
     this.#wanted = wanted;
     this.#clock = clock;
+    this.#writes = new WriteTally(request.device);
   }
 
   async run(): Promise<ApplyResult> {
+    const { verify } = this.#request;
     try {
-      const current = await this.#look();
-      try {
-        const grown = await this.#grow(current);
-        this.#clock.enter('plan');
-        const difference = await differenceOf(
-          current.tree.manifest,
-          this.#wanted.tree.manifest,
-          this.#request,
-        );
-        if (difference.changes.length > 0) await this.#patch(current, difference);
-        else await this.#confirm(current, grown);
-        return await this.#result(current, difference);
-      } finally {
-        await current.close();
-      }
+      return await this.#make(verify).catch((reason: unknown) => {
+        if (verify === 'full' || !isDamagedState(reason)) throw reason;
+        // Pages of what is known are read when they are needed. Without them all of the volume is read.
+        return this.#make('full');
+      });
     } finally {
-      await this.#writes?.stop();
+      await this.#writes.end();
+    }
+  }
+
+  async #make(verify: ApplyRequest['verify']): Promise<ApplyResult> {
+    const current = await this.#look(verify);
+    try {
+      const grown = await this.#grow(current);
+      this.#clock.enter('plan');
+      const difference = await differenceOf(current.tree.manifest, this.#wanted.tree.manifest, this.#request);
+      if (difference.changes.length > 0) await this.#patch(current, difference);
+      else await this.#confirm(current, grown);
+      await this.#writes.end();
+      return this.#result(current, difference);
+    } finally {
+      await current.close();
     }
   }
 
@@ -124,18 +131,18 @@ class Application {
   }
 
   /** Finds out what is on the device; nothing is where a file system has yet to be made. */
-  async #look(): Promise<CurrentTree> {
+  async #look(verify: ApplyRequest['verify']): Promise<CurrentTree> {
     this.#clock.enter('scan');
     const { content } = this.#volume;
     if (content.kind !== 'ours') return noTree();
-    const beforeWrite = (): Promise<void> => this.#watchWrites();
-    return currentTree(this.#device, content.superblock, { ...this.#request, beforeWrite });
+    const beforeWrite = (): Promise<void> => this.#writes.begin();
+    return currentTree(this.#device, content.superblock, { ...this.#request, verify, beforeWrite });
   }
 
   /** Makes the volume as large as its device, if that has grown. Resolves to whether it had. */
   async #grow({ record, from }: CurrentTree): Promise<boolean> {
     if (record === undefined || !this.#volume.hasGrown) return false;
-    await this.#watchWrites();
+    await this.#writes.begin();
     await beginWork(record, { from, to: from ?? this.#imageReference(), paths: [] });
     await this.#volume.growPartition();
     await growFileSystem(this.#device, this.#request);
@@ -161,7 +168,7 @@ class Application {
     return settleDisk(this.#volume, this.#wanted, {
       signal: this.#request.signal,
       begin: async () => {
-        await this.#watchWrites();
+        await this.#writes.begin();
         if (record.journal === undefined)
           await beginWork(record, { from, to: this.#imageReference(), paths: [] });
       },
@@ -181,7 +188,7 @@ class Application {
       this.#clock.enter('apply');
       const record = current.record ?? (await this.#format());
       await addSparseForms(record.directory, objects.sparse);
-      await this.#watchWrites();
+      await this.#writes.begin();
       await beginWork(record, {
         from: current.from,
         to: this.#imageReference(),
@@ -191,7 +198,7 @@ class Application {
       const rows = await patchVolume(this.#device, plan, options);
       this.#clock.enter('settle');
       await this.#settleArea(record, current.from);
-      await Promise.all([this.#writes?.stop(), this.#remember(current, record, plan.touched, rows)]);
+      await Promise.all([this.#writes.end(), this.#remember(current, record, plan.touched, rows)]);
     } finally {
       await objects.close();
     }
@@ -214,7 +221,7 @@ class Application {
     try {
       const { identity, newDisk } = this.#wanted;
       const zeroed = await this.#volume.format(newDisk);
-      await this.#watchWrites();
+      await this.#writes.begin();
       const shape = shapeFor(this.#device, this.#wanted.tree.manifest.index);
       await makeFileSystem(this.#device, identity, shape, zeroed, { signal });
     } finally {
@@ -253,10 +260,6 @@ class Application {
     return { disk: { extents: extentsOf(area), digest: areaDigest(area), boot: this.#wanted.boot } };
   }
 
-  async #watchWrites(): Promise<void> {
-    this.#writes ??= await WriteWatch.start(this.#request.device);
-  }
-
   /** What was torn, and has been put right. */
   #repaired(): string[] {
     const { torn, path } = this.#volume;
@@ -268,8 +271,7 @@ class Application {
     return { name, digest };
   }
 
-  async #result(current: CurrentTree, { changes }: Difference): Promise<ApplyResult> {
-    const written: Written = this.#writes === undefined ? { bytes: 0, blocks: 0 } : await this.#writes.stop();
+  #result(current: CurrentTree, { changes }: Difference): ApplyResult {
     const added = changes.filter(({ have }) => have === undefined).length;
     const removed = changes.filter(({ want }) => want === undefined).length;
     const changed = changes.length - added - removed;
@@ -281,8 +283,8 @@ class Application {
       scan: current.scan,
       entries: { added, removed, changed, unchanged },
       bytesFetched: this.#bytesFetched,
-      bytesWritten: written.bytes,
-      blocksWritten: written.blocks,
+      bytesWritten: this.#writes.written.bytes,
+      blocksWritten: this.#writes.written.blocks,
       generated: this.#wanted.generated,
       boot: this.#wanted.facts,
       warnings: [...this.#repaired(), ...this.#wanted.warnings],

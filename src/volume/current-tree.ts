@@ -9,6 +9,7 @@ import { withMount } from './mounted.js';
 import { repairFileSystem } from './repair-file-system.js';
 import { scanVolume } from './scan-volume.js';
 import type { StateDirectory } from './state-directory.js';
+import { isDamagedState } from './state-directory.js';
 import type { Superblock } from './superblock.js';
 import { readSuperblock } from './superblock.js';
 import type { ImageReference, OpenKnownTree, VolumeRecord } from './volume-record.js';
@@ -19,7 +20,7 @@ import { openKnownTree, readRecord } from './volume-record.js';
  *   none    it was known, and nobody has written to it since
  *   stat    it was known; inodes that are not as they were have been read
  *   full    everything was read
- *   repair  work on it had been interrupted: the file system was repaired, and what that work touched was read
+ *   repair  work on it had been interrupted: the file system was repaired, and at least what that work touched was read
  */
 export type ScanKind = 'none' | 'stat' | 'full' | 'repair';
 
@@ -53,9 +54,9 @@ export async function currentTree(
   options: LookOptions,
 ): Promise<CurrentTree> {
   const record = await findRecord(options.state, superblock);
-  const known = await openIfWhole(record);
+  const known = options.verify === 'full' ? undefined : await openIfWhole(record);
   try {
-    const scan = scanKind(record, known, superblock, options);
+    const scan = scanKind(record, known, superblock);
     const from = record.journal?.from ?? record.state?.image ?? null;
     if (scan === 'none')
       return { tree: known!, stored: true, scan, from, record, close: () => known!.close() };
@@ -109,19 +110,14 @@ async function openIfWhole(record: VolumeRecord): Promise<OpenKnownTree | undefi
     return await openKnownTree(record, record.state);
   } catch (reason) {
     // What was known is lost: then all of the volume is read.
-    if (reason instanceof ImageUnpackerError && reason.code === 'STATE_DAMAGED') return undefined;
+    if (isDamagedState(reason)) return undefined;
     throw reason;
   }
 }
 
-function scanKind(
-  record: VolumeRecord,
-  known: KnownTree | undefined,
-  superblock: Superblock,
-  options: LookOptions,
-): ScanKind {
+function scanKind(record: VolumeRecord, known: KnownTree | undefined, superblock: Superblock): ScanKind {
   if (record.journal !== undefined) return 'repair';
-  if (options.verify === 'full' || known === undefined || !superblock.clean) return 'full';
+  if (known === undefined || !superblock.clean) return 'full';
   return record.state?.fingerprint === superblock.fingerprint ? 'none' : 'stat';
 }
 

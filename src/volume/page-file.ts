@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ImageUnpackerError } from '../image/error.js';
 
 /** A file of pages and tables, which is only ever appended to: what a state refers to stays where it is. */
 export class PageFile {
@@ -28,11 +29,17 @@ export class PageFile {
 
   /** Writes pieces one behind the other from `offset`, where nothing in use is, durably. Returns where they end. */
   async append(offset: number, pieces: readonly Buffer[]): Promise<number> {
-    // What an interrupted run left behind.
-    await this.#file.truncate(offset);
     const bytes = Buffer.concat(pieces);
-    await this.#file.write(bytes, 0, bytes.length, offset);
-    await this.#file.datasync();
+    try {
+      // What an interrupted run left behind.
+      await this.#file.truncate(offset);
+      for (let done = 0; done < bytes.length;) {
+        done += (await this.#file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+      }
+      await this.#file.datasync();
+    } catch (reason) {
+      throw ImageUnpackerError.from(reason, `Cannot write ${this.path}`, { path: this.path });
+    }
     return offset + bytes.length;
   }
 

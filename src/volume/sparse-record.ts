@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { ImageUnpackerError } from '../image/error.js';
 import { seal, unseal } from '../image/sealed.js';
 import type { SparseForm, SparseForms } from '../image/sparse-form.js';
 import { formKey } from '../image/sparse-form.js';
 import { replaceDurably } from '../store/durable.js';
-import { readIfThere } from './state-directory.js';
+import { isDamagedState, readIfThere } from './state-directory.js';
 
 /*
  * The sparse forms of objects that were written to a volume, kept beside its record: what is known of an object is
@@ -43,7 +42,7 @@ export async function readSparseForms(directory: string): Promise<SparseForms> {
       ]),
     );
   } catch (reason) {
-    if (reason instanceof v.ValiError || isDamage(reason)) return new Map();
+    if (reason instanceof v.ValiError || isDamagedState(reason)) return new Map();
     throw reason;
   }
 }
@@ -58,10 +57,6 @@ export async function addSparseForms(directory: string, learned: SparseForms): P
     zeros: zeros.map(run => [Number(run.start), Number(run.count)]),
   }));
   await replaceDurably(pathIn(directory), seal({ objects }), PRIVATE);
-}
-
-function isDamage(reason: unknown): boolean {
-  return reason instanceof ImageUnpackerError && reason.code === 'STATE_DAMAGED';
 }
 
 function pathIn(directory: string): string {

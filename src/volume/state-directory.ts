@@ -14,6 +14,7 @@ import { makeDirectory } from '../store/make-directory.js';
  *   DIR/volumes/UUID/RECORD/state       what is known of a volume that was left clean (volume-record.ts)
  *   DIR/volumes/UUID/RECORD/journal     there while a volume is being patched
  *   DIR/volumes/UUID/RECORD/pages.N     pages of manifests and inode tables, only ever appended to
+ *   DIR/volumes/UUID/RECORD/sparse      what is known of zeros in objects (sparse-record.ts)
  *
  * There is more than one RECORD to a UUID when several volumes have it, such as copies.
  */
@@ -103,4 +104,9 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
 export async function removeDurably(path: string): Promise<void> {
   await rm(path, { force: true, recursive: true });
   await syncDirectory(dirname(path));
+}
+
+/** Whether something failed because what is known of volumes is not as it was written. */
+export function isDamagedState(reason: unknown): boolean {
+  return reason instanceof ImageUnpackerError && reason.code === 'STATE_DAMAGED';
 }

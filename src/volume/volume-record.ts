@@ -9,7 +9,7 @@ import { ManifestReader } from '../store/manifest-reader.js';
 import { bootEntries } from './boot/options.js';
 import type { KnownTree } from './known-tree.js';
 import { PageFile } from './page-file.js';
-import { readIfThere, removeDurably } from './state-directory.js';
+import { isDamagedState, readIfThere, removeDurably } from './state-directory.js';
 import { replaceDurably } from '../store/durable.js';
 
 /*
@@ -94,8 +94,7 @@ async function readSealed<S extends v.GenericSchema>(
   try {
     return v.parse(schema, unseal(text, path, 'STATE_DAMAGED'));
   } catch (reason) {
-    if (reason instanceof v.ValiError) return 'damaged';
-    if (reason instanceof ImageUnpackerError && reason.code === 'STATE_DAMAGED') return 'damaged';
+    if (reason instanceof v.ValiError || isDamagedState(reason)) return 'damaged';
     throw reason;
   }
 }

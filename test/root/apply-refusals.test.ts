@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { Entry } from '../../src/image/entry.js';
@@ -121,4 +121,34 @@ test('two processes do not work with one state directory', async t => {
   const after = await StateDirectory.open(directory);
   await volume.apply(image, { state: after });
   await after.close();
+});
+
+test('a state directory that is full is named, before and after the volume is written', async t => {
+  const volume = await VolumeFixture.make(t);
+  mkdirSync(volume.stateDirectory);
+  run('mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', volume.stateDirectory);
+  t.teardown(() => run('umount', volume.stateDirectory));
+  const many = Array.from({ length: 500 }, (_, at) => file(`f${String(1000 + at)}`));
+  const first = await volume.image([root, ...many]);
+  const wanted = [root, ...many, file('g')];
+  const second = await volume.image(wanted);
+  await volume.apply(first);
+  const before = volume.bytes();
+  const refused = {
+    code: 'NO_SPACE',
+    message: new RegExp(`^Cannot write ${volume.stateDirectory}/.*; free some space`),
+  };
+  const filling = join(volume.stateDirectory, 'filling');
+  t.throws(() => {
+    writeFileSync(filling, Buffer.alloc(1 << 20));
+  });
+  await t.throwsAsync(volume.apply(second), refused);
+  t.is(volume.bytes(), before);
+  // The journal has a place then, but what is known afterwards has none.
+  truncateSync(filling, statSync(filling).size - 3 * 4096);
+  await t.throwsAsync(volume.apply(second), refused);
+  t.not(volume.bytes(), before);
+  rmSync(filling);
+  t.is((await volume.apply(second)).scan, 'repair');
+  t.deepEqual(await volume.check(wanted), { identical: true, differences: [] });
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
@@ -97,6 +97,37 @@ test('when what is known is lost or damaged, all of the volume is read', async t
   appendFileSync(join(uuid, state!), ' ');
   t.is((await volume.apply(image)).scan, 'full');
   t.is((await volume.apply(image, { verify: 'full' })).scan, 'full');
+});
+
+test('whichever byte of the pages that are known is damaged, the volume becomes exactly the image', async t => {
+  const volume = await VolumeFixture.make(t);
+  const tree = (...more: Entry[]): Entry[] => {
+    const many = Array.from({ length: 1500 }, (_, at) =>
+      file(`etc/n${String(at).padStart(4, '0')}`, 'three'),
+    );
+    return [...small, ...many, ...more].sort((a, b) => comparePaths(a.path, b.path));
+  };
+  const trees = [tree(), tree(directory('etc/n0700d'), file('etc/n0700d/new', 'one'))];
+  const images = [await volume.image(trees[0]!), await volume.image(trees[1]!)];
+  await volume.apply(images[0]!);
+  const scans = new Set<string>();
+  for (let at = 0; at < 12; at++) {
+    const names = readdirSync(volume.stateDirectory, { recursive: true, encoding: 'utf8' });
+    const path = join(
+      volume.stateDirectory,
+      names.find(name => /\/pages\.\d+$/.test(name))!,
+    );
+    const bytes = readFileSync(path);
+    const damaged = Math.floor((bytes.length * (at + 0.5)) / 12);
+    bytes[damaged] = bytes[damaged]! ^ 1;
+    writeFileSync(path, bytes);
+    const turn = (at + 1) % 2;
+    const { scan, blocksWritten } = await volume.apply(images[turn]!);
+    scans.add(scan);
+    t.not(blocksWritten, 0);
+    t.deepEqual(await volume.check(trees[turn]!), { identical: true, differences: [] });
+  }
+  t.true(scans.has('full'), [...scans].join());
 });
 
 test('interrupted work leaves a doubtful volume, which the next run repairs', async t => {
