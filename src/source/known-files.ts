@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { DIGEST_BYTES, sha512 } from '../image/digest.js';
+import { ByteWriter } from '../image/encoding.js';
 import type { Hole } from '../image/entry.js';
 import { nanosecondsOf, secondsOf } from '../image/time.js';
 import type { ScanRecord } from './scan.js';
@@ -82,14 +82,16 @@ export function packKnownFiles(
   files: Iterable<FileFacts & { digest: Buffer }>,
   seen: bigint,
 ): Buffer {
-  const parts = [packStart(root)];
+  const writer = new ByteWriter();
+  writer.raw(packStart(root));
   for (const file of files) {
     const margin = nanosecondsOf(file.ctime) === 0 ? COARSE_MARGIN : MARGIN;
-    if (file.ctime + margin < seen) parts.push(packFacts(file), file.digest);
+    if (file.ctime + margin >= seen) continue;
+    writer.raw(packFacts(file));
+    writer.raw(file.digest);
   }
-  const hash = createHash('sha512');
-  for (const part of parts) hash.update(part);
-  return Buffer.concat([...parts, hash.digest()]);
+  const bytes = writer.take();
+  return Buffer.concat([bytes, sha512(bytes)]);
 }
 
 function packStart({ device, inode, born }: SourceRoot): Buffer {
@@ -100,14 +102,15 @@ function packStart({ device, inode, born }: SourceRoot): Buffer {
 }
 
 function packFacts({ inode, size, mtime, ctime, holes }: FileFacts): Buffer {
-  const facts = Buffer.alloc(FACTS_BYTES);
+  const facts = Buffer.allocUnsafe(FACTS_BYTES);
   let at = facts.writeBigUInt64LE(inode);
   at = facts.writeBigUInt64LE(size, at);
   at = facts.writeBigInt64LE(secondsOf(mtime), at);
   at = facts.writeBigInt64LE(secondsOf(ctime), at);
   at = facts.writeUInt32LE(nanosecondsOf(mtime), at);
   at = facts.writeUInt32LE(nanosecondsOf(ctime), at);
-  if (holes.length > 0) sha512(packHoles(holes)).copy(facts, at, 0, HOLES_BYTES);
+  if (holes.length === 0) facts.fill(0, at);
+  else sha512(packHoles(holes)).copy(facts, at, 0, HOLES_BYTES);
   return facts;
 }
 
