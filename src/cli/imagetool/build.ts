@@ -53,8 +53,8 @@ export const buildCommand = command({
   summary: 'Make an image of a directory or a tar file',
   details: [
     'SOURCE is a directory, or a tar file, plain or compressed with gzip, xz or zstd; - is standard input.',
-    'A file is as it was if its inode, size, mtime and ctime are. The store is made if its directory does not exist',
-    'or is empty.',
+    'A file of a directory is as it was if its inode, size, mtime and ctime are.',
+    'The store is made if its directory does not exist or is empty.',
   ].join('\n'),
   arguments: buildArguments,
   options: buildOptions,
