@@ -1,4 +1,5 @@
-// `npm run bench [-- SUITE… --runs N --data DIR --synthetic --json]`: see docs/performance.md.
+// `npm run bench [-- SUITE… --runs N --data DIR --plots DIR --synthetic --json]`: see docs/performance.md.
+import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,6 +8,8 @@ import { abortWhenInterrupted } from '../src/cli/interrupt.js';
 import { ImageUnpackerError } from '../src/image/error.js';
 import type { TreeName } from './data/prepare.js';
 import { prepareData } from './data/prepare.js';
+import type { Plot } from './plot.js';
+import { drawPlot } from './plot.js';
 import { mediansOf, showScores } from './report.js';
 import { agentSuite } from './suites/agent.js';
 import { applySuite, manySuite } from './suites/apply.js';
@@ -15,15 +18,27 @@ import { captureSuite } from './suites/capture.js';
 import { checkSuite } from './suites/check.js';
 import { diffSuite } from './suites/diff.js';
 import { firstSuite } from './suites/first.js';
+import { plotScale, scaleSuite } from './suites/scale.js';
+import { scanSuite } from './suites/scan.js';
+import { plotSeries, seriesSuite } from './suites/series.js';
 import { startSuite } from './suites/start.js';
 import type { Suite, TaskScores } from './task.js';
 import { runTask } from './task.js';
 import { makeBlankFile, usesDirectIo, withDevice } from './volume.js';
 import { Workshop } from './workshop.js';
 
-const SUITES: Readonly<Record<string, { suite: Suite; trees: readonly TreeName[] }>> = {
+interface SuiteEntry {
+  suite: Suite;
+  trees: readonly TreeName[];
+  plot?: (tasks: readonly TaskScores[]) => Plot;
+}
+
+const SUITES: Readonly<Record<string, SuiteEntry>> = {
   apply: { suite: applySuite, trees: ['A', 'B', 'C'] },
-  many: { suite: manySuite, trees: ['S0', 'S1'] },
+  many: { suite: manySuite, trees: ['S0', 'S1', 'T0', 'T1', 'U0', 'U1'] },
+  scale: { suite: scaleSuite, trees: ['G1', 'H1', 'G2', 'H2', 'G4', 'H4'], plot: plotScale },
+  series: { suite: seriesSuite, trees: ['A'], plot: plotSeries },
+  scan: { suite: scanSuite, trees: ['S0'] },
   first: { suite: firstSuite, trees: ['A'] },
   build: { suite: buildSuite, trees: ['A'] },
   check: { suite: checkSuite, trees: ['A'] },
@@ -37,6 +52,8 @@ interface Call {
   suites: string[];
   runs: number;
   data: string;
+  /** Where to draw what can be drawn. */
+  plots?: string | undefined;
   synthetic: boolean;
   json: boolean;
 }
@@ -46,6 +63,7 @@ const NAMES = Object.keys(SUITES);
 const OPTIONS = {
   runs: { type: 'string', default: '3' },
   data: { type: 'string', default: process.env['BENCH_DATA'] ?? join(tmpdir(), 'image-bench') },
+  plots: { type: 'string' },
   synthetic: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
@@ -81,7 +99,7 @@ async function checkMachine(): Promise<void> {
   throw new ImageUnpackerError('NOT_ROOT', `The benchmark needs root and loop devices: ${fault}`);
 }
 
-async function main({ suites, runs, data: place, synthetic, json }: Call): Promise<void> {
+async function main({ suites, runs, data: place, plots, synthetic, json }: Call): Promise<void> {
   await checkMachine();
   const signal = abortWhenInterrupted(process, say);
   const trees = new Set(suites.flatMap(name => SUITES[name]!.trees));
@@ -92,16 +110,25 @@ async function main({ suites, runs, data: place, synthetic, json }: Call): Promi
     const machine = await describeMachine(workshop);
     if (!json) console.log(`${machine}; ${data.origin}; medians of ${String(runs)}\n`);
     for (const name of suites) {
-      for (const task of await SUITES[name]!.suite(workshop)) {
+      const { suite, plot } = SUITES[name]!;
+      const tasks: TaskScores[] = [];
+      for (const task of await suite(workshop)) {
         const scores = await runTask(task, runs, say);
         if (!json) console.log(showScores(scores));
-        results.push(scores);
+        tasks.push(scores);
       }
+      if (plot !== undefined && plots !== undefined) await draw(plots, name, plot(tasks));
+      results.push(...tasks);
     }
     if (json) console.log(JSON.stringify({ machine, data: data.origin, tasks: results.map(withMedians) }));
   } finally {
     await workshop.close();
   }
+}
+
+async function draw(directory: string, name: string, plot: Plot): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await writeFile(join(directory, `${name}.svg`), drawPlot(plot));
 }
 
 async function describeMachine(workshop: Workshop): Promise<string> {

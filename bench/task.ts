@@ -21,6 +21,8 @@ export interface Task {
   /** The tool that the others are compared with. */
   base: string;
   contestants: readonly Contestant[];
+  /** How often each does it, when that is part of the task. */
+  rounds?: number;
 }
 
 export type Suite = (workshop: Workshop) => Promise<Task[]> | Task[];
@@ -43,7 +45,8 @@ export interface TaskScores {
  * Has all contestants do a task so many times, in turns, so that whatever else the machine does meets all of
  * them. The result of the first time is examined. Who fails is out. Throws `CANCELLED`.
  */
-export async function runTask(task: Task, rounds: number, say: (text: string) => void): Promise<TaskScores> {
+export async function runTask(task: Task, runs: number, say: (text: string) => void): Promise<TaskScores> {
+  const rounds = task.rounds ?? runs;
   const scores = task.contestants.map(({ tool }): Score => ({ tool, costs: [], result: '' }));
   const failed = new Set<Contestant>();
   for (let round = 1; round <= rounds; round++) {

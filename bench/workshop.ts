@@ -152,8 +152,17 @@ export class Workshop {
 
   /** In what the tree of a volume differs from a tree; `exact` if in nothing. Throws if it is damaged. */
   async compare(device: string, name: TreeName): Promise<string> {
+    const want = this.#once(`list of ${name}`, () => this.#list(`${treeOf(this.data, name)}/`));
+    return this.#compare(device, await want);
+  }
+
+  /** The same with the tree in a directory. */
+  async compareWith(device: string, directory: string): Promise<string> {
+    return this.#compare(device, await this.#list(`${directory}/`));
+  }
+
+  async #compare(device: string, want: Listing): Promise<string> {
     await runCommand(['e2fsck', '-fn', device], { signal: this.signal });
-    const want = await this.#once(`list of ${name}`, () => this.#list(`${treeOf(this.data, name)}/`));
     return compareListings(want, await withTree(device, root => this.#list(root)));
   }
 

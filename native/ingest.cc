@@ -1,8 +1,9 @@
 // Hashing files, and keeping their data as objects: what is stored is what was hashed, read once.
 //
 //   files    = (path:bytes size:u64 mtimeSeconds:i64 ctimeSeconds:i64 mtimeNanoseconds:u32 ctimeNanoseconds:u32
-//              segmentCount:u32 (offset:u64 length:u64)*)*
-//   digests  = (new:u8 digest:64 bytes)*                    one for each file; new: an object was added
+//              segmentCount:u32 (offset:u64 length:u64)* known:u8 [digest:64 bytes if known])*
+//   digests  = (outcome:u8 digest:64 bytes)*                one for each file; 0 read, 1 read, and an object was added,
+//                                                           2 not read: the object of the known digest is there
 //   checks   = (state:u8 size:u64 sparse)*                  one for each digest asked for: 0 good, 1 missing, 2 damaged
 //   sparse   = count:u32 (start:u64 count:u64)* [has:u8 (digest if has)]
 //              runs of blocks of zeros, and, if there are any, the digest of all else, if there is any
@@ -13,6 +14,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include "native.h"
 
@@ -57,6 +59,8 @@ struct File {
   uint32_t mtimeNanoseconds, ctimeNanoseconds;
   std::vector<std::pair<uint64_t, uint64_t>> segments;
   uint64_t dataSize = 0;
+  // What the data is known to be, from when it was read before.
+  std::optional<Digest> known;
 };
 
 std::vector<File> parseFiles(std::string_view packed) {
@@ -74,6 +78,10 @@ std::vector<File> parseFiles(std::string_view packed) {
       uint64_t length = reader.u64();
       file.segments.emplace_back(offset, length);
       file.dataSize += length;
+    }
+    if (reader.u8() != 0) {
+      auto digest = reader.raw(kDigestBytes);
+      std::memcpy(file.known.emplace().data(), digest.data(), kDigestBytes);
     }
     files.push_back(std::move(file));
   }
@@ -171,9 +179,11 @@ class TemporaryObject {
   Descriptor file_;
 };
 
+enum Outcome : uint8_t { kRead = 0, kAdded = 1, kNotRead = 2 };
+
 struct Ingested {
   Digest digest;
-  bool added = false;
+  Outcome outcome = kRead;
 };
 
 Ingested ingestSmall(int fd, const File &file, const ObjectDirectory &objects, std::vector<char> &buffer,
@@ -184,12 +194,12 @@ Ingested ingestSmall(int fd, const File &file, const ObjectDirectory &objects, s
   checkUnchanged(fd, file);
   Sha512 hash;
   hash.update(data.data(), data.size());
-  Ingested result{hash.finish(), false};
+  Ingested result{hash.finish()};
   if (!objects.exists() || objects.has(result.digest, data.size())) return result;
   TemporaryObject object(objects);
   object.write(data.data(), data.size());
   object.publish(result.digest);
-  result.added = true;
+  result.outcome = kAdded;
   return result;
 }
 
@@ -203,10 +213,10 @@ Ingested ingestLarge(int fd, const File &file, const ObjectDirectory &objects, s
     if (object) object->write(piece, length);
   });
   checkUnchanged(fd, file);
-  Ingested result{hash.finish(), false};
+  Ingested result{hash.finish()};
   if (!object || objects.has(result.digest, file.dataSize)) return result;
   object->publish(result.digest);
-  result.added = true;
+  result.outcome = kAdded;
   return result;
 }
 
@@ -216,6 +226,11 @@ std::vector<char> &threadBuffer() {
 }
 
 Ingested ingest(int root, const File &file, const ObjectDirectory &objects, const Control &control) {
+  if (file.known && objects.exists() && objects.has(*file.known, file.dataSize)) {
+    control.addItems(1);
+    control.addBytes(file.dataSize);
+    return {*file.known, kNotRead};
+  }
   Descriptor fd(openBeneath(root, file.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   check(fd.operator int(), "openat2", file.path);
   checkUnchanged(fd, file);
@@ -241,7 +256,7 @@ Napi::Value ingestFiles(const Napi::CallbackInfo &info) {
         forEachParallel(files.size(), [&](size_t index) {
           auto result = ingest(root, files[index], objects, control);
           uint8_t *at = digests->data() + index * (1 + kDigestBytes);
-          at[0] = result.added;
+          at[0] = result.outcome;
           std::memcpy(at + 1, result.digest.data(), kDigestBytes);
         });
       },

@@ -166,6 +166,15 @@ void readExactly(int fd, char *data, size_t length, off_t offset, std::string_vi
   }
 }
 
+void writeExactly(int fd, const char *data, size_t length, off_t offset, std::string_view path) {
+  while (length > 0) {
+    ssize_t written = check(pwrite(fd, data, length, offset), "pwrite", path);
+    data += written;
+    offset += written;
+    length -= static_cast<size_t>(written);
+  }
+}
+
 void forEachParallel(size_t count, const std::function<void(size_t)> &work) {
   std::atomic<size_t> next{0};
   std::atomic<bool> stopped{false};

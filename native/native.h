@@ -186,6 +186,9 @@ Descriptor openObject(int objects, int others, const Content &content);
 // Reads all of `length` bytes; a file that ends before has changed, which fails with ESTALE.
 void readExactly(int fd, char *data, size_t length, off_t offset, std::string_view path);
 
+// Writes all of `length` bytes.
+void writeExactly(int fd, const char *data, size_t length, off_t offset, std::string_view path);
+
 void initBlock(Napi::Env env, Napi::Object exports);
 void initMkfs(Napi::Env env, Napi::Object exports);
 void initMount(Napi::Env env, Napi::Object exports);

@@ -1,6 +1,7 @@
 // Runs a packed batch of operations on inodes beneath a directory, one after the other, and stops at the
 // first that fails. What to do is the caller's business; here is only how. No path leaves the directory, no
-// symbolic link is followed.
+// symbolic link is followed. The content of new files is written by other threads, if there are to be any: what
+// comes after and does not touch inodes that have content may be done before it.
 //
 //   batch     = operation*
 //   operation = %x01 path mode:u32                                  make a directory
@@ -34,6 +35,7 @@
 
 #include <cstring>
 
+#include "fill.h"
 #include "native.h"
 
 namespace native {
@@ -96,19 +98,17 @@ class Parents {
   Descriptor fd_;
 };
 
-void writeExactly(int fd, const char *data, size_t length, off_t offset, std::string_view path) {
-  while (length > 0) {
-    ssize_t written = check(pwrite(fd, data, length, offset), "pwrite", path);
-    data += written;
-    offset += written;
-    length -= static_cast<size_t>(written);
-  }
-}
-
 class Batch {
  public:
-  Batch(int root, int objects, int others, const Control &control)
-      : root_(root), objects_(objects), others_(others), control_(control), parents_(root), targets_(root), buffer_(kBufferBytes) {}
+  Batch(int root, int objects, int others, unsigned threads, const Control &control)
+      : root_(root),
+        objects_(objects),
+        others_(others),
+        control_(control),
+        parents_(root),
+        targets_(root),
+        buffer_(kBufferBytes),
+        filler_(objects, others, threads, control) {}
 
   std::vector<uint8_t> run(std::string_view batch) {
     for (Reader reader(batch); !reader.done();) {
@@ -118,11 +118,15 @@ class Batch {
       perform(code, path, reader);
       control_.addItems(1);
     }
+    filler_.wait();
     return std::move(reports_.bytes_);
   }
 
  private:
   void perform(uint8_t code, std::string_view path, Reader &reader) {
+    bool touchesInode = code >= kChange;
+    // Writing changes the times of a file, and may take attributes away.
+    if (touchesInode) filler_.wait();
     switch (code) {
       case kMakeDirectory: return makeDirectory(path, reader.u32());
       case kMakeFile: return makeFile(path, readContent(reader));
@@ -150,7 +154,7 @@ class Batch {
     auto place = parents_.of(path);
     Descriptor file(openat(place.directory, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     check(file.operator int(), "openat", path);
-    fillFile(file, path, content);
+    filler_.fill(std::move(file), path, content);
   }
 
   // Gives the data of a file back and writes another one.
@@ -158,30 +162,7 @@ class Batch {
     Descriptor inode = openInode(path, S_IFREG);
     Descriptor file(openBeneath(root_, path, O_WRONLY | O_TRUNC | O_NOFOLLOW));
     check(file.operator int(), "openat2", path);
-    fillFile(file, path, content);
-  }
-
-  // Writes the content of a file that is empty, and closes it.
-  void fillFile(Descriptor &file, std::string_view path, const Content &content) {
-    Descriptor object = openObject(objects_, others_, content);
-    off_t from = 0;
-    for (auto [offset, length] : content.segments) {
-      while (length > 0) {
-        control_.checkCancelled();
-        size_t piece = std::min<uint64_t>(length, buffer_.size());
-        readExactly(object, buffer_.data(), piece, from, path);
-        writeExactly(file, buffer_.data(), piece, static_cast<off_t>(offset), path);
-        from += static_cast<off_t>(piece);
-        offset += piece;
-        length -= piece;
-        control_.addBytes(piece);
-      }
-    }
-    // A file that ends in a hole is longer than what was written.
-    bool endsInHole = content.segments.empty() ? content.size > 0
-                                               : content.segments.back().offset + content.segments.back().length < content.size;
-    if (endsInHole) check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
-    check(close(file.release()), "close", path);
+    filler_.fill(std::move(file), path, content);
   }
 
   void makeSymlink(std::string_view path, std::string_view target) {
@@ -421,19 +402,21 @@ class Batch {
   Parents targets_;
   std::vector<char> buffer_;
   Writer reports_;
+  Filler filler_;
 };
 
-// runBatch(root, batch, objects, others, control): resolves to the packed reports.
+// runBatch(root, batch, objects, others, threads, control): resolves to the packed reports.
 Napi::Value runBatch(const Napi::CallbackInfo &info) {
   int root = info[0].As<Napi::Number>().Int32Value();
   std::string_view batch = bytesOf(info[1]);
   int objects = info[2].As<Napi::Number>().Int32Value();
   int others = info[3].As<Napi::Number>().Int32Value();
+  unsigned threads = info[4].As<Napi::Number>().Uint32Value();
   auto reports = std::make_shared<std::vector<uint8_t>>();
   return Job::run(
-      info.Env(), info[4], {info[1]},
-      [root, batch, objects, others, reports](const Control &control) {
-        *reports = Batch(root, objects, others, control).run(batch);
+      info.Env(), info[5], {info[1]},
+      [root, batch, objects, others, threads, reports](const Control &control) {
+        *reports = Batch(root, objects, others, threads, control).run(batch);
       },
       [reports](Napi::Env env) { return toBuffer(env, std::move(*reports)); });
 }

@@ -35,7 +35,14 @@ interface Addon {
   findBelow(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
   compareContent(root: number, files: Buffer, objects: number, control: Control): Promise<Buffer>;
   locatePaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
-  runBatch(root: number, batch: Buffer, objects: number, others: number, control: Control): Promise<Buffer>;
+  runBatch(
+    root: number,
+    batch: Buffer,
+    objects: number,
+    others: number,
+    threads: number,
+    control: Control,
+  ): Promise<Buffer>;
   attachLoop(
     file: number,
     name: string,
@@ -266,16 +273,17 @@ export async function locatePaths(root: number, paths: Buffer, watch: Watch): Pr
 
 /**
  * Runs a packed batch of operations beneath `root`; resolves to its packed reports (native/patch.cc). What is not
- * in the directory `objects` is looked for in `others`.
+ * in the directory `objects` is looked for in `others`. With `threads`, so many write the content of new files
+ * meanwhile; without, one thing is done after the other.
  */
 export async function runBatch(
   root: number,
   batch: Buffer,
   objects: number,
   watch: Watch,
-  others = -1,
+  { others = -1, threads = 0 } = {},
 ): Promise<Buffer> {
-  return watched(watch, control => addon.runBatch(root, batch, objects, others, control));
+  return watched(watch, control => addon.runBatch(root, batch, objects, others, threads, control));
 }
 
 /** A part of a file that becomes a device. */

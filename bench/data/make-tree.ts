@@ -16,6 +16,8 @@ const MADE = 1_700_000_000;
 const UPDATED = 1_702_000_000;
 /** So much is new in a month of a distribution's updates. */
 const UPDATED_PART = 1 / 15;
+/** So much in a day, when there is a revision every day. */
+const REVISED_PART = 1 / 60;
 
 /** Makes the tree of a server: of Debian, when that can be had and is wanted. Returns what it is. */
 export async function makeServer(root: string, synthetic: boolean, signal: AbortSignal): Promise<string> {
@@ -83,9 +85,14 @@ async function addOddities(directory: string): Promise<void> {
   await runCommand(['mknod', join(directory, 'null'), 'c', '1', '3']);
 }
 
-/** Makes a tree of many small files. */
-export async function makeSmallFiles(root: string, count: number, signal: AbortSignal): Promise<void> {
-  const random = new Random('small files');
+/** Makes a tree of many small files; each seed makes another one. */
+export async function makeSmallFiles(
+  root: string,
+  count: number,
+  seed: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const random = new Random(`small files ${seed}`);
   for (let number = 0; number < count; number++) {
     throwIfAborted(signal);
     const directory = join(root, String(number % 97), String(number % 41));
@@ -96,7 +103,25 @@ export async function makeSmallFiles(root: string, count: number, signal: AbortS
 }
 
 /** Changes about one in a hundred of them. */
-export async function changeSmallFiles(root: string, signal: AbortSignal): Promise<void> {
-  const random = new Random('changed small files');
+export async function changeSmallFiles(root: string, seed: string, signal: AbortSignal): Promise<void> {
+  const random = new Random(`changed small files ${seed}`);
   await updateTree(root, { part: 1 / 100, together: 1, time: UPDATED, random, signal });
+}
+
+/** Makes the next revision of a server, as large a change of it each time. */
+export async function reviseServer(root: string, revision: number, signal: AbortSignal): Promise<void> {
+  const random = new Random(`revision ${String(revision)}`);
+  const time = UPDATED + revision * 86_400;
+  await updateTree(join(root, 'usr'), { part: REVISED_PART, together: 30, time, random, signal });
+}
+
+/** Makes part of a tree that grows by parts, in which nothing shows when it was made. */
+export async function addPart(root: string, part: number, count: number, signal: AbortSignal): Promise<void> {
+  await makeSmallFiles(join(root, `part-${String(part)}`), count, `part ${String(part)}`, signal);
+  await settleTimes(root, MADE, MADE);
+}
+
+/** Changes the first part of such a tree. */
+export async function changePart(root: string, signal: AbortSignal): Promise<void> {
+  await changeSmallFiles(join(root, 'part-0'), 'part', signal);
 }

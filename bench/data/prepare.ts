@@ -2,15 +2,39 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../run-command.js';
-import { changeSmallFiles, editServer, makeServer, makeSmallFiles, updateServer } from './make-tree.js';
+import {
+  addPart,
+  changePart,
+  changeSmallFiles,
+  editServer,
+  makeServer,
+  makeSmallFiles,
+  updateServer,
+} from './make-tree.js';
 
 /*
  * The trees that everything is measured with, in one directory and kept there: A.tar, B.tar and C.tar are
- * a server, an update of it and six edits of it, S0.tar and S1.tar many small files and a change of them.
- * Each is unpacked as trees/NAME once, for the tools that read a tree. What is there is used as it is.
+ * a server, an update of it and six edits of it; S0.tar and S1.tar many small files and a change of them, T and
+ * U the same from other seeds; G1.tar, G2.tar and G4.tar a tree and twice and four times as much, H1.tar to
+ * H4.tar the same with one change. Each is unpacked as trees/NAME once, for the tools that read a tree. What is there is used as it is.
  */
 
-export type TreeName = 'A' | 'B' | 'C' | 'S0' | 'S1';
+const SERVER = ['A', 'B', 'C'] as const;
+/** Trees of small files, each with the tree that it becomes, and the seed that they are made from. */
+const SMALL = [
+  { from: 'S0', to: 'S1', seed: '1' },
+  { from: 'T0', to: 'T1', seed: '2' },
+  { from: 'U0', to: 'U1', seed: '3' },
+] as const;
+/** Trees of 1, 2 and 4 parts, each with the tree that it becomes when its first part changes. */
+const GROWN = [
+  { parts: 1, from: 'G1', to: 'H1' },
+  { parts: 2, from: 'G2', to: 'H2' },
+  { parts: 4, from: 'G4', to: 'H4' },
+] as const;
+
+type Made = (typeof SMALL)[number] | (typeof GROWN)[number];
+export type TreeName = (typeof SERVER)[number] | Made['from'] | Made['to'];
 
 export interface Data {
   directory: string;
@@ -44,8 +68,11 @@ export async function prepareData(
   await mkdir(join(directory, 'trees'), { recursive: true });
   const data = { directory, origin: '', volumeBytes: 0 };
   const isMissing = (name: TreeName): boolean => names.includes(name) && !existsSync(tarOf(data, name));
-  if ((['A', 'B', 'C'] as const).some(isMissing)) await makeServerTars(data, options);
-  if ((['S0', 'S1'] as const).some(isMissing)) await makeSmallTars(data, options);
+  if (SERVER.some(isMissing)) await makeServerTars(data, options);
+  for (const small of SMALL) {
+    if (isMissing(small.from) || isMissing(small.to)) await makeSmallTars(data, small, options);
+  }
+  if (GROWN.some(({ from, to }) => isMissing(from) || isMissing(to))) await makeGrownTars(data, options);
   for (const name of names) await unpack(data, name, options);
   const sizes = await Promise.all(names.map(async name => (await stat(tarOf(data, name))).size));
   const volumeBytes = Math.ceil((2 * Math.max(...sizes, 1)) / 2 ** 30) * 2 ** 30;
@@ -72,14 +99,36 @@ async function makeServerTars(data: Data, { synthetic, signal, say }: DataOption
   });
 }
 
-async function makeSmallTars(data: Data, { synthetic, signal, say }: DataOptions): Promise<void> {
-  say('making the trees S0 and S1');
+async function makeSmallTars(
+  data: Data,
+  { from, to, seed }: (typeof SMALL)[number],
+  { synthetic, signal, say }: DataOptions,
+): Promise<void> {
+  say(`making the trees ${from} and ${to}`);
   const count = synthetic ? 50_000 : 200_000;
   await remake(data, async root => {
-    await makeSmallFiles(root, count, signal);
-    await pack(data, 'S0', root, signal);
-    await changeSmallFiles(root, signal);
-    await pack(data, 'S1', root, signal);
+    await makeSmallFiles(root, count, seed, signal);
+    await pack(data, from, root, signal);
+    await changeSmallFiles(root, seed, signal);
+    await pack(data, to, root, signal);
+  });
+}
+
+/** All trees with the change have the same first part. */
+async function makeGrownTars(data: Data, { synthetic, signal, say }: DataOptions): Promise<void> {
+  say('making the trees G1 to G4 and H1 to H4');
+  const count = synthetic ? 10_000 : 50_000;
+  await remake(data, async root => {
+    const changed = `${root}-changed`;
+    let part = 0;
+    for (const { parts, from, to } of GROWN) {
+      while (part < parts) await addPart(root, part++, count, signal);
+      await pack(data, from, root, signal);
+      await runCommand(['rm', '--recursive', '--force', changed], { signal });
+      await runCommand(['cp', '--archive', root, changed], { signal });
+      await changePart(changed, signal);
+      await pack(data, to, changed, signal);
+    }
   });
 }
 

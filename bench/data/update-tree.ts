@@ -49,10 +49,12 @@ async function updateFile(path: string, { random, time }: Update): Promise<numbe
   if (kind < 3) return 0;
   if (size > REPLACED_BYTES) return overwrite(path, random.bytes(size >> 3), size >> 1);
   const content = random.bytes(size + random.below(1000));
-  await writeFile(`${path}.new`, content);
-  await chown(`${path}.new`, uid, gid);
-  await chmod(`${path}.new`, mode);
-  if (kind > 3) await rename(`${path}.new`, path);
+  const isAdded = kind === 3;
+  const made = isAdded ? `${path}.new` : `${path}~`;
+  await writeFile(made, content);
+  await chown(made, uid, gid);
+  await chmod(made, mode);
+  if (!isAdded) await rename(made, path);
   return content.length;
 }
 

@@ -13,8 +13,10 @@ import { FILL, inShell, MOUNT, ours, UNMOUNT } from '../workshop.js';
 
 const RSYNC = 'rsync -aHAX --numeric-ids --delete --exclude=/lost+found';
 const FROM_TREE = '"$TREE/" "$MOUNT_POINT/"';
+/** Makes what is on $DEVICE the same as $TREE. */
+export const SYNC = `${MOUNT} && ${RSYNC} ${FROM_TREE} && ${UNMOUNT}`;
 const PEERS: Readonly<Record<string, string>> = {
-  rsync: `${MOUNT} && ${RSYNC} ${FROM_TREE} && ${UNMOUNT}`,
+  rsync: SYNC,
   'rsync --inplace': `${MOUNT} && ${RSYNC} --inplace --no-whole-file ${FROM_TREE} && ${UNMOUNT}`,
   'mkfs and tar': FILL,
 };
@@ -26,9 +28,17 @@ export function applySuite(workshop: Workshop): Promise<Task[]> {
   return tasksOf(workshop, 'A', ['B', 'C', 'A']);
 }
 
-/** One in a hundred of many small files is changed. */
-export function manySuite(workshop: Workshop): Promise<Task[]> {
-  return tasksOf(workshop, 'S0', ['S1']);
+/** One in a hundred of many small files is changed, in three trees that were made from different seeds. */
+export async function manySuite(workshop: Workshop): Promise<Task[]> {
+  const tasks: Task[] = [];
+  for (const [from, to] of [
+    ['S0', 'S1'],
+    ['T0', 'T1'],
+    ['U0', 'U1'],
+  ] as const) {
+    tasks.push(...(await tasksOf(workshop, from, [to])));
+  }
+  return tasks;
 }
 
 async function tasksOf(workshop: Workshop, from: TreeName, targets: readonly TreeName[]): Promise<Task[]> {
@@ -41,7 +51,8 @@ async function tasksOf(workshop: Workshop, from: TreeName, targets: readonly Tre
   });
 }
 
-function ourTool(workshop: Workshop, from: TreeName, to: TreeName): Contestant {
+/** Our tool, which turns a volume with one tree into another. */
+export function ourTool(workshop: Workshop, from: TreeName, to: TreeName): Contestant {
   const { signal, store } = workshop;
   return {
     tool: 'image-unpacker',
@@ -59,7 +70,14 @@ function ourTool(workshop: Workshop, from: TreeName, to: TreeName): Contestant {
   };
 }
 
-function peer(workshop: Workshop, from: TreeName, to: TreeName, tool: string, script: string): Contestant {
+/** Another tool that does the same: `script` is what a shell is told. */
+export function peer(
+  workshop: Workshop,
+  from: TreeName,
+  to: TreeName,
+  tool: string,
+  script: string,
+): Contestant {
   const environment = workshop.environment(to);
   return { tool, attempt: examine => attemptOf(workshop, from, to, script, environment, examine) };
 }

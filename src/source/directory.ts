@@ -10,33 +10,53 @@ import { displayPath } from '../image/path.js';
 import type { Watch } from '../native.js';
 import { isNativeError, scanTree } from '../native.js';
 import { entryFault, unsupported } from './fault.js';
+import type { SourceRoot } from './known-files.js';
+import { KnownFiles, packKnownFiles } from './known-files.js';
 import { normalise } from './normalise.js';
 import type { FileToHash, ScanRecord } from './scan.js';
 import { decodeDigests, decodePaths, decodeScan, packFiles } from './scan.js';
 import { selectEntries } from './select-entries.js';
 import type { ObjectSink } from './sink.js';
-import type { Tree, TreeOptions } from './tree.js';
+import type { SourceKnowledge, Tree, TreeOptions } from './tree.js';
+
+export interface DirectoryOptions extends TreeOptions {
+  /** What was kept of that source when it was last read (`Tree.knowledge`). Without it all files are read. */
+  recall?: ((source: string) => Promise<Buffer | undefined>) | undefined;
+  /** The clock, in milliseconds since 1970. */
+  now: () => number;
+}
 
 /** Files that are handed to the native code at once: enough for all cores, little to hold. */
 const BATCH_FILES = 4096;
 /** What goes wrong where a tree changes under a reader's hands. */
 const CHANGED = new Set(['ESTALE', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV']);
+const NANOSECONDS_PER_MILLISECOND = 1_000_000n;
 const LINK_TYPES = new Set<ScanRecord['type']>(['file', 'symlink', 'character', 'block', 'fifo', 'socket']);
 
 /**
  * Reads the directory `location` (a symbolic link to one is followed) into a tree, and the data of its files
- * into `sink`, each read once. Other file systems that are mounted in it are not entered: their mount points
- * come as empty directories. Throws `SOURCE_MISSING`, `SOURCE_EMPTY`, `SOURCE_CHANGED` naming a file that was
+ * into `sink`, each read once, or not at all if it is known to be as it was. Other file systems that are mounted
+ * in it are not entered: their mount points come as empty directories. Throws `SOURCE_MISSING`, `SOURCE_EMPTY`, `SOURCE_CHANGED` naming a file that was
  * written to meanwhile, and `SOURCE_UNSUPPORTED` naming an entry that no image can hold.
  */
-export async function readDirectory(location: string, sink: ObjectSink, options: TreeOptions): Promise<Tree> {
+export async function readDirectory(
+  location: string,
+  sink: ObjectSink,
+  options: DirectoryOptions,
+): Promise<Tree> {
   const directory = await openSource(location);
   try {
+    const root = await identify(directory);
+    const known = await recallFiles(root, options);
+    const seen = BigInt(options.now()) * NANOSECONDS_PER_MILLISECOND;
     const scan = await scanDirectory(directory.fd, options);
-    const plan = planDirectory(scan, options);
-    const digests = await ingest(directory.fd, plan, sink, options);
-    const { newObjects, newBytes } = digests;
-    return { newObjects, newBytes, entries: () => entriesOf(scan, plan, digests.digests) };
+    const plan = planDirectory(scan, known, options);
+    const { digests, ...counts } = await ingest(directory.fd, plan, sink, options);
+    return {
+      ...counts,
+      entries: () => entriesOf(scan, plan, digests),
+      knowledge: () => knowledgeOf(root, packKnownFiles(root, filesOf(scan, plan, digests), seen)),
+    };
   } catch (reason) {
     throw failed(reason, location);
   } finally {
@@ -53,6 +73,25 @@ async function openSource(location: string): Promise<FileHandle> {
     }
     throw new ImageUnpackerError('SOURCE_MISSING', `There is no source at ${location}`, { path: location });
   }
+}
+
+async function identify(directory: FileHandle): Promise<SourceRoot> {
+  const { dev, ino, birthtimeNs } = await directory.stat({ bigint: true });
+  return { device: dev, inode: ino, born: birthtimeNs };
+}
+
+async function recallFiles(root: SourceRoot, { recall }: DirectoryOptions): Promise<KnownFiles | undefined> {
+  const bytes = await recall?.(nameOf(root));
+  return bytes && KnownFiles.decode(bytes, root);
+}
+
+function knowledgeOf(root: SourceRoot, bytes: Buffer): SourceKnowledge {
+  return { source: nameOf(root), bytes };
+}
+
+/** What the knowledge of a directory goes by. */
+function nameOf({ device, inode }: SourceRoot): string {
+  return `${device.toString(16)}-${inode.toString(16)}`;
 }
 
 async function scanDirectory(fd: number, { progress, signal }: TreeOptions): Promise<Buffer> {
@@ -74,7 +113,11 @@ interface DirectoryPlan {
   batches: { packed: Buffer; sizes: bigint[] }[];
 }
 
-function planDirectory(scan: Buffer, options: TreeOptions): DirectoryPlan {
+function planDirectory(
+  scan: Buffer,
+  knownFiles: KnownFiles | undefined,
+  options: TreeOptions,
+): DirectoryPlan {
   const kept = selectEntries(describe(scan), options);
   if (kept.length > MAX_ENTRIES) {
     const message = `The source has more than ${String(MAX_ENTRIES)} entries`;
@@ -93,8 +136,10 @@ function planDirectory(scan: Buffer, options: TreeOptions): DirectoryPlan {
     if (isFurtherName(record, names)) continue;
     if (record.type !== 'file') continue;
     const { path, size, mtime, ctime } = record;
-    const segments = segmentsOf(size, holesOf(record));
-    if (segments.length > 0) files.push({ path, size, mtime, ctime, segments });
+    const holes = holesOf(record);
+    const segments = segmentsOf(size, holes);
+    const known = knownFiles?.digestOf({ ...record, holes });
+    if (segments.length > 0) files.push({ path, size, mtime, ctime, segments, known });
     if (files.length === BATCH_FILES) endBatch();
   }
   if (files.length > 0) endBatch();
@@ -140,7 +185,7 @@ function holesOf({ path, size, segments }: ScanRecord): Hole[] {
 }
 
 async function ingest(fd: number, { batches }: DirectoryPlan, sink: ObjectSink, options: TreeOptions) {
-  const count = { newObjects: 0, newBytes: 0, digests: [] as Buffer[] };
+  const count = { newObjects: 0, newBytes: 0, skippedFiles: 0, skippedBytes: 0, digests: [] as Buffer[] };
   const total = batches.reduce((sum, { sizes }) => sizes.reduce((bytes, size) => bytes + size, sum), 0n);
   const step = options.progress.step('Reading files', 'bytes', Number(total));
   let done = 0;
@@ -149,7 +194,7 @@ async function ingest(fd: number, { batches }: DirectoryPlan, sink: ObjectSink, 
       const watch: Watch = { signal: options.signal, onProgress: (_, bytes) => step.update(done + bytes) };
       const digests = await sink.ingest(fd, packed, watch);
       count.digests.push(digests);
-      countAdded(digests, sizes, count);
+      countFiles(digests, sizes, count);
       done += sizes.reduce((bytes, size) => bytes + Number(size), 0);
     }
   } finally {
@@ -158,21 +203,28 @@ async function ingest(fd: number, { batches }: DirectoryPlan, sink: ObjectSink, 
   return count;
 }
 
+interface FileCount {
+  newObjects: number;
+  newBytes: number;
+  skippedFiles: number;
+  skippedBytes: number;
+}
+
 /** Of files that are the same and new, any number may have been told to be added. */
-function countAdded(
-  digests: Buffer,
-  sizes: readonly bigint[],
-  count: { newObjects: number; newBytes: number },
-): void {
+function countFiles(digests: Buffer, sizes: readonly bigint[], count: FileCount): void {
   const counted = new Set<string>();
   let at = 0;
-  for (const { added, digest } of decodeDigests(digests)) {
-    const size = sizes[at++]!;
+  for (const { added, skipped, digest } of decodeDigests(digests)) {
+    const size = Number(sizes[at++]!);
+    if (skipped) {
+      count.skippedFiles++;
+      count.skippedBytes += size;
+    }
     const key = digest.toString('latin1');
     if (!added || counted.has(key)) continue;
     counted.add(key);
     count.newObjects++;
-    count.newBytes += Number(size);
+    count.newBytes += size;
   }
 }
 
@@ -191,6 +243,17 @@ function* entriesOf(
     const hasData = record.type === 'file' && dataSizeOf(record.size, holesOf(record)) > 0n;
     const entry = normalise(toInode(record, hasData ? (known.next().value as Buffer) : null));
     yield group === undefined || entry.type === 'directory' ? entry : { ...entry, names: group.slice(1) };
+  }
+}
+
+/** The files that have data, each inode once, with what shows whether they are as they were. */
+function* filesOf(scan: Buffer, { kept, names }: DirectoryPlan, digests: readonly Buffer[]) {
+  const known = digestsOf(digests);
+  for (const record of keptRecords(scan, kept)) {
+    if (record.type !== 'file' || names.get(record.inode)?.[0]?.equals(record.path) === false) continue;
+    const holes = holesOf(record);
+    if (dataSizeOf(record.size, holes) === 0n) continue;
+    yield { ...record, holes, digest: known.next().value as Buffer };
   }
 }
 

@@ -2,13 +2,14 @@ import type { Stats } from 'node:fs';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { ImageUnpackerError } from '../image/error.js';
+import type { DirectoryOptions } from './directory.js';
 import { readDirectory } from './directory.js';
 import type { ObjectSink } from './sink.js';
 import { tarSource } from './tar/source.js';
-import type { Tree, TreeOptions } from './tree.js';
+import type { Tree } from './tree.js';
 import { readTree } from './tree.js';
 
-export interface ReadSourceOptions extends TreeOptions {
+export interface ReadSourceOptions extends DirectoryOptions {
   /** What the source `-` is. */
   standardInput: AsyncIterable<Buffer>;
 }

@@ -99,6 +99,8 @@ function decodeDetail(reader: PackedReader, record: ScanRecord): void {
 /** A file whose data is to be hashed, as a scan found it. */
 export type FileToHash = Pick<ScanRecord, 'path' | 'size' | 'mtime' | 'ctime'> & {
   segments: readonly Segment[];
+  /** What its data is known to be: where such an object is stored, the file is not read. */
+  known?: Buffer | undefined;
 };
 
 /** What of a scanned file is hashed and stored: all but whole absent blocks. */
@@ -137,7 +139,10 @@ export function entryOfRecord(
 
 /** Packs files for `ingestFiles`; the segments are what of them is data. */
 export function packFiles(files: readonly FileToHash[]): Buffer {
-  const length = files.reduce((sum, file) => sum + 40 + file.path.length + 16 * file.segments.length, 0);
+  const length = files.reduce(
+    (sum, { path, segments, known }) => sum + 41 + path.length + 16 * segments.length + (known?.length ?? 0),
+    0,
+  );
   const packed = Buffer.alloc(length);
   let at = 0;
   for (const file of files) {
@@ -153,15 +158,24 @@ export function packFiles(files: readonly FileToHash[]): Buffer {
       at = packed.writeBigUInt64LE(segment.offset, at);
       at = packed.writeBigUInt64LE(segment.length, at);
     }
+    at = packed.writeUInt8(file.known === undefined ? 0 : 1, at);
+    if (file.known !== undefined) at += file.known.copy(packed, at);
   }
   return packed;
 }
 
-/** The digests that `ingestFiles` resolved to, and whether each was a new object. */
-export function* decodeDigests(
-  packed: Buffer,
-): Generator<{ added: boolean; digest: Buffer }, void, undefined> {
+/** What became of a file. */
+export interface IngestedFile {
+  digest: Buffer;
+  /** Whether it made a new object. */
+  added: boolean;
+  /** Whether it was known, and not read. */
+  skipped: boolean;
+}
+
+/** What `ingestFiles` resolved to. */
+export function* decodeDigests(packed: Buffer): Generator<IngestedFile, void, undefined> {
   for (let at = 0; at < packed.length; at += 65) {
-    yield { added: packed[at] === 1, digest: packed.subarray(at + 1, at + 65) };
+    yield { digest: packed.subarray(at + 1, at + 65), added: packed[at] === 1, skipped: packed[at] === 2 };
   }
 }

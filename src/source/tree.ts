@@ -19,6 +19,18 @@ export interface Tree {
   /** Data of files that was not stored before: how many objects, how many bytes. */
   readonly newObjects: number;
   readonly newBytes: number;
+  /** Files that were known and therefore not read: how many, how many bytes of data. */
+  readonly skippedFiles: number;
+  readonly skippedBytes: number;
+  /** What is worth keeping of the source until its data is read again. */
+  readonly knowledge?: () => SourceKnowledge;
+}
+
+/** What is known of the content of a source, for who reads it the next time. */
+export interface SourceKnowledge {
+  /** Which source it is: letters, digits and hyphens. */
+  source: string;
+  bytes: Buffer;
 }
 
 export interface TreeOptions {
@@ -49,10 +61,13 @@ export async function readTree(source: Source, sink: ObjectSink, options: TreeOp
     step.end();
   }
   const { newObjects, newBytes } = count;
-  return { newObjects, newBytes, entries: arrange(builder, options) };
+  return { newObjects, newBytes, skippedFiles: 0, skippedBytes: 0, entries: arrange(builder, options) };
 }
 
-type Count = Pick<Tree, 'newObjects' | 'newBytes'> & { newObjects: number; newBytes: number };
+interface Count {
+  newObjects: number;
+  newBytes: number;
+}
 
 async function store(entry: Exclude<SourceEntry, { type: 'link' }>, sink: ObjectSink, count: Count) {
   if (entry.type === 'directory') return entry;

@@ -35,7 +35,11 @@ export interface BuildOptions {
  * Makes an image of a tree whose data is stored: its manifest, and then, when all is durable, its record.
  * Until that last step nothing of it can be seen. Throws `IMAGE_EXISTS`, `NO_SPACE`.
  */
-export async function buildImage(store: Store, tree: Tree, options: BuildOptions): Promise<ImageRecord> {
+export async function buildImage(
+  store: Store,
+  tree: Pick<Tree, 'entries'>,
+  options: BuildOptions,
+): Promise<ImageRecord> {
   const index = await writeEntries(store, tree, options);
   const { name, createdAt, expiresAt, tags, annotations } = options;
   const record: ImageRecord = {
@@ -58,7 +62,11 @@ export async function buildImage(store: Store, tree: Tree, options: BuildOptions
   return record;
 }
 
-async function writeEntries(store: Store, tree: Tree, options: BuildOptions): Promise<EncodedIndex> {
+async function writeEntries(
+  store: Store,
+  tree: Pick<Tree, 'entries'>,
+  options: BuildOptions,
+): Promise<EncodedIndex> {
   const { earlier } = options;
   if (earlier === undefined) return writeManifest(store, tree.entries(), options);
   let damage: unknown;

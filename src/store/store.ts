@@ -65,8 +65,9 @@ export interface Store {
   putStream(chunks: AsyncIterable<Buffer>): Promise<Stored>;
   /**
    * The same for the data of files beneath the open directory `root`, read once: takes packed files, and
-   * resolves to their digests and whether each was added (native/ingest.cc). Rejects with a `NativeError`
-   * about a file that cannot be read, `ESTALE` for one that is no longer as it was scanned.
+   * resolves to their digests and what became of each (native/ingest.cc). A file whose data is known is not
+   * read if that object is stored, as far as its size tells. Rejects with a `NativeError` about a file that
+   * cannot be read, `ESTALE` for one that is no longer as it was scanned.
    */
   ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer>;
   /** Reads and hashes objects. */

@@ -1,5 +1,4 @@
 import { mkdir, open, readdir, rmdir } from 'node:fs/promises';
-import { dataSizeOf } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
 import { LOST_AND_FOUND } from '../image/ext4-limits.js';
 import { moveDirectories } from '../image/directory-moves.js';
@@ -15,7 +14,7 @@ import { packBatch } from './batch.js';
 import { noTree } from './current-tree.js';
 import { differenceOf } from './difference.js';
 import { fetchContent } from './fetch-content.js';
-import { contentOf } from './patch-volume.js';
+import { bytesOf, contentOf, writersFor } from './patch-volume.js';
 import { removeTree } from './remove-tree.js';
 
 /** What to extract, and where to. */
@@ -67,14 +66,15 @@ export async function extractImage(request: ExtractRequest): Promise<ExtractResu
 async function write(request: ExtractRequest, plan: Plan, objects: number): Promise<void> {
   const { directory, progress, signal } = request;
   const made = await makeEmpty(directory);
-  const total = contentOf(plan.operations).reduce((sum, file) => sum + dataSizeOf(file.size, file.holes), 0n);
+  const total = bytesOf(plan.operations);
   const step = progress.step('Extracting', 'bytes', Number(total));
   const onProgress = (_: number, bytes: number): void => {
     step.update(bytes);
   };
   const root = await open(directory, 'r');
   try {
-    await runBatch(root.fd, packBatch(plan.operations, []), objects, { signal, onProgress });
+    const watch = { signal, onProgress };
+    await runBatch(root.fd, packBatch(plan.operations, []), objects, watch, { threads: writersFor(total) });
     await syncFileSystem(root.fd);
   } catch (reason) {
     await removeTree(root.fd);

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { FileEntry } from '../image/entry.js';
 import { dataSizeOf } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
@@ -12,6 +13,9 @@ import type { Contents } from './generated-objects.js';
 import { openGenerated } from './generated-objects.js';
 import type { InodeRow } from './known-tree.js';
 import { withMount } from './mounted.js';
+
+/** From so much content on, who writes it matters more than where it lies. */
+const MANY_BYTES = 256n << 20n;
 
 /** How a plan is carried out. */
 export interface PatchOptions {
@@ -32,9 +36,8 @@ export async function patchVolume(
   plan: Plan,
   options: PatchOptions,
 ): Promise<InodeRow[]> {
-  const files = contentOf(plan.operations);
-  const total = files.reduce((sum, file) => sum + dataSizeOf(file.size, file.holes), 0n);
-  const generated = await openGenerated(files, options.contents);
+  const total = bytesOf(plan.operations);
+  const generated = await openGenerated(contentOf(plan.operations), options.contents);
   const step = options.progress.step('Writing the volume', 'bytes', Number(total));
   const onProgress = (_: number, bytes: number): void => {
     step.update(bytes);
@@ -43,7 +46,8 @@ export async function patchVolume(
     return await withMount(device, true, async root => {
       const batch = packBatch(plan.operations, plan.touched);
       const watch = { signal: options.signal, onProgress };
-      return unpackReports(await runBatch(root, batch, options.objects, watch, generated.directory));
+      const how = { others: generated.directory, threads: writersFor(total) };
+      return unpackReports(await runBatch(root, batch, options.objects, watch, how));
     });
   } catch (reason) {
     throw explained(reason, device);
@@ -60,6 +64,19 @@ export function contentOf(operations: readonly Operation[]): FileEntry[] {
       ? [operation.entry]
       : [],
   );
+}
+
+/** How many bytes of content a plan writes. */
+export function bytesOf(operations: readonly Operation[]): bigint {
+  return contentOf(operations).reduce((sum, file) => sum + dataSizeOf(file.size, file.holes), 0n);
+}
+
+/**
+ * How many threads are to write so much content. A first unpack is bound by them; where less is written, the files
+ * lie as close together as one writer makes them.
+ */
+export function writersFor(bytes: bigint): number {
+  return bytes < MANY_BYTES ? 0 : availableParallelism();
 }
 
 function explained(reason: unknown, device: BlockDevice): ImageUnpackerError {

@@ -237,10 +237,30 @@ function testFiles(test: TestFn, kind: string, make: MakeStore): void {
     const stored = [...decodeDigests(await store.ingest(root, packFiles(files), { onProgress }))];
     t.deepEqual(
       stored,
-      contents.map((content, number) => ({ added: number !== 2, digest: sha512(content) })),
+      contents.map((content, at) => ({ digest: sha512(content), added: at !== 2, skipped: false })),
     );
     t.is(done.at(-1), 6 + LARGE.length);
     for (const content of contents) t.deepEqual(await store.read(sha512(content), content.length), content);
+  });
+
+  test(`${kind}: a file whose data is known is read only where that is not stored`, async t => {
+    const { store, damage } = await make(t);
+    const directory = temporaryDirectory(t);
+    const [stored, gone, short] = ['stored', 'not there', 'too short'].map(text => Buffer.from(text));
+    const digests = [stored!, gone!, short!].map(sha512);
+    for (const content of [stored!, short!]) await store.put(content);
+    await damage(digests[2]!, 'short');
+    // What is not read need not be there.
+    const files = [gone!, short!].map(content => makeFile(directory, content.toString(), content));
+    const absent = { ...makeFile(directory, 'x', stored!), path: Buffer.from('absent') };
+    const root = openSync(directory, 'r');
+    t.teardown(() => closeSync(root));
+    const packed = packFiles([absent, ...files].map((file, at) => ({ ...file, known: digests[at]! })));
+    t.deepEqual(
+      [...decodeDigests(await store.ingest(root, packed, {}))],
+      digests.map((digest, at) => ({ digest, added: at > 0, skipped: at === 0 })),
+    );
+    t.deepEqual((await store.check(digests, {})).faults, []);
   });
 
   test(`${kind}: a file that is no longer as it was seen is named`, async t => {

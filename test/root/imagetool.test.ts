@@ -192,3 +192,27 @@ test('a source that may not be read is told of', t => {
   t.like(JSON.parse(stdout), { error: { code: 'NO_PERMISSION', path: '/closed' } });
   t.false(existsSync(join(directory, 's/store')));
 });
+
+test('files of a directory are known after a mount, and not on another file system on the same device', async t => {
+  const volume = makeVolume(t);
+  const { directory, device } = volume;
+  const store = join(directory, 'store');
+  const root = join(directory, 'source');
+  mkdirSync(root);
+  let leaf = 0;
+  const build = async (): Promise<unknown> => {
+    run('mount', '-t', 'ext4', '-o', 'ro', device, root);
+    try {
+      return await json(store, 0, 'build', `s/${String(++leaf)}`, '--from', root, '--mtimes-from', 'none');
+    } finally {
+      run('umount', root);
+    }
+  };
+  const fill = (): void => volume.mounted(place => shell(place, 'printf hello > file; sleep 0.2'));
+  fill();
+  t.like(await build(), { newObjects: 1, skippedFiles: 0 });
+  t.like(await build(), { newObjects: 0, skippedFiles: 1, skippedBytes: 5 });
+  run('mkfs.ext4', '-q', '-F', '-b', '4096', device);
+  fill();
+  t.like(await build(), { newObjects: 0, skippedFiles: 0 });
+});

@@ -2,7 +2,7 @@ import { sha512 } from '../../src/image/digest.js';
 import { silentProgress } from '../../src/image/progress.js';
 import { ingestFiles } from '../../src/native.js';
 import type { ObjectSink } from '../../src/source/sink.js';
-import type { TreeOptions } from '../../src/source/tree.js';
+import type { DirectoryOptions } from '../../src/source/directory.js';
 
 /** Keeps streams in memory; of files it knows the digests only. */
 export class MemorySink implements ObjectSink {
@@ -27,7 +27,13 @@ export class MemorySink implements ObjectSink {
 }
 
 /** Options that keep what was warned of. */
-export function treeOptions(more: Partial<TreeOptions> = {}): TreeOptions & { warnings: string[] } {
+export function treeOptions(more: Partial<DirectoryOptions> = {}): DirectoryOptions & { warnings: string[] } {
   const warnings: string[] = [];
-  return { progress: silentProgress, warn: message => warnings.push(message), warnings, ...more };
+  return {
+    progress: silentProgress,
+    now: Date.now,
+    warn: message => warnings.push(message),
+    warnings,
+    ...more,
+  };
 }

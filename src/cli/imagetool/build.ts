@@ -1,7 +1,7 @@
 import { command } from '../command.js';
 import { parseDuration } from '../duration.js';
 import { storeOptions } from '../open-store.js';
-import { argument, keyValues, optional, required } from '../option.js';
+import { argument, keyValues, oneOf, optional, required, withDefault } from '../option.js';
 import { showCount, showDuration, showSize, showText } from '../show.js';
 
 /** What `build` says of the image that it made. */
@@ -12,6 +12,9 @@ export interface BuiltImage {
   bytes: bigint;
   newObjects: number;
   newBytes: number;
+  /** Files that were known to be as they were at an earlier build, and not read; bytes of data. */
+  skippedFiles: number;
+  skippedBytes: number;
   seconds: number;
 }
 
@@ -23,6 +26,12 @@ export const buildOptions = {
   ...storeOptions,
   from: required('--from <source>', 'the content'),
   filter: optional('--filter <file>', 'regular expressions of paths to leave out, one a line'),
+  verify: withDefault(
+    '--verify <how>',
+    'auto: do not read the files of a directory that are as they were at an earlier build; full: read all',
+    'auto' as const,
+    oneOf('auto', 'full'),
+  ),
   tags: keyValues('--tag <key=value>', 'a tag of the image; may be given more than once'),
   expiresIn: optional(
     '--expires-in <duration>',
@@ -44,6 +53,7 @@ export const buildCommand = command({
   summary: 'Make an image of a directory or a tar file',
   details: [
     'SOURCE is a directory, or a tar file, plain or compressed with gzip, xz or zstd; - is standard input.',
+    'A file of a directory is as it was if its inode, size, mtime and ctime are.',
     'The store is made if its directory does not exist or is empty.',
   ].join('\n'),
   arguments: buildArguments,
@@ -52,10 +62,16 @@ export const buildCommand = command({
     const { runBuild } = await import('./run-build.js');
     return runBuild(context);
   },
-  show: ({ name, digest, entries, bytes, newObjects, newBytes, seconds }) =>
+  show: built =>
     [
-      `Built ${showText(name)} in ${showDuration(seconds)}`,
-      `${showCount(entries)} entries, ${showSize(bytes)}; ${showCount(newObjects)} new objects of ${showSize(newBytes)}`,
-      `Digest ${digest}`,
+      `Built ${showText(built.name)} in ${showDuration(built.seconds)}`,
+      `${showCount(built.entries)} entries, ${showSize(built.bytes)}; ${showCount(built.newObjects)} new objects of ${showSize(built.newBytes)}`,
+      ...showSkipped(built),
+      `Digest ${built.digest}`,
     ].join('\n'),
 });
+
+function showSkipped({ skippedFiles, skippedBytes }: BuiltImage): string[] {
+  if (skippedFiles === 0) return [];
+  return [`${showCount(skippedFiles)} files of ${showSize(skippedBytes)} were as before and not read`];
+}

@@ -7,6 +7,7 @@ import { parseFilter } from '../../image/filter.js';
 import { parseImageName } from '../../image/name.js';
 import { readSource } from '../../source/read-source.js';
 import type { ObjectSink } from '../../source/sink.js';
+import type { Tree } from '../../source/tree.js';
 import type { EarlierImage } from '../../store/build.js';
 import { buildImage } from '../../store/build.js';
 import { isDamage } from '../../store/damage.js';
@@ -38,34 +39,47 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
   let opened: Promise<LocalStore> | undefined;
   const open: OpenStore = () => (opened ??= openLocalStore(location, { create: true, signal }));
   try {
-    const isThere = await isStore(resolve(location));
-    if (isThere) await (await open()).checkIsNew(args.name);
-    const earlier = await findEarlier(context, isThere ? open : undefined);
-    const built = await build(context, open, filter, earlier);
+    const existing = (await isStore(resolve(location))) ? open : undefined;
+    await (await existing?.())?.checkIsNew(args.name);
+    const earlier = await findEarlier(context, existing);
+    const tree = await readContent(context, open, existing, filter);
+    const built = await build(context, await open(), tree, earlier);
     return { ...built, seconds: Math.round(performance.now() - began) / 1000 };
   } finally {
     await (await opened?.catch(() => undefined))?.close();
   }
 }
 
-async function build(
-  { options, args, signal, log, progress }: BuildContext,
+/** Reads the source into the store, but for what is known of it in a store that was there before. */
+async function readContent(
+  { options, signal, log, progress }: BuildContext,
   open: OpenStore,
+  existing: OpenStore | undefined,
   filter: PathFilter | undefined,
-  earlier: EarlierImage | undefined,
-): Promise<Omit<BuiltImage, 'seconds'>> {
+): Promise<Tree> {
   const sink: ObjectSink = {
     putStream: async chunks => (await open()).putStream(chunks),
     ingest: async (root, files, watch) => (await open()).ingest(root, files, watch),
   };
-  const tree = await readSource(options.from, sink, {
+  const recall = async (source: string): Promise<Buffer | undefined> =>
+    orWarn(log, async () => (await existing?.())?.recall(source));
+  return readSource(options.from, sink, {
     filter,
     progress,
     signal,
     warn: message => log.warn(message),
     standardInput: process.stdin,
+    recall: options.verify === 'auto' ? recall : undefined,
+    now: Date.now,
   });
-  const store = await open();
+}
+
+async function build(
+  { options, args, signal, log, progress }: BuildContext,
+  store: LocalStore,
+  tree: Tree,
+  earlier: EarlierImage | undefined,
+): Promise<Omit<BuiltImage, 'seconds'>> {
   const annotations: Record<string, string> = {};
   for (const [key, file] of options.annotations) {
     annotations[key] = (await store.putStream(createReadStream(file))).digest.toString('hex');
@@ -76,7 +90,22 @@ async function build(
   const tags = Object.fromEntries(options.tags);
   const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations };
   const { name, digest, entries, bytes } = await buildImage(store, tree, { ...facts, progress, signal });
-  return { name, digest, entries, bytes, newObjects: tree.newObjects, newBytes: tree.newBytes };
+  // Only now: what is known refers to objects that are durable.
+  await orWarn(log, async () => tree.knowledge && store.remember(tree.knowledge()));
+  const { newObjects, newBytes, skippedFiles, skippedBytes } = tree;
+  return { name, digest, entries, bytes, newObjects, newBytes, skippedFiles, skippedBytes };
+}
+
+/** Does what only spares the reading of files: without it the image is the same. */
+async function orWarn<T>(log: BuildContext['log'], work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (reason) {
+    log.warn(
+      `${ImageUnpackerError.from(reason, 'Knowledge of the source is lost').message}; files are read again`,
+    );
+    return undefined;
+  }
 }
 
 /**

@@ -4,6 +4,7 @@ import { ImageUnpackerError } from '../../image/error.js';
 import { checkStreamName } from '../../image/name.js';
 import type { Watch } from '../../native.js';
 import { syncFileSystem } from '../../native.js';
+import type { SourceKnowledge } from '../../source/tree.js';
 import { requireObjects } from '../require-objects.js';
 import type { FetchedObjects, ImageRecord, ObjectChecks, Store, Stored } from '../store.js';
 import { noteDamage, removeNoted } from './damaged-object.js';
@@ -13,6 +14,7 @@ import { LocalObjects } from './objects.js';
 import { openDirectory } from './open-directory.js';
 import type { Session } from './session.js';
 import { beginSession } from './session.js';
+import { LocalSources } from './sources.js';
 
 /** As long as a collection may take; what waits for one may be interrupted. */
 const LOCK_MILLISECONDS = 10 * 60_000;
@@ -39,6 +41,7 @@ export class LocalStore implements Store {
   readonly #signal: AbortSignal | undefined;
   readonly #objects: LocalObjects;
   readonly #images: LocalImages;
+  readonly #sources: LocalSources;
   #lock: Promise<FileHandle> | undefined;
   #session: Promise<Session> | undefined;
 
@@ -48,6 +51,7 @@ export class LocalStore implements Store {
     this.#signal = signal;
     this.#objects = new LocalObjects(this.#path);
     this.#images = new LocalImages(this.#path);
+    this.#sources = new LocalSources(this.#path);
   }
 
   async image(name: string): Promise<ImageRecord> {
@@ -105,6 +109,16 @@ export class LocalStore implements Store {
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {
     return this.#objects.ingest(await this.#begin(), root, files, watch);
+  }
+
+  /** What `remember` kept of a source; undefined if it kept nothing. It may be damaged or long out of date. */
+  async recall(source: string): Promise<Buffer | undefined> {
+    return this.#sources.recall(source);
+  }
+
+  /** Keeps what is known of a source, for whoever reads it next. */
+  async remember({ source, bytes }: SourceKnowledge): Promise<void> {
+    await this.#sources.remember(await this.#begin(), source, bytes);
   }
 
   async check(digests: readonly Buffer[], watch: Watch): Promise<ObjectChecks> {
