@@ -1,10 +1,9 @@
 import { join } from 'node:path';
-import test from 'ava';
 import { packagesFault, unpackPackages } from '../system/debian-packages.js';
 import { BootShop } from '../system/publisher.js';
 import type { Family, SmallPackages } from '../system/small-image.js';
 import { makeSmallTree, MARKER } from '../system/small-image.js';
-import { boot, machineFault } from '../system/virtual-machine.js';
+import { boot, bootTest, machineFault } from '../system/virtual-machine.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 
 /*
@@ -12,11 +11,9 @@ import { temporaryDirectory } from '../temporary-directory.js';
  * that of RPM-based distributions.
  */
 
-const fault = machineFault() ?? packagesFault();
-const bootTest = fault === undefined ? test : test.skip;
-if (fault !== undefined) console.log(`SKIPPED: no published disk is booted: ${fault}`);
+const smallTest = bootTest(machineFault() ?? packagesFault());
 
-bootTest('two revisions of an image are published, and boot by BIOS and by UEFI', async t => {
+smallTest('two revisions of an image are published, and boot by BIOS and by UEFI', async t => {
   t.timeout(15 * 60_000);
   const root = unpackPackages(temporaryDirectory(t), 'x86_64', ['linux-image-cloud-amd64', 'busybox-static']);
   const packages: SmallPackages = { root, busybox: join(root, 'bin/busybox') };

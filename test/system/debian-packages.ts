@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Architecture } from '../../src/volume/boot/options.js';
 
@@ -13,7 +13,10 @@ const NAMES: Readonly<Record<Architecture, string>> = { x86_64: 'amd64', arm64: 
 /** Why packages cannot be had here, or undefined when they can. */
 export function packagesFault(): string | undefined {
   if (spawnSync('apt-get', ['--version']).error !== undefined) return 'there is no apt-get';
-  return spawnSync('dpkg-deb', ['--version']).error === undefined ? undefined : 'there is no dpkg-deb';
+  const release = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
+  return /^ID=debian$/m.test(release)
+    ? undefined
+    : 'this is no Debian, from which the system to boot is taken';
 }
 
 /** Unpacks packages below `directory`/root, and returns that. Of one that only depends on a kernel, it is the kernel. */

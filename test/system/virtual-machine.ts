@@ -2,6 +2,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
+import type { ExecutionContext } from 'ava';
+import test from 'ava';
 import type { Architecture } from '../../src/volume/boot/options.js';
 
 /*
@@ -42,6 +44,19 @@ export function machineFault(architecture: Architecture = 'x86_64'): string | un
   if (spawnSync(program, ['--version']).error !== undefined) return `${program} is not installed`;
   const { code } = FIRMWARE[architecture];
   return existsSync(code) ? undefined : `there is no firmware ${code} (packages ovmf, qemu-efi-aarch64)`;
+}
+
+/**
+ * What declares a test that boots: it is skipped, loudly, where something is missing, and where that is not to be it
+ * is a failure.
+ */
+export function bootTest(
+  fault: string | undefined,
+): (title: string, work: (t: ExecutionContext) => Promise<void>) => void {
+  if (fault === undefined) return test.serial;
+  if (process.env['REQUIRE_BOOT'] !== undefined) throw new Error(`Disks cannot be booted here: ${fault}`);
+  console.log(`SKIPPED: no disk is booted: ${fault}`);
+  return test.serial.skip;
 }
 
 /**
