@@ -113,7 +113,8 @@ function isAt(partition: Partition, offset: bigint, length: bigint): boolean {
   return extent.offset === offset && extent.length === length;
 }
 
-async function partitionsIn(directory: string): Promise<KernelPartition[]> {
+/** The partitions of the disk whose directory in sysfs is given. */
+export async function partitionsIn(directory: string): Promise<KernelPartition[]> {
   const found: KernelPartition[] = [];
   for (const name of await readdir(directory)) {
     const field = (file: string): Promise<string> => readFile(join(directory, name, file), 'utf8');
