@@ -8,11 +8,13 @@ const all = {
   timeout: '10m',
 };
 
-/** The two halves that `npm test` runs apart; all of it is what a bare `npx ava` takes. */
+/** The parts that are run apart; all of it is what a bare `npx ava` takes. */
 const suites = {
-  unit: { ...all, files: [...all.files, '!test/root/**'] },
+  unit: { ...all, files: [...all.files, '!test/root/**', '!test/system/**'] },
   // Loop devices, page caches and mounts are the machine's: one test at a time.
   root: { ...all, files: ['test/root/**/*.test.ts'], serial: true },
+  // Whole systems that boot.
+  system: { ...all, files: ['test/system/**/*.test.ts'], serial: true, timeout: '30m' },
 };
 
 export default () => suites[process.env.TEST_SUITE] ?? all;

@@ -8,7 +8,8 @@ const FAMILIES = [
   {
     ids: ['debian', 'ubuntu'],
     packages:
-      'e2fsprogs util-linux openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 qemu-utils xfsprogs python3 g++ make',
+      'e2fsprogs util-linux fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 qemu-utils xfsprogs python3 g++ make',
+    boot: 'qemu-system-x86 ovmf seabios qemu-system-arm qemu-efi-aarch64 mmdebstrap debian-archive-keyring',
     isInstalled: name => outputOf('dpkg-query', ['-W', '-f=${db:Status-Status}', name]) === 'installed',
     // Without lists of packages, or with old ones, an installation fails; then they are fetched.
     install: names =>
@@ -19,7 +20,8 @@ const FAMILIES = [
   {
     ids: ['amzn', 'fedora', 'rhel', 'centos'],
     packages:
-      'e2fsprogs util-linux openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 xfsprogs python3 gcc-c++ make',
+      'e2fsprogs util-linux dosfstools mtools grub2-tools grub2-pc-modules openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 xfsprogs python3 gcc-c++ make',
+    boot: 'qemu-system-x86-core edk2-ovmf',
     isInstalled: name => outputOf('rpm', ['-q', name]) !== undefined,
     install: names => runs('dnf', ['install', '-y', ...names]),
     line: names => `dnf install -y ${names.join(' ')}`,
@@ -32,16 +34,17 @@ const APT_UPDATE = [...APT, 'update'];
 const aptInstall = names => [...APT, 'install', '-y', '--no-install-recommends', ...names];
 
 /**
- * Installs the system packages that are missing. Who is not root, or on a system that is not known here,
+ * Installs the system packages that are missing; with `boot`, those as well that it takes to boot disks. Who is not root, or on a system that is not known here,
  * is told what to do, and so is root when it fails; the tests that need them then say so themselves.
  */
-export function installSystemPackages() {
+export function installSystemPackages({ boot = false } = {}) {
   const family = familyOf(existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '');
   if (family === undefined) {
     console.log(`This distribution is not known. The tests need what Debian calls: ${FAMILIES[0].packages}`);
     return;
   }
-  const missing = family.packages.split(' ').filter(name => !family.isInstalled(name));
+  const wanted = boot ? `${family.packages} ${family.boot}` : family.packages;
+  const missing = wanted.split(' ').filter(name => !family.isInstalled(name));
   if (missing.length === 0) return;
   if (process.getuid() === 0 && family.install(missing)) return;
   console.log(`MISSING: ${missing.join(', ')}. Run as root: ${family.line(missing)}`);

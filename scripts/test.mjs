@@ -1,5 +1,6 @@
 // `npm test`: sets up what is missing, builds what is stale, and runs the unit tests and the loop-device
-// tests. With --require-root it is a failure when the loop-device tests have to be skipped.
+// tests. With --require-root it is a failure when the loop-device tests have to be skipped; with --require-boot all
+// tests that boot disks run, and it is one when they have to be.
 import { spawn, spawnSync } from 'node:child_process';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +13,7 @@ import { installSystemPackages } from './system-packages.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function setUp() {
-  installSystemPackages();
+  installSystemPackages({ boot: requireBoot });
   if (!npmPackagesAreCurrent(root)) run('npm', ['ci', '--include=dev']);
   for (const script of ['native/build.mjs', 'native/build-fs-ext.mjs', 'scripts/build.mjs']) {
     run(process.execPath, [script]);
@@ -49,10 +50,14 @@ async function runSuite(suite) {
 }
 
 const requireRoot = process.argv.includes('--require-root');
+const requireBoot = process.argv.includes('--require-boot');
+if (requireBoot) process.env.REQUIRE_BOOT = 'yes';
 setUp();
 let total = add(NOTHING, await runSuite('unit'));
 const fault = loopDeviceFault();
-if (fault === undefined) total = add(total, await runSuite('root'));
-else console.log(`\nSKIPPED: loop-device tests: ${fault}`);
+if (fault === undefined) {
+  total = add(total, await runSuite('root'));
+  if (requireBoot) total = add(total, await runSuite('system'));
+} else console.log(`\nSKIPPED: loop-device tests: ${fault}`);
 console.log(showSummary(total));
 if (total.failed > 0 || (fault !== undefined && requireRoot)) process.exitCode = 1;

@@ -32,6 +32,8 @@ export interface StartOptions {
   readonly store: string;
   /** Where it keeps its volumes and what it knows of them; default: `/var/lib/image-unpacker`. */
   readonly stateDirectory?: string | undefined;
+  /** A configuration of the agent in YAML, which says how volumes are made and boot. */
+  readonly configuration?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told each line that the agent logs: JSON. */
   readonly onLog?: ((line: string) => void) | undefined;
@@ -115,7 +117,11 @@ interface StartedAgent {
   readonly failed: Promise<never>;
 }
 
-function spawnAgent(address: string, state: string, { store, onLog }: StartOptions): StartedAgent {
+function spawnAgent(
+  address: string,
+  state: string,
+  { store, configuration, onLog }: StartOptions,
+): StartedAgent {
   const places = [
     '--listen',
     address,
@@ -125,6 +131,7 @@ function spawnAgent(address: string, state: string, { store, onLog }: StartOptio
     state,
     '--volumes',
     join(state, 'disks'),
+    ...(configuration === undefined ? [] : ['--config', resolve(configuration)]),
   ];
   // The kernel tells the agent when we have gone (PR_SET_PDEATHSIG); Ctrl-C is for us alone.
   const command = ['--pdeathsig', 'TERM', process.execPath, PROGRAM, 'serve', ...places, '--json'];

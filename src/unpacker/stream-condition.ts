@@ -1,8 +1,6 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import type { StreamState } from '../rpc/unpacker.js';
+import { rootSuperblock } from '../volume/disk/root-superblock.js';
 import type { StateDirectory } from '../volume/state-directory.js';
-import { readSuperblock } from '../volume/superblock.js';
 import type { VolumeCondition } from '../volume/volume-condition.js';
 import { volumeCondition } from '../volume/volume-condition.js';
 
@@ -29,17 +27,12 @@ export class ConditionReader {
 
   /** The condition of the volume of a stream, whose device or file is at `path`. */
   async read(stream: string, path: string): Promise<StreamCondition> {
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const superblock = await readSuperblock(file);
-      const seen = this.#seen.get(stream);
-      if (seen !== undefined && seen.fingerprint === superblock?.fingerprint) return seen.condition;
-      const condition = describe(await volumeCondition(this.#state, superblock));
-      this.#seen.set(stream, { fingerprint: superblock?.fingerprint, condition });
-      return condition;
-    } finally {
-      await file.close();
-    }
+    const superblock = await rootSuperblock(path);
+    const seen = this.#seen.get(stream);
+    if (seen !== undefined && seen.fingerprint === superblock?.fingerprint) return seen.condition;
+    const condition = describe(await volumeCondition(this.#state, superblock));
+    this.#seen.set(stream, { fingerprint: superblock?.fingerprint, condition });
+    return condition;
   }
 
   /** Work on the volume of a stream has changed what is known. */

@@ -29,9 +29,13 @@ export function ownVolume(stream: string, { directory }: OwnVolumes): StreamVolu
  * the device is not as it was pinned.
  */
 export async function placeOf(volume: StreamVolume, make: VolumeSize | null): Promise<VolumePlace> {
-  if (volume.kind === 'file') return { kind: 'file', path: volume.path, make: volume.made ? null : make };
+  if (volume.kind === 'file') {
+    const least = make?.kind === 'fixed' ? make.bytes : null;
+    return { kind: 'file', path: volume.path, make: volume.made ? null : make, least };
+  }
   const { path, size } = await deviceOf(volume.id);
-  if (size === volume.size) return { kind: 'device', path, size };
+  // One that has become larger is still the one; the next unpack makes use of that.
+  if (size >= volume.size) return { kind: 'device', path, size };
   const was = `it was pinned with ${String(volume.size)} bytes and has ${String(size)} now`;
   const remedy = 'if it is the right one, forget the stream and pin it again';
   throw new ImageUnpackerError('VOLUME_DIFFERENT', `${path} is not as it was: ${was}; ${remedy}`, {

@@ -43,9 +43,11 @@ export async function withVolume<T>(
 }
 
 async function openFile(place: VolumePlace & { kind: 'file' }, contentBytes: bigint): Promise<FileHandle> {
-  const { path, make } = place;
+  const { path, make, least } = place;
   try {
-    return await open(path, 'r+');
+    const file = await open(path, 'r+');
+    if (least !== null) await enlarge(file, least);
+    return file;
   } catch (reason) {
     if ((reason as NodeJS.ErrnoException).code !== 'ENOENT') {
       throw ImageUnpackerError.from(reason, `Cannot open the volume ${path}`, { path });
@@ -53,6 +55,14 @@ async function openFile(place: VolumePlace & { kind: 'file' }, contentBytes: big
     if (make !== null) return makeFile(path, sizeOf(make, contentBytes));
     throw missingFile(path);
   }
+}
+
+/** What is added costs nothing until it is written to. */
+async function enlarge(file: FileHandle, bytes: number): Promise<void> {
+  const { size } = await file.stat();
+  if (size >= bytes) return;
+  await file.truncate(bytes);
+  await file.sync();
 }
 
 function sizeOf(size: VolumeSize, contentBytes: bigint): bigint {

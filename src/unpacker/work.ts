@@ -18,7 +18,12 @@ export const FRAMES_DESCRIPTOR = 4;
 export type VolumePlace =
   | { kind: 'device'; path: string; size: number }
   /** A file, attached to a loop device for the time. It is made if `make` says how large at the least. */
-  | { kind: 'file'; path: string; make: VolumeSize | null };
+  | {
+      kind: 'file';
+      path: string;
+      make: VolumeSize | null;
+      /** Smaller ones are enlarged to so many bytes. */ least: number | null;
+    };
 
 /** How the volume of a stream is made. */
 export interface StreamSettings {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { ImageUnpackerError } from '../image/error.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
@@ -24,6 +25,7 @@ import {
   extentOf,
   namesOf,
   partitionOf,
+  planTable,
   withNames,
 } from './disk/disk-plan.js';
 import { encodeFat32 } from './disk/fat32.js';
@@ -113,12 +115,15 @@ export async function planVolume(request: VolumeRequest, volume: OpenVolume): Pr
     signal: request.signal,
   });
   const { generated, facts, warnings } = plan;
+  const area = areaOf(plan, names);
+  // What does not fit is to be known before anything is written.
+  area(volume.disk?.table ?? planTable(volume.device, disk.newDisk.shape, names));
   return {
     ...disk,
     tree: await overlayTree(tree, generated.entries),
     generated: generated.paths,
     contents: generated.contents,
-    area: areaOf(plan, names),
+    area,
     facts,
     warnings,
   };
@@ -196,7 +201,7 @@ function namesFor({ image }: VolumeRequest, { disk, content }: OpenVolume, renam
 function areaOf({ bios, esp }: BootPlan, names: DiskIdentity): (table: PartitionTable) => BootArea {
   let made: { of: PartitionTable; area: BootArea } | undefined;
   return of => {
-    if (made?.of === of) return made.area;
+    if (isDeepStrictEqual(made?.of, of)) return made!.area;
     const table = withNames(of, names);
     const others: Piece[] = [];
     const espAt = extentOf(partitionOf(table, ESP));

@@ -48,10 +48,10 @@ export interface Superblock {
   fingerprint: string;
 }
 
-/** Reads the superblock at the start of a device; undefined when there is no ext4 file system. */
-export async function readSuperblock(file: FileHandle): Promise<Superblock | undefined> {
+/** Reads the superblock of what begins at byte `start` of a device; undefined when there is no ext4 file system. */
+export async function readSuperblock(file: FileHandle, start = 0): Promise<Superblock | undefined> {
   const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
-  const { bytesRead } = await file.read(bytes, 0, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET);
+  const { bytesRead } = await file.read(bytes, 0, SUPERBLOCK_BYTES, start + SUPERBLOCK_OFFSET);
   if (bytesRead < SUPERBLOCK_BYTES || bytes.readUInt16LE(0x38) !== MAGIC) return undefined;
   return decodeSuperblock(bytes);
 }

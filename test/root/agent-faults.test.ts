@@ -118,6 +118,12 @@ test('a device that is not there keeps nothing from starting', async t => {
   run('losetup', '-d', device);
   truncateSync(backing, 200 << 20);
   run('losetup', device, backing);
+  const larger = await unpack(client, 'os/a/1', one);
+  t.deepEqual([larger.scan, larger.entries.changed], ['none', 0]);
+  t.is((await unpack(client, 'os/a/1', one)).bytesWritten, 0);
+  run('losetup', '-d', device);
+  truncateSync(backing, 64 << 20);
+  run('losetup', device, backing);
   await t.throwsAsync(unpack(client, 'os/a/1', one), { code: 'VOLUME_DIFFERENT', message: /pinned with/ });
 });
 

@@ -30,6 +30,10 @@ export const unpackOptions = {
       'the agent: HOST:PORT or unix:PATH; default: one that is started for the run',
     ),
   ),
+  unpackerConfig: optional(
+    '--unpacker-config <file>',
+    'how the agent that is started for the run makes volumes: layout, boot, disk, streams, volumes',
+  ),
   certs: optional(
     '--certs <dir>',
     'ca.pem, cert.pem and key.pem, for TCP; default: /etc/image-unpacker/certs',
@@ -53,6 +57,7 @@ export function unpackerOf(
       return await startUnpacker({
         store: locationOf(options),
         stateDirectory: options.stateDir,
+        configuration: options.unpackerConfig,
         signal: context.signal,
         onLog: line => {
           context.log.debug({ agent: line });

@@ -13,8 +13,10 @@ import type { Partition, PartitionTable } from './gpt.js';
  * table again when a disk that was written to is closed, unless the disk is locked.
  */
 
-/** How long the kernel and udev may take to make a node, or may hold on to a partition. */
-const NODE_SECONDS = 10;
+/** How long somebody may hold on to a partition that has to change. */
+const BUSY_SECONDS = 10;
+/** How long a node may take to appear; in a container it never does. */
+const NODE_SECONDS = 3;
 const POLL_MILLISECONDS = 20;
 /** sysfs counts in these, whatever the sectors of the disk are. */
 const SYSFS_SECTOR_BYTES = 512n;
@@ -48,10 +50,11 @@ export async function nodeOf(
   signal?: AbortSignal,
 ): Promise<string | undefined> {
   const directory = await sysfsDirectory(disk.path);
-  const deadline = performance.now() + NODE_SECONDS * 1000;
+  const began = performance.now();
+  let settledAt: number | undefined;
   for (;;) {
     throwIfAborted(signal);
-    const late = performance.now() > deadline;
+    const late = performance.now() > began + BUSY_SECONDS * 1000;
     const known = await partitionsIn(directory);
     const outcome = tell(disk, table, known, late);
     if (outcome === 'unsupported') return undefined;
@@ -60,7 +63,8 @@ export async function nodeOf(
       const path = `/dev/${found.name.replaceAll('!', '/')}`;
       const there = await stat(path).catch(() => undefined);
       if (there?.isBlockDevice() === true && deviceNumber(there.rdev) === found.device) return path;
-      if (late) return undefined;
+      settledAt ??= performance.now();
+      if (performance.now() > settledAt + NODE_SECONDS * 1000) return undefined;
     }
     if (outcome !== 'told') await sleep(POLL_MILLISECONDS);
   }
@@ -109,7 +113,8 @@ function isAt(partition: Partition, offset: bigint, length: bigint): boolean {
   return extent.offset === offset && extent.length === length;
 }
 
-async function partitionsIn(directory: string): Promise<KernelPartition[]> {
+/** The partitions of the disk whose directory in sysfs is given. */
+export async function partitionsIn(directory: string): Promise<KernelPartition[]> {
   const found: KernelPartition[] = [];
   for (const name of await readdir(directory)) {
     const field = (file: string): Promise<string> => readFile(join(directory, name, file), 'utf8');

@@ -16,6 +16,7 @@ const metadata = { mode: 0o755, uid: 0, gid: 0, mtime: 5n, flags: 0, xattrs: [] 
 export function imageOf(contents: Readonly<Record<string, Content>>): {
   files: ImageFiles;
   entries: Entry[];
+  objects: ReadonlyMap<string, Buffer>;
 } {
   const objects = new Map<string, Buffer>();
   const entries = new Map<string, Entry>();
@@ -57,7 +58,11 @@ export function imageOf(contents: Readonly<Record<string, Content>>): {
   }
   const sorted = [...entries.values()].sort((a, b) => comparePaths(a.path, b.path));
   const read = (digest: Buffer): Promise<Buffer> => Promise.resolve(objects.get(digest.toString('hex'))!);
-  return { files: new ImageFiles(manifestOf(sorted).reader, { read } as unknown as Store), entries: sorted };
+  return {
+    files: new ImageFiles(manifestOf(sorted).reader, { read } as unknown as Store),
+    entries: sorted,
+    objects,
+  };
 }
 
 /** The beginning of a kernel of x86-64: the boot protocol's signature, its version, and that it has 64 bits. */
