@@ -91,9 +91,13 @@ async function readSealed<S extends v.GenericSchema>(
   }
 }
 
-/** Says durably what is about to be done, before the first write to the volume. */
+/**
+ * Says durably what is about to be done, before the first write to the volume. What interrupted work touched
+ * before stays doubtful, although it was read: until the volume is clean again, the state does not know of it.
+ */
 export async function beginWork(record: VolumeRecord, work: Omit<VolumeJournal, 'sequence'>): Promise<void> {
-  const journal = { sequence: nextSequence(record), ...work };
+  const paths = [...new Set([...(record.journal?.paths ?? []), ...work.paths])];
+  const journal = { sequence: nextSequence(record), ...work, paths };
   await replaceDurably(join(record.directory, 'journal'), seal(journal), PRIVATE);
   record.journal = journal;
 }
