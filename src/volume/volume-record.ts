@@ -111,6 +111,13 @@ export async function endWork(record: VolumeRecord, state: Omit<VolumeState, 'se
   record.journal = undefined;
 }
 
+/** Says durably that nothing is known any more of what is on the volume. */
+export async function forgetState(record: VolumeRecord): Promise<void> {
+  // A journal that the state has overtaken would be taken for an open one.
+  for (const file of ['journal', 'state']) await removeDurably(join(record.directory, file));
+  record.state = undefined;
+}
+
 function nextSequence(record: VolumeRecord): number {
   return Math.max(record.state?.sequence ?? 0, record.journal?.sequence ?? 0) + 1;
 }
