@@ -73,6 +73,9 @@ export async function applyImage(request: ApplyRequest): Promise<ApplyResult> {
   const device = await openDevice(request.device, { write: true, signal: request.signal });
   try {
     return await new Application(request, device, image, clock).run();
+  } catch (reason) {
+    const doing = `Cannot apply ${request.image.name} to ${device.path}`;
+    throw ImageUnpackerError.from(reason, doing, { device: device.path });
   } finally {
     await device.file.close();
   }
