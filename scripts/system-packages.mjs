@@ -8,7 +8,7 @@ const FAMILIES = [
   {
     ids: ['debian', 'ubuntu'],
     packages:
-      'e2fsprogs util-linux openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 qemu-utils xfsprogs python3 g++ make',
+      'e2fsprogs util-linux openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 libfuse3-dev qemu-utils xfsprogs python3 g++ make',
     isInstalled: name => outputOf('dpkg-query', ['-W', '-f=${db:Status-Status}', name]) === 'installed',
     // Without lists of packages, or with old ones, an installation fails; then they are fetched.
     install: names =>
@@ -19,7 +19,7 @@ const FAMILIES = [
   {
     ids: ['amzn', 'fedora', 'rhel', 'centos'],
     packages:
-      'e2fsprogs util-linux openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 xfsprogs python3 gcc-c++ make',
+      'e2fsprogs util-linux openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 fuse3-devel xfsprogs python3 gcc-c++ make',
     isInstalled: name => outputOf('rpm', ['-q', name]) !== undefined,
     install: names => runs('dnf', ['install', '-y', ...names]),
     line: names => `dnf install -y ${names.join(' ')}`,
