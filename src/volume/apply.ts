@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Ext4Check } from '../image/ext4-limits.js';
+import { ImageUnpackerError } from '../image/error.js';
 import { keyOf } from '../image/inode-match.js';
 import type { Difference } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
@@ -77,6 +78,9 @@ export async function applyImage(request: ApplyRequest): Promise<ApplyResult> {
     checkMayFormat(device, volume.content, request.format);
     const wanted = await planVolume(request, volume);
     return await new Application(request, volume, wanted, clock).run();
+  } catch (reason) {
+    const doing = `Cannot apply ${request.image.name} to ${device}`;
+    throw ImageUnpackerError.from(reason, doing, { device });
   } finally {
     await volume.close();
   }

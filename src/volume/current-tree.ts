@@ -13,7 +13,7 @@ import { isDamagedState } from './state-directory.js';
 import type { Superblock } from './superblock.js';
 import { readSuperblock } from './superblock.js';
 import type { ImageReference, OpenKnownTree, VolumeRecord } from './volume-record.js';
-import { openKnownTree, readRecord } from './volume-record.js';
+import { forgetState, openKnownTree, readRecord } from './volume-record.js';
 
 /**
  * How it was found out what is on a volume:
@@ -62,6 +62,8 @@ export async function currentTree(
       return { tree: known!, stored: true, scan, from, record, close: () => known!.close() };
     if (!superblock.clean || scan === 'repair') {
       await options.beforeWrite();
+      // What somebody else's crash left, and what is repaired of it, no stat shows; were this one cut short, none would.
+      if (scan !== 'repair') await forgetState(record);
       await repairFileSystem(device, options);
     }
     const tree = await scanned(device, record, scan === 'full' ? undefined : known, options);

@@ -99,9 +99,13 @@ async function readSealed<S extends v.GenericSchema>(
   }
 }
 
-/** Says durably what is about to be done, before the first write to the volume. */
+/**
+ * Says durably what is about to be done, before the first write to the volume. What interrupted work touched
+ * before stays doubtful, although it was read: until the volume is clean again, the state does not know of it.
+ */
 export async function beginWork(record: VolumeRecord, work: Omit<VolumeJournal, 'sequence'>): Promise<void> {
-  const journal = { sequence: nextSequence(record), ...work };
+  const paths = [...new Set([...(record.journal?.paths ?? []), ...work.paths])];
+  const journal = { sequence: nextSequence(record), ...work, paths };
   await replaceDurably(join(record.directory, 'journal'), seal(journal), PRIVATE);
   record.journal = journal;
 }
@@ -113,6 +117,13 @@ export async function endWork(record: VolumeRecord, state: Omit<VolumeState, 'se
   await replaceDurably(join(record.directory, 'state'), seal(record.state), PRIVATE);
   if (record.journal !== undefined) await removeDurably(join(record.directory, 'journal'));
   record.journal = undefined;
+}
+
+/** Says durably that nothing is known any more of what is on the volume. */
+export async function forgetState(record: VolumeRecord): Promise<void> {
+  // A journal that the state has overtaken would be taken for an open one.
+  for (const file of ['journal', 'state']) await removeDurably(join(record.directory, file));
+  record.state = undefined;
 }
 
 function nextSequence(record: VolumeRecord): number {

@@ -1,8 +1,10 @@
 import {
   closeSync,
   constants,
+  existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   rmdirSync,
   statSync,
@@ -31,6 +33,9 @@ const READ_BYTES = 256 << 10;
 const WRITES = /[WN]/;
 /** Fields of /sys/block/X/stat: sectors written (Documentation/block/stat.rst). */
 const STAT_SECTORS_WRITTEN = 6;
+
+/** What the names of our instances begin with; the number of the process follows. */
+const INSTANCE = 'image-unpacker-';
 
 /** What was written to a device. */
 export interface Written {
@@ -100,13 +105,10 @@ class Trace {
   static async start(device: string): Promise<Trace | undefined> {
     const tracing = await mount('tracefs', 'tracefs', false, []).catch(() => undefined);
     if (tracing === undefined) return undefined;
-    const root = `/proc/self/fd/${String(tracing.root)}`;
-    const instance = join(
-      root,
-      'instances',
-      `image-unpacker-${String(process.pid)}-${String(performance.now())}`,
-    );
+    const instances = `/proc/self/fd/${String(tracing.root)}/instances`;
+    const instance = join(instances, `${INSTANCE}${String(process.pid)}-${String(performance.now())}`);
     try {
+      removeLeft(instances);
       mkdirSync(instance);
     } catch {
       await unmount(tracing);
@@ -157,6 +159,20 @@ class Trace {
     const last = Math.floor(((sector + count) * SECTOR_BYTES - 1) / SNAPSHOT_BLOCK_BYTES);
     for (let block = Math.floor((sector * SECTOR_BYTES) / SNAPSHOT_BLOCK_BYTES); block <= last; block++) {
       this.#blocks.add(block);
+    }
+  }
+}
+
+/** Removes the instances of processes that were killed: nobody else does, and each has buffers of its own. */
+function removeLeft(instances: string): void {
+  for (const name of readdirSync(instances)) {
+    const process = name.startsWith(INSTANCE) ? parseInt(name.slice(INSTANCE.length)) : NaN;
+    if (Number.isNaN(process) || existsSync(`/proc/${String(process)}`)) continue;
+    try {
+      rmdirSync(join(instances, name));
+    } catch (reason) {
+      // Another one has removed it, or it is a process's that cannot be seen from here.
+      if (!['ENOENT', 'EBUSY'].includes((reason as NodeJS.ErrnoException).code ?? '')) throw reason;
     }
   }
 }

@@ -1,0 +1,28 @@
+import type { ExecutionContext } from 'ava';
+import { BrokenPromise } from './rig/examine.js';
+import type { Size } from './rig/revisions.js';
+import type { Scenario } from './scenarios.js';
+import { Workshop } from './rig/workshop.js';
+
+/** The seed of this run: the one that was asked for (`--seed`), or another each time. */
+export const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 1_000_000);
+
+/** Tries a scenario with the seed of this run, and says which that was. */
+export async function trying<S extends Scenario>(
+  t: ExecutionContext,
+  scenario: S,
+  count: number,
+  size: Size = 'usual',
+): Promise<Awaited<ReturnType<S>>> {
+  t.log(`seed ${String(SEED)}`);
+  const began = performance.now();
+  try {
+    const figures = await Workshop.use(SEED, size, workshop => scenario(workshop, SEED, count));
+    t.log(JSON.stringify(figures));
+    t.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
+    return figures as Awaited<ReturnType<S>>;
+  } catch (reason) {
+    if (reason instanceof BrokenPromise) t.log(`again: npm run test:crash -- --seed ${String(SEED)}`);
+    throw reason;
+  }
+}
