@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { cancelled, ImageUnpackerError } from '../image/error.js';
 import { checkStreamName, parseImageName } from '../image/name.js';
+import type { Limits } from '../image/settable-limits.js';
+import { DEFAULT_LIMITS } from '../image/settable-limits.js';
 import type {
   CallOptions,
   DeviceStatus,
@@ -32,6 +34,8 @@ export interface AgentOptions {
   stateDirectory: string;
   /** The directory of the store that images come from. */
   store: string | undefined;
+  /** What the images that it unpacks may have at most. */
+  limits?: Limits | undefined;
   /** Left out when streams have only the devices that they are pinned to. */
   volumes: OwnVolumes | undefined;
   version: string;
@@ -89,7 +93,9 @@ export class Agent implements Unpacker {
       try {
         const make = create ? (this.#options.volumes?.size ?? null) : null;
         const volume = await placeOf(record.volume, make);
-        const work: Work = { kind: 'unpack', ...this.#places(volume), store, image, digest, format: create };
+        const { limits = DEFAULT_LIMITS } = this.#options;
+        const places = { ...this.#places(volume), store, limits };
+        const work: Work = { kind: 'unpack', ...places, image, digest, format: create };
         const result = await start(work).ended;
         await this.#succeeded(record);
         return result!;

@@ -1,6 +1,7 @@
 import type { ErrorSubject } from '../image/error.js';
 import { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
 import type { ProgressUnit } from '../image/progress.js';
+import type { Limits } from '../image/settable-limits.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
 
 /*
@@ -25,6 +26,7 @@ export interface UnpackWork {
   kind: 'unpack';
   stateDirectory: string;
   store: string;
+  limits: Limits;
   volume: VolumePlace;
   image: string;
   digest: string;

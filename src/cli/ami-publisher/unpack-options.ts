@@ -50,6 +50,7 @@ export function unpackerOf(
     const { startUnpacker } = await import('../../publisher/start-unpacker.js');
     return startUnpacker({
       store: locationOf(options),
+      limits: options.limits,
       stateDirectory: options.stateDir,
       signal: context.signal,
       onLog: line => {

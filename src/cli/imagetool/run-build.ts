@@ -36,7 +36,8 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
   const filter = options.filter === undefined ? undefined : await readFilter(options.filter);
   await refuseStoreInSource(location, options.from);
   let opened: Promise<LocalStore> | undefined;
-  const open: OpenStore = () => (opened ??= openLocalStore(location, { create: true, signal }));
+  const open: OpenStore = () =>
+    (opened ??= openLocalStore(location, { create: true, signal, limits: options.limits }));
   try {
     const isThere = await isStore(resolve(location));
     if (isThere) await (await open()).checkIsNew(args.name);
@@ -62,6 +63,7 @@ async function build(
     filter,
     progress,
     signal,
+    limits: options.limits,
     warn: message => log.warn(message),
     standardInput: process.stdin,
   });
