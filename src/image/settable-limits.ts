@@ -54,13 +54,17 @@ export function checkEntryCount(what: string, entries: number, limits: Limits): 
     throw exceeded(`${what} has more than ${String(limits.entries)} entries`, 'entries');
 }
 
-/** Throws `LIMIT_EXCEEDED`, naming the entry, if a part of it is larger than it may be. */
+/**
+ * Throws `LIMIT_EXCEEDED`, naming the entry, if a part of it is larger than the user allows. What is larger than the
+ * format allows is for others to refuse.
+ */
 export function checkEntryLimits(entry: LimitedEntry, { nameBytes, xattrBytes }: Limits): void {
   if (nameBytes < MAX_NAME_BYTES && baseName(entry.path).length > nameBytes) {
     const path = displayPath(entry.path);
     throw exceeded(`${path} has a name of more than ${String(nameBytes)} bytes`, 'nameBytes', path);
   }
-  const xattr = entry.xattrs?.find(({ value }) => value.length > xattrBytes);
+  const most = xattrBytes < MAX_XATTR_VALUE_BYTES ? xattrBytes : Infinity;
+  const xattr = entry.xattrs?.find(({ value }) => value.length > most);
   if (xattr === undefined) return;
   const path = displayPath(entry.path);
   const what = `the extended attribute ${displayBytes(xattr.name)}, of more than ${String(xattrBytes)} bytes`;
