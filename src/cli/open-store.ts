@@ -1,18 +1,23 @@
 import { ImageUnpackerError } from '../image/error.js';
 import type { LocalStore } from '../store/local/store.js';
 import type { OptionValues } from './command.js';
+import { parseLimits } from './limits.js';
 import { fromEnvironment, optional } from './option.js';
 
 /** The options that say where images are. */
 export const storeOptions = {
   store: fromEnvironment('IMAGE_STORE', optional('--store <dir>', 'the store: a directory')),
   server: optional('--server <server>', 'an image server: HOST:PORT or unix:PATH'),
+  limits: fromEnvironment(
+    'IMAGE_LIMITS',
+    optional('--limits <limits>', 'what an image may have at most, such as entries=20000000', parseLimits),
+  ),
 };
 
 type StoreOptions = OptionValues<typeof storeOptions>;
 
 /** The directory of the store that the options name. Throws `USAGE`, and `UNSUPPORTED` for other stores. */
-export function locationOf({ store, server }: StoreOptions): string {
+export function locationOf({ store, server }: Pick<StoreOptions, 'store' | 'server'>): string {
   if (server !== undefined) throw unsupported(`--server ${server}: image servers`);
   if (store === undefined) {
     throw new ImageUnpackerError('USAGE', 'No store is given: use --store DIR or set IMAGE_STORE');
@@ -26,7 +31,7 @@ export function locationOf({ store, server }: StoreOptions): string {
 export async function openStore(options: StoreOptions, signal: AbortSignal): Promise<LocalStore> {
   const location = locationOf(options);
   const { openLocalStore } = await import('../store/local/store.js');
-  return openLocalStore(location, { signal });
+  return openLocalStore(location, { signal, limits: options.limits });
 }
 
 /** Does `work` with the store that the options name, and closes it after. */

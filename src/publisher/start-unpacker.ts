@@ -8,6 +8,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ERROR_CODES, ImageUnpackerError, throwIfAborted } from '../image/error.js';
+import type { Limits } from '../image/settable-limits.js';
+import { showLimits } from '../image/settable-limits.js';
 import { connectUnpacker } from '../rpc/unpacker-client.js';
 import type { Unpacker } from '../rpc/unpacker.js';
 import { makeDirectory } from '../store/make-directory.js';
@@ -30,6 +32,8 @@ const PROGRAM = fileURLToPath(new URL('../../bin/image-unpacker', import.meta.ur
 export interface StartOptions {
   /** The directory of the store that images come from. */
   readonly store: string;
+  /** What the images that it unpacks may have at most. */
+  readonly limits?: Limits | undefined;
   /** Where it keeps its volumes and what it knows of them; default: `/var/lib/image-unpacker`. */
   readonly stateDirectory?: string | undefined;
   /** A configuration of the agent in YAML, which says how volumes are made and boot. */
@@ -120,17 +124,12 @@ interface StartedAgent {
 function spawnAgent(
   address: string,
   state: string,
-  { store, configuration, onLog }: StartOptions,
+  { store, limits, configuration, onLog }: StartOptions,
 ): StartedAgent {
   const places = [
-    '--listen',
-    address,
-    '--store',
-    resolve(store),
-    '--state-dir',
-    state,
-    '--volumes',
-    join(state, 'disks'),
+    ...['--listen', address, '--store', resolve(store)],
+    ...['--state-dir', state, '--volumes', join(state, 'disks')],
+    ...(limits === undefined ? [] : ['--limits', showLimits(limits)]),
     ...(configuration === undefined ? [] : ['--config', resolve(configuration)]),
   ];
   // The kernel tells the agent when we have gone (PR_SET_PDEATHSIG); Ctrl-C is for us alone.

@@ -5,8 +5,9 @@ import type { Entry, Hole, InodeEntry } from '../image/entry.js';
 import { dataSizeOf, holesBetween, segmentsOf } from '../image/entry.js';
 import type { ErrorCode } from '../image/error.js';
 import { ImageUnpackerError } from '../image/error.js';
-import { MAX_ENTRIES, MAX_HOLES, MAX_NAMES } from '../image/limits.js';
+import { MAX_HOLES, MAX_NAMES } from '../image/limits.js';
 import { displayPath } from '../image/path.js';
+import { checkEntryCount, checkEntryLimits, DEFAULT_LIMITS } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
 import { isNativeError, scanTree } from '../native.js';
 import { entryFault, unsupported } from './fault.js';
@@ -94,10 +95,23 @@ function nameOf({ device, inode }: SourceRoot): string {
   return `${device.toString(16)}-${inode.toString(16)}`;
 }
 
-async function scanDirectory(fd: number, { progress, signal }: TreeOptions): Promise<Buffer> {
+async function scanDirectory(
+  fd: number,
+  { progress, signal, limits = DEFAULT_LIMITS }: TreeOptions,
+): Promise<Buffer> {
   const step = progress.step('Looking through the source', 'entries');
+  const stop = new AbortController();
+  const onProgress = (entries: number): void => {
+    step.update(entries);
+    // What is found takes memory.
+    if (entries > limits.entries) stop.abort();
+  };
   try {
-    return await scanTree(fd, true, { signal, onProgress: entries => step.update(entries) });
+    const stopped = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+    return await scanTree(fd, true, { signal: stopped, onProgress });
+  } catch (reason) {
+    if (stop.signal.aborted && signal?.aborted !== true) checkEntryCount('The source', Infinity, limits);
+    throw reason;
   } finally {
     step.end();
   }
@@ -119,10 +133,7 @@ function planDirectory(
   options: TreeOptions,
 ): DirectoryPlan {
   const kept = selectEntries(describe(scan), options);
-  if (kept.length > MAX_ENTRIES) {
-    const message = `The source has more than ${String(MAX_ENTRIES)} entries`;
-    throw new ImageUnpackerError('LIMIT_EXCEEDED', message);
-  }
+  checkEntryCount('The source', kept.length, options.limits ?? DEFAULT_LIMITS);
   const names = new Map<bigint, Buffer[]>();
   const batches: DirectoryPlan['batches'] = [];
   let files: FileToHash[] = [];
@@ -156,7 +167,8 @@ function* keptRecords(scan: Buffer, kept: readonly boolean[]): Generator<ScanRec
   for (const record of decodeScan(scan)) if (kept[at++] === true) yield record;
 }
 
-function checkRecord(record: ScanRecord, { warn }: TreeOptions): void {
+function checkRecord(record: ScanRecord, { warn, limits = DEFAULT_LIMITS }: TreeOptions): void {
+  checkEntryLimits(record, limits);
   if (!record.mountRoot) {
     normalise(toInode(record, null));
   } else if (record.type === 'directory') {

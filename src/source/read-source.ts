@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { ImageUnpackerError } from '../image/error.js';
 import type { DirectoryOptions } from './directory.js';
+import { DEFAULT_LIMITS } from '../image/settable-limits.js';
 import { readDirectory } from './directory.js';
 import type { ObjectSink } from './sink.js';
 import { tarSource } from './tar/source.js';
@@ -30,13 +31,13 @@ export async function readSource(
     const message = `${location}: OCI layouts and Docker archives cannot be read in this version; give a directory or a tar file`;
     throw new ImageUnpackerError('UNSUPPORTED', message, { path: location });
   }
-  if (location === STANDARD_INPUT) {
+  const { limits = DEFAULT_LIMITS } = options;
+  if (location === STANDARD_INPUT)
     return readTree(
-      tarSource(() => options.standardInput, 'standard input'),
+      tarSource(() => options.standardInput, 'standard input', limits),
       sink,
       options,
     );
-  }
   const found = await find(location);
   if (found.isDirectory()) return readDirectory(location, sink, options);
   if (!found.isFile() && !found.isFIFO() && !found.isCharacterDevice()) {
@@ -44,7 +45,7 @@ export async function readSource(
     throw new ImageUnpackerError('SOURCE_UNSUPPORTED', message, { path: location });
   }
   const open = (): AsyncIterable<Buffer> => createReadStream(location, { highWaterMark: READ_BYTES });
-  return readTree(tarSource(open, location), sink, options);
+  return readTree(tarSource(open, location, limits), sink, options);
 }
 
 async function find(location: string): Promise<Stats> {

@@ -1,7 +1,8 @@
 import type { DirectoryEntry, InodeEntry, LinkEntry } from '../image/entry.js';
-import { ImageUnpackerError } from '../image/error.js';
-import { MAX_ENTRIES, MAX_NAMES } from '../image/limits.js';
+import { MAX_NAMES } from '../image/limits.js';
 import { displayPath } from '../image/path.js';
+import type { Limits } from '../image/settable-limits.js';
+import { checkEntryCount, checkEntryLimits } from '../image/settable-limits.js';
 import { EntryArena } from './entry-arena.js';
 import { unsupported } from './fault.js';
 
@@ -33,7 +34,12 @@ function defaultDirectory(path: Buffer): DirectoryEntry {
 export class TreeBuilder {
   readonly arena = new EntryArena();
   readonly root: TreeNode = this.#newDirectory(defaultDirectory(ROOT_PATH));
+  readonly #limits: Limits;
   #entries = 1;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
 
   /** Adds an inode. */
   add(entry: InodeEntry): void {
@@ -72,12 +78,7 @@ export class TreeBuilder {
     if (before?.children !== undefined && before.children.size > 0) {
       throw unsupported(path, 'would replace a directory that is not empty; an archive cannot say so');
     }
-    if (before === undefined && ++this.#entries > MAX_ENTRIES) {
-      throw new ImageUnpackerError(
-        'LIMIT_EXCEEDED',
-        `The source has more than ${String(MAX_ENTRIES)} entries`,
-      );
-    }
+    if (before === undefined) checkEntryCount('The source', ++this.#entries, this.#limits);
     if (before !== undefined) before.names--;
     node.names++;
     directory.set(name, node);
@@ -92,6 +93,7 @@ export class TreeBuilder {
       let child = node.children!.get(name);
       if (child === undefined) {
         const parent = path.subarray(0, end);
+        checkEntryLimits({ path: parent }, this.#limits);
         child = this.#newDirectory(defaultDirectory(parent));
         this.#put(node.children!, name, child, parent);
       } else if (child.children === undefined) {

@@ -2,8 +2,10 @@ import type { Entry, InodeEntry, LinkableEntry } from '../image/entry.js';
 import { dataSizeOf } from '../image/entry.js';
 import type { ImageUnpackerError } from '../image/error.js';
 import type { PathFilter } from '../image/filter.js';
-import { joinPath, pathFault } from '../image/path.js';
+import { displayPath, joinPath, pathFault } from '../image/path.js';
 import type { ProgressSink } from '../image/progress.js';
+import type { Limits } from '../image/settable-limits.js';
+import { checkEntryLimits, DEFAULT_LIMITS, exceeded } from '../image/settable-limits.js';
 import { entryFault, unsupported } from './fault.js';
 import { normalise } from './normalise.js';
 import { selectEntries } from './select-entries.js';
@@ -37,6 +39,7 @@ export interface TreeOptions {
   filter?: PathFilter | undefined;
   progress: ProgressSink;
   signal?: AbortSignal | undefined;
+  limits?: Limits | undefined;
   /** Told of what is left out or may surprise. */
   warn: (message: string) => void;
 }
@@ -46,13 +49,16 @@ export interface TreeOptions {
  * `SOURCE_UNSUPPORTED` for entries that make no tree, and `SOURCE_EMPTY` when no entry is left.
  */
 export async function readTree(source: Source, sink: ObjectSink, options: TreeOptions): Promise<Tree> {
-  const builder = new TreeBuilder();
-  const count = { newObjects: 0, newBytes: 0, entries: 0 };
+  const { limits = DEFAULT_LIMITS } = options;
+  const builder = new TreeBuilder(limits);
+  const count = { newObjects: 0, newBytes: 0, entries: 0, data: 0n };
   const step = options.progress.step('Reading entries', 'entries');
   try {
     for await (const entry of source.entries(options.signal)) {
       const fault = pathFault(entry.path);
       if (fault !== undefined) throw unsupported(entry.path, fault);
+      checkEntryLimits(entry, limits);
+      if (entry.type === 'file') countData(entry, count, limits);
       if (entry.type === 'link') builder.link(entry);
       else builder.add(normalise(await store(entry, sink, count)));
       step.update(++count.entries);
@@ -67,6 +73,19 @@ export async function readTree(source: Source, sink: ObjectSink, options: TreeOp
 interface Count {
   newObjects: number;
   newBytes: number;
+}
+
+/** The holes of sparse files let little data say that there is much. */
+function countData(
+  { path, size, holes }: SourceFile,
+  count: { data: bigint },
+  { sourceBytes }: Limits,
+): void {
+  count.data += dataSizeOf(size, holes);
+  if (count.data <= sourceBytes) return;
+  const shown = displayPath(path);
+  const what = `${shown} and the files before it have more than ${String(sourceBytes)} bytes`;
+  throw exceeded(what, 'sourceBytes', shown);
 }
 
 async function store(entry: Exclude<SourceEntry, { type: 'link' }>, sink: ObjectSink, count: Count) {

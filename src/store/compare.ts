@@ -3,6 +3,7 @@ import type { Entry } from '../image/entry.js';
 import { manifestFault } from '../image/manifest-fault.js';
 import { PackedReader, indexedPages } from '../image/packing.js';
 import { comparePaths, pathFault } from '../image/path.js';
+import { checkEntryLimits } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
 import { comparePages } from '../native.js';
 import type { ManifestReader } from './manifest-reader.js';
@@ -59,6 +60,7 @@ export async function* compareManifests(
     while (!reader.done) {
       const path = Buffer.from(reader.bytes());
       const [a, b] = [readLocated(reader, path, havePages), readLocated(reader, path, wantPages)];
+      if (b !== undefined) checkEntryLimits(b.entry, want.limits);
       yield { path, ...(a && { have: a }), ...(b && { want: b }) };
     }
   }

@@ -5,6 +5,8 @@ import type { ManifestIndex, PageReference } from '../image/manifest.js';
 import { decodeIndex } from '../image/manifest.js';
 import { decodePage } from '../image/page.js';
 import { comparePaths, displayPath } from '../image/path.js';
+import type { Limits } from '../image/settable-limits.js';
+import { checkEntryCount, checkEntryLimits, FORMAT_LIMITS } from '../image/settable-limits.js';
 import { TreeValidator } from '../image/validate.js';
 import type { Store } from './store.js';
 
@@ -20,21 +22,24 @@ const HELD_BYTES = 16 << 20;
 /** A manifest whose pages are read as they are needed. */
 export class ManifestReader {
   readonly index: ManifestIndex;
+  readonly limits: Limits;
   readonly #source: PageSource;
   readonly #held = new Map<number, Buffer>();
   #heldBytes = 0;
 
-  constructor(index: ManifestIndex, source: PageSource) {
+  /** Throws `LIMIT_EXCEEDED` if it has more entries than `limits` allow, and so does whatever reads an entry of it. */
+  constructor(index: ManifestIndex, source: PageSource, limits: Limits = FORMAT_LIMITS) {
+    checkEntryCount('The image', index.entries, limits);
     this.index = index;
+    this.limits = limits;
     this.#source = source;
   }
 
-  /** Reads the index of the manifest with this digest. Throws `STORE_DAMAGED`, `IMAGE_INVALID`. */
+  /** Reads the index of the manifest with this digest. Throws `STORE_DAMAGED`, `IMAGE_INVALID`, `LIMIT_EXCEEDED`. */
   static async open(store: Store, digest: Buffer): Promise<ManifestReader> {
     const index = decodeIndex(await store.read(digest, MAX_INDEX_BYTES));
-    return new ManifestReader(index, {
-      page: number => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES),
-    });
+    const page = (number: number): Promise<Buffer> => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES);
+    return new ManifestReader(index, { page }, store.limits);
   }
 
   /** The encoded page `number`. */
@@ -57,6 +62,7 @@ export class ManifestReader {
       entries[0]!.path.equals(reference.first) &&
       (next === undefined || comparePaths(entries.at(-1)!.path, next.first) < 0);
     if (!fits) throw misfit(reference);
+    for (const entry of entries) checkEntryLimits(entry, this.limits);
     return entries;
   }
 

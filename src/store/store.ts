@@ -1,4 +1,5 @@
 import type { SparseForms } from '../image/sparse-form.js';
+import type { Limits } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
 
 /** What is kept of an image beside its content. Times are RFC 3339, digests hex. */
@@ -38,6 +39,8 @@ export interface FetchedObjects {
 export interface Store {
   /** Where the store is, as the user named it. */
   readonly location: string;
+  /** What the images that are read of it may have at most. */
+  readonly limits: Limits;
 
   /** The image of that name. Throws `IMAGE_UNKNOWN` (naming the nearest), `STORE_DAMAGED`. */
   image(name: string): Promise<ImageRecord>;

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { cancelled, ImageUnpackerError } from '../image/error.js';
 import { checkStreamName, parseImageName } from '../image/name.js';
+import type { Limits } from '../image/settable-limits.js';
+import { DEFAULT_LIMITS } from '../image/settable-limits.js';
 import type {
   CallOptions,
   DeviceStatus,
@@ -32,6 +34,8 @@ export interface AgentOptions {
   stateDirectory: string;
   /** The directory of the store that images come from. */
   store: string | undefined;
+  /** What the images that it unpacks may have at most. */
+  limits?: Limits | undefined;
   /** Left out when streams have only the devices that they are pinned to. */
   volumes: OwnVolumes | undefined;
   /** How the volume of a stream is made. */
@@ -91,8 +95,8 @@ export class Agent implements Unpacker {
       try {
         const make = create ? (this.#options.volumes?.size ?? null) : null;
         const volume = await placeOf(record.volume, make);
-        const settings = this.#options.settingsOf(stream);
-        const order = { store, image, digest, format: create, settings };
+        const { limits = DEFAULT_LIMITS, settingsOf } = this.#options;
+        const order = { store, limits, image, digest, format: create, settings: settingsOf(stream) };
         const work: Work = { kind: 'unpack', ...this.#places(volume), ...order };
         const result = await start(work).ended;
         await this.#succeeded(record);

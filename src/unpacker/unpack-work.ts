@@ -14,7 +14,7 @@ export async function runUnpack(
   progress: ProgressSink,
   signal: AbortSignal,
 ): Promise<UnpackResult> {
-  const store = await openLocalStore(work.store, { signal });
+  const store = await openLocalStore(work.store, { signal, limits: work.limits });
   try {
     const image = await store.image(work.image);
     checkDigest(image, work.digest);

@@ -1,6 +1,7 @@
 import type { ErrorSubject } from '../image/error.js';
 import { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
 import type { ProgressUnit } from '../image/progress.js';
+import type { Limits } from '../image/settable-limits.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
 import type { BootOptions, DiskOptions } from '../volume/boot/options.js';
 import type { Layout } from '../volume/identity.js';
@@ -39,6 +40,7 @@ export interface UnpackWork {
   kind: 'unpack';
   stateDirectory: string;
   store: string;
+  limits: Limits;
   volume: VolumePlace;
   image: string;
   digest: string;

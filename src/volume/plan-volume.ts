@@ -81,7 +81,7 @@ async function openTree({ image, store }: VolumeRequest): Promise<WantedTree> {
   const indexBytes = await store.read(digest, MAX_INDEX_BYTES);
   const index = decodeIndex(indexBytes);
   const page = (number: number): Promise<Buffer> => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES);
-  return { manifest: new ManifestReader(index, { page }), indexBytes, digest };
+  return { manifest: new ManifestReader(index, { page }, store.limits), indexBytes, digest };
 }
 
 /**

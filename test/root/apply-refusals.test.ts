@@ -80,36 +80,6 @@ test('an object that is damaged is named, and nothing is written', async t => {
   t.is(volume.bytes(), blank);
 });
 
-const hostile: [string, Entry[]][] = [
-  ['an entry in a directory that is not there', [root, file('no/where')]],
-  ['an entry below a file', [root, file('a'), file('a/b')]],
-  ['a hard link to nowhere', [root, { type: 'link', path: Buffer.from('b'), target: Buffer.from('a') }]],
-  ['a further name that is not there', [root, file('a', { names: [Buffer.from('b')] })]],
-  ['a further name that is another file', [root, file('a', { names: [Buffer.from('b')] }), file('b')]],
-  [
-    'a link that its inode does not have as a name',
-    [root, file('a'), { type: 'link', path: Buffer.from('b'), target: Buffer.from('a') }],
-  ],
-  ['a root that is no directory', [{ ...file(''), path: Buffer.alloc(0) }]],
-  ["the file system's own directory", [root, { ...root, path: Buffer.from('lost+found') }]],
-];
-
-for (const [what, entries] of hostile) {
-  test(`an image with ${what} is refused before anything is written`, async t => {
-    const volume = await VolumeFixture.make(t);
-    const image = await volume.image(entries);
-    const blank = volume.bytes();
-    const code = what.startsWith('the file system') ? 'IMAGE_UNSUPPORTED' : 'IMAGE_INVALID';
-    await t.throwsAsync(volume.apply(image), { code });
-    t.is(volume.bytes(), blank);
-    const good = [root, file('a')];
-    await volume.apply(await volume.image(good));
-    const before = volume.bytes();
-    await t.throwsAsync(volume.apply(image), { code });
-    t.is(volume.bytes(), before);
-  });
-}
-
 test('two processes do not work with one state directory', async t => {
   const volume = await VolumeFixture.make(t);
   const image = await volume.image([root, file('a')]);

@@ -56,6 +56,7 @@ export function unpackerOf(
     try {
       return await startUnpacker({
         store: locationOf(options),
+        limits: options.limits,
         stateDirectory: options.stateDir,
         configuration: options.unpackerConfig,
         signal: context.signal,

@@ -6,6 +6,8 @@ import { checkStreamName } from '../../image/name.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { StreamSettings } from '../../unpacker/work.js';
 import { bootEntries } from '../../volume/boot/options.js';
+import type { Limits } from '../../image/settable-limits.js';
+import { DEFAULT_LIMITS, FORMAT_LIMITS } from '../../image/settable-limits.js';
 import { parseSize } from '../size.js';
 
 const place = v.pipe(v.string(), v.nonEmpty('something is expected'));
@@ -32,12 +34,34 @@ const streamSettings = section({
   disk: v.optional(disk, {}),
 });
 
+const limit = (key: keyof Limits) =>
+  v.optional(
+    v.pipe(
+      v.number('a number is expected'),
+      v.integer('a whole number is expected'),
+      v.minValue(1, 'a limit is 1 or more'),
+      v.maxValue(FORMAT_LIMITS[key], `no image has more than ${String(FORMAT_LIMITS[key])}`),
+    ),
+    DEFAULT_LIMITS[key],
+  );
+const limits = section({
+  entries: limit('entries'),
+  nameBytes: limit('nameBytes'),
+  xattrBytes: limit('xattrBytes'),
+});
+
 const schema = section({
   listen: v.optional(v.union([place, v.array(place)])),
   stateDir: v.optional(place),
   store: v.optional(place),
   server: v.optional(place),
   certs: v.optional(place),
+  limits: v.optional(
+    v.pipe(
+      limits,
+      v.transform(given => ({ ...DEFAULT_LIMITS, ...given })),
+    ),
+  ),
   volumes: v.optional(section({ directory: place, size: v.optional(size) })),
   layout: v.optional(v.picklist(['whole', 'disk'])),
   boot: v.optional(section(bootEntries), {}),
@@ -64,6 +88,7 @@ export interface AgentConfiguration {
   store?: string | undefined;
   server?: string | undefined;
   certs?: string | undefined;
+  limits?: Limits | undefined;
   volumes?: { directory: string; size?: number | undefined } | undefined;
   /** How the volume of a stream is made. */
   settingsOf: (stream: string) => StreamSettings;

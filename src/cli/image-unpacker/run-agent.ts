@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
+import type { Limits } from '../../image/settable-limits.js';
 import { LOCAL_UNPACKER, parseAddress, showAddress, UNPACKER_PORT } from '../../rpc/address.js';
 import { CERTIFICATE_DIRECTORY } from '../../rpc/certificates.js';
 import type { RunningServer } from '../../rpc/server.js';
@@ -30,6 +31,7 @@ interface ServeOptions {
   volumes: string | undefined;
   certs: string | undefined;
   store: string | undefined;
+  limits: Limits | undefined;
   server: string | undefined;
 }
 
@@ -78,6 +80,7 @@ async function settingsOf(options: ServeOptions) {
     stateDirectory: options.stateDir ?? file.stateDir ?? DEFAULT_STATE_DIRECTORY,
     certs: options.certs ?? file.certs ?? CERTIFICATE_DIRECTORY,
     store: store === undefined && server === undefined ? undefined : resolve(locationOf({ store, server })),
+    limits: options.limits ?? file.limits,
     volumes: directory === undefined ? undefined : { directory: resolve(directory), size },
     settingsOf: file.settingsOf ?? (() => DEFAULT_SETTINGS),
   };

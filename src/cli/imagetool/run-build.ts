@@ -37,7 +37,8 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
   const filter = options.filter === undefined ? undefined : await readFilter(options.filter);
   await refuseStoreInSource(location, options.from);
   let opened: Promise<LocalStore> | undefined;
-  const open: OpenStore = () => (opened ??= openLocalStore(location, { create: true, signal }));
+  const open: OpenStore = () =>
+    (opened ??= openLocalStore(location, { create: true, signal, limits: options.limits }));
   try {
     const existing = (await isStore(resolve(location))) ? open : undefined;
     await (await existing?.())?.checkIsNew(args.name);
@@ -67,6 +68,7 @@ async function readContent(
     filter,
     progress,
     signal,
+    limits: options.limits,
     warn: message => log.warn(message),
     standardInput: process.stdin,
     recall: options.verify === 'auto' ? recall : undefined,

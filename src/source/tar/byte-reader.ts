@@ -1,4 +1,6 @@
-import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
+import type { ImageUnpackerError } from '../../image/error.js';
+import { throwIfAborted } from '../../image/error.js';
+import { exceeded } from '../../image/settable-limits.js';
 import { damaged } from './fault.js';
 import { BLOCK_BYTES } from './limits.js';
 
@@ -91,9 +93,7 @@ export class ByteReader {
     this.#chunk = result.value;
     this.#received += this.#chunk.length;
     if (this.#received <= this.#maxBytes) return true;
-    throw new ImageUnpackerError(
-      'LIMIT_EXCEEDED',
-      `Cannot read ${this.archive}: it holds more than ${String(this.#maxBytes)} bytes; raise the limit if it is sound`,
-    );
+    const what = `Cannot read ${this.archive}: it holds more than ${String(this.#maxBytes)} bytes`;
+    throw exceeded(what, 'sourceBytes', this.archive);
   }
 }

@@ -1,6 +1,6 @@
 /*
  * What a tar file may ask of its reader. Whoever wrote it may be hostile, so everything that is held
- * in memory has a bound; file data is never held, and has none but `MAX_STREAM_BYTES`.
+ * in memory has a bound; file data is never held, and has none but that of the whole file, which the user sets.
  */
 
 /** A block, the unit of everything in a tar file. */
@@ -35,9 +35,3 @@ export const MAX_OWNER_ID = 2n ** 32n - 2n;
 /** How Linux numbers devices: 12 bits and 20 bits. */
 export const MAX_DEVICE_MAJOR = 0xfffn;
 export const MAX_DEVICE_MINOR = 0xfffffn;
-
-/**
- * How many bytes of tar are read, after decompression, unless the caller says otherwise: 1 TiB is
- * beyond any root file system and stops a decompression bomb before it fills the store.
- */
-export const MAX_STREAM_BYTES = 2 ** 40;

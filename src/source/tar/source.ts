@@ -1,10 +1,11 @@
 import { ImageUnpackerError } from '../../image/error.js';
+import type { Limits } from '../../image/settable-limits.js';
+import { DEFAULT_LIMITS } from '../../image/settable-limits.js';
 import { decompress } from '../decompress.js';
 import type { Source, SourceEntry } from '../source.js';
 import { ByteReader } from './byte-reader.js';
 import { readEntry } from './entry.js';
 import { openInput } from './input.js';
-import { MAX_STREAM_BYTES } from './limits.js';
 import { readMember, type GlobalRecords } from './member.js';
 
 /*
@@ -16,11 +17,6 @@ import { readMember, type GlobalRecords } from './member.js';
  * loses sparse map 0.0; and none knows old GNU sparse maps, which is what `tar -S` writes. Here everything
  * comes in exactly as it was packed, or is refused with its name.
  */
-
-export interface TarOptions {
-  /** How many bytes of tar are read at most, after decompression. */
-  maxBytes?: number;
-}
 
 /**
  * The content of a tar file, plain or compressed with gzip, xz or zstd, as found by its first bytes.
@@ -36,15 +32,15 @@ export interface TarOptions {
 export function tarSource(
   open: () => AsyncIterable<Buffer> | Promise<AsyncIterable<Buffer>>,
   name: string,
-  options: TarOptions = {},
+  { sourceBytes }: Pick<Limits, 'sourceBytes'> = DEFAULT_LIMITS,
 ): Source {
-  return { entries: signal => readEntries(open, name, options, signal) };
+  return { entries: signal => readEntries(open, name, sourceBytes, signal) };
 }
 
 async function* readEntries(
   open: () => AsyncIterable<Buffer> | Promise<AsyncIterable<Buffer>>,
   archive: string,
-  { maxBytes = MAX_STREAM_BYTES }: TarOptions,
+  maxBytes: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<SourceEntry> {
   const stop = new AbortController();

@@ -2,6 +2,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import { checkStreamName } from '../../image/name.js';
+import type { Limits } from '../../image/settable-limits.js';
+import { DEFAULT_LIMITS } from '../../image/settable-limits.js';
 import type { Watch } from '../../native.js';
 import { syncFileSystem } from '../../native.js';
 import type { SourceKnowledge } from '../../source/tree.js';
@@ -23,12 +25,13 @@ export interface LocalStoreOptions {
   /** Whether to make the store if the directory does not exist or is empty. */
   create?: boolean;
   signal?: AbortSignal | undefined;
+  limits?: Limits | undefined;
 }
 
 /** Opens the store in the directory `location`. Throws `STORE_MISSING` when there is none. */
 export async function openLocalStore(location: string, options: LocalStoreOptions = {}): Promise<LocalStore> {
   await openDirectory(resolve(location), options.create === true);
-  return new LocalStore(location, options.signal);
+  return new LocalStore(location, options);
 }
 
 /**
@@ -37,6 +40,7 @@ export async function openLocalStore(location: string, options: LocalStoreOption
  */
 export class LocalStore implements Store {
   readonly location: string;
+  readonly limits: Limits;
   readonly #path: string;
   readonly #signal: AbortSignal | undefined;
   readonly #objects: LocalObjects;
@@ -45,8 +49,9 @@ export class LocalStore implements Store {
   #lock: Promise<FileHandle> | undefined;
   #session: Promise<Session> | undefined;
 
-  constructor(location: string, signal: AbortSignal | undefined) {
+  constructor(location: string, { signal, limits = DEFAULT_LIMITS }: LocalStoreOptions) {
     this.location = location;
+    this.limits = limits;
     this.#path = resolve(location);
     this.#signal = signal;
     this.#objects = new LocalObjects(this.#path);

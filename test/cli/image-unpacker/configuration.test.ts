@@ -5,6 +5,7 @@ import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import { readAgentConfiguration } from '../../../src/cli/image-unpacker/configuration.js';
 import { parseSize } from '../../../src/cli/size.js';
+import { DEFAULT_LIMITS } from '../../../src/image/settable-limits.js';
 
 function write(t: ExecutionContext, text: string): { directory: string; path: string } {
   const directory = mkdtempSync(join(tmpdir(), 'configuration-'));
@@ -49,6 +50,13 @@ streams:
   t.deepEqual(settingsOf('base/other').boot, { console: 'ttyAMA0', timeout: 3 });
 });
 
+test('limits that are left out are the usual ones', async t => {
+  const { path } = write(t, 'limits: { entries: 20000000 }\n');
+  const { limits } = await readAgentConfiguration(path);
+  t.deepEqual(limits, { ...DEFAULT_LIMITS, entries: 20_000_000 });
+  t.is((await readAgentConfiguration(write(t, 'store: s\n').path)).limits, undefined);
+});
+
 test('what is wrong with a configuration is said with its line', async t => {
   const cases: [text: string, message: RegExp][] = [
     ['stateDir: s\nlisen: x\n', /line 2: unknown key "lisen"; did you mean "listen"/],
@@ -58,6 +66,9 @@ test('what is wrong with a configuration is said with its line', async t => {
     ['streams:\n  base/os:\n    boot: { timeout: -1 }\n', /line 3: .*timeout/],
     ['streams: { /bad: {} }\n', /no name of a stream/],
     ['volumes: { size: 1GiB }\n', /directory/],
+    ['limits:\n  entries: 0\n', /line 2: .*a limit is 1 or more/],
+    ['limits:\n  nameBytes: 256\n', /line 2: .*no image has more than 255/],
+    ['limits: { sourceBytes: 5 }\n', /unknown key "sourceBytes"/],
     ['- a\n', /line 1: unknown key "0"/],
     ['a: b: c\n', /line 1/],
   ];

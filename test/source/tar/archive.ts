@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { SourceEntry } from '../../../src/source/source.js';
-import { tarSource, type TarOptions } from '../../../src/source/tar/source.js';
+import { tarSource } from '../../../src/source/tar/source.js';
 
 /*
  * Tar files made byte by byte, and what the source makes of them.
@@ -113,9 +113,9 @@ export type ReadBack = SourceEntry & { data?: Buffer };
 export async function readTar(
   archive: Buffer,
   chunkBytes = 65_536,
-  options: TarOptions = {},
+  sourceBytes = 2 ** 40,
 ): Promise<ReadBack[]> {
-  return readAll(tarSource(() => inChunks(archive, chunkBytes), 'test.tar', options).entries());
+  return readAll(tarSource(() => inChunks(archive, chunkBytes), 'test.tar', { sourceBytes }).entries());
 }
 
 /** All entries of a source with their data. */
