@@ -350,8 +350,8 @@ State checkObject(int objects, std::string_view wanted, ObjectHash &hash, uint64
   auto path = native::objectPath(wanted);
   Descriptor fd(openat(objects, path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (fd < 0 && errno == ENOENT) return kMissing;
-  // A symbolic link is none, wherever it leads.
-  if (fd < 0 && errno == ELOOP) return kDamaged;
+  // A symbolic link is none, wherever it leads; nor is a socket.
+  if (fd < 0 && (errno == ELOOP || errno == ENXIO)) return kDamaged;
   check(fd.operator int(), "openat", path);
   auto &buffer = threadBuffer();
   for (;;) {

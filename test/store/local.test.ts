@@ -1,4 +1,14 @@
-import { appendFileSync, chmodSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -42,4 +52,24 @@ test('an object that has grown is found', async t => {
   appendFileSync(file, 'y');
   t.deepEqual((await store.check([digest], {})).faults, [{ digest, state: 'damaged' }]);
   await t.throwsAsync(store.read(digest, 10), { code: 'STORE_DAMAGED' });
+});
+
+test('what stands in the place of an object and is no file is found', async t => {
+  const { store } = await make(t);
+  const { digest } = await store.put(Buffer.from('x'));
+  const hex = digest.toString('hex');
+  const file = join(store.location, 'objects/sha512', hex.slice(0, 2), hex);
+  const others: (() => void)[] = [
+    () => mkdirSync(file),
+    () => {
+      symlinkSync('/dev/zero', file);
+    },
+    () => execFileSync('mkfifo', [file]),
+  ];
+  for (const make of others) {
+    rmSync(file, { recursive: true });
+    make();
+    t.deepEqual((await store.check([digest], {})).faults, [{ digest, state: 'damaged' }]);
+    await t.throwsAsync(store.read(digest, 10), { code: 'STORE_DAMAGED', message: new RegExp(hex) });
+  }
 });

@@ -180,14 +180,15 @@ export class LocalObjects {
   }
 
   async #open(digest: Buffer): Promise<FileHandle> {
-    try {
-      return await open(this.#pathOf(digest), READ);
-    } catch (reason) {
+    const file = await open(this.#pathOf(digest), READ).catch((reason: unknown) => {
       const { code } = reason as NodeJS.ErrnoException;
       if (code === 'ENOENT') throw this.#fault(digest, 'is missing');
-      if (code === 'ELOOP') throw this.#fault(digest, 'is a symbolic link');
+      if (code === 'ELOOP' || code === 'ENXIO') throw this.#fault(digest, 'is no file');
       throw this.#failed(reason, 'open an object of');
-    }
+    });
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
+    throw this.#fault(digest, 'is no file');
   }
 
   #pathOf(digest: Buffer): string {
