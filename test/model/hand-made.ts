@@ -60,8 +60,8 @@ function encodePage(entries: readonly Entry[]): Buffer {
   return writer.take();
 }
 
-/** The grammar stands in src/image/manifest.ts. */
-function encodeIndex(
+/** An index that says whatever it is told; the grammar stands in src/image/manifest.ts. */
+export function encodeIndex(
   entries: number,
   bytes: bigint,
   blocks: bigint,

@@ -1,0 +1,28 @@
+import test from 'ava';
+import { temporaryDirectory } from '../temporary-directory.js';
+import { runTarget } from './run-target.js';
+import { TARGETS } from './targets.js';
+
+/*
+ * A short run of what `npm run fuzz` does for longer, always with the same cases.
+ */
+
+const CASES: Readonly<Record<string, number>> = { tar: 1500, compressed: 100, ext4: 200 };
+const USUAL_CASES = 3000;
+
+for (const target of TARGETS) {
+  test.serial(`${target.name}: whatever is damaged, it is read rightly or refused`, async t => {
+    const cases = await target.prepare(temporaryDirectory(t));
+    const most = CASES[target.name] ?? USUAL_CASES;
+    const { tried, accepted, findings } = await runTarget(
+      target,
+      cases,
+      'ci',
+      0,
+      tally => tally.tried < most,
+    );
+    t.deepEqual(findings, []);
+    t.log(`${String(accepted)} of ${String(tried)} accepted`);
+    t.true(accepted > 0 && accepted < tried);
+  });
+}
