@@ -71,16 +71,34 @@ export interface ApplyResult {
  * next run repairs it.
  */
 export async function applyImage(request: ApplyRequest): Promise<ApplyResult> {
-  const clock = new StageClock();
+  const account: Account = { clock: new StageClock(), writes: new WriteTally(request.device) };
+  try {
+    return await applyOnce(request, account).catch((reason: unknown) => {
+      if (request.verify === 'full' || !isDamagedState(reason)) throw reason;
+      // Pages of what is known are read when they are needed. Without them all of the volume is read.
+      return applyOnce({ ...request, verify: 'full' }, account);
+    });
+  } catch (reason) {
+    const { image, device } = request;
+    throw ImageUnpackerError.from(reason, `Cannot apply ${image.name} to ${device}`, { device });
+  } finally {
+    await account.writes.end();
+  }
+}
+
+/** What the work costs, in however many attempts it is done. */
+interface Account {
+  clock: StageClock;
+  writes: WriteTally;
+}
+
+async function applyOnce(request: ApplyRequest, account: Account): Promise<ApplyResult> {
   const { device, signal, nodes } = request;
   const volume = await OpenVolume.open({ device, write: true, signal, nodes });
   try {
     checkMayFormat(device, volume.content, request.format);
     const wanted = await planVolume(request, volume);
-    return await new Application(request, volume, wanted, clock).run();
-  } catch (reason) {
-    const doing = `Cannot apply ${request.image.name} to ${device}`;
-    throw ImageUnpackerError.from(reason, doing, { device });
+    return await new Application(request, volume, wanted, account).run();
   } finally {
     await volume.close();
   }
@@ -94,33 +112,21 @@ class Application {
   readonly #writes: WriteTally;
   #bytesFetched = 0;
 
-  constructor(request: ApplyRequest, volume: OpenVolume, wanted: WantedVolume, clock: StageClock) {
+  constructor(request: ApplyRequest, volume: OpenVolume, wanted: WantedVolume, { clock, writes }: Account) {
     this.#request = request;
     this.#volume = volume;
     this.#wanted = wanted;
     this.#clock = clock;
-    this.#writes = new WriteTally(request.device);
+    this.#writes = writes;
   }
 
   async run(): Promise<ApplyResult> {
-    const { verify } = this.#request;
-    try {
-      return await this.#make(verify).catch((reason: unknown) => {
-        if (verify === 'full' || !isDamagedState(reason)) throw reason;
-        // Pages of what is known are read when they are needed. Without them all of the volume is read.
-        return this.#make('full');
-      });
-    } finally {
-      await this.#writes.end();
-    }
-  }
-
-  async #make(verify: ApplyRequest['verify']): Promise<ApplyResult> {
-    const current = await this.#look(verify);
+    const current = await this.#look();
     try {
       const grown = await this.#grow(current);
       this.#clock.enter('plan');
-      const difference = await differenceOf(current.tree.manifest, this.#wanted.tree.manifest, this.#request);
+      const { manifest } = this.#wanted.tree;
+      const difference = await differenceOf(current.tree.manifest, manifest, this.#request);
       if (difference.changes.length > 0) await this.#patch(current, difference);
       else await this.#confirm(current, grown);
       await this.#writes.end();
@@ -135,12 +141,12 @@ class Application {
   }
 
   /** Finds out what is on the device; nothing is where a file system has yet to be made. */
-  async #look(verify: ApplyRequest['verify']): Promise<CurrentTree> {
+  async #look(): Promise<CurrentTree> {
     this.#clock.enter('scan');
     const { content } = this.#volume;
     if (content.kind !== 'ours') return noTree();
     const beforeWrite = (): Promise<void> => this.#writes.begin();
-    return currentTree(this.#device, content.superblock, { ...this.#request, verify, beforeWrite });
+    return currentTree(this.#device, content.superblock, { ...this.#request, beforeWrite });
   }
 
   /** Makes the volume as large as its device, if that has grown. Resolves to whether it had. */
