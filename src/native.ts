@@ -29,6 +29,8 @@ interface Addon {
     control: Control,
   ): Promise<Buffer>;
   checkObjects(objects: number, digests: Buffer, sparse: boolean, control: Control): Promise<Buffer>;
+  readObjects(objects: number, digests: Buffer, limit: number, control: Control): Promise<Buffer[]>;
+  readParts(file: number, parts: Buffer, control: Control): Promise<Buffer[]>;
   comparePages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
   matchPages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
   findPaths(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
@@ -234,6 +236,23 @@ export async function checkObjects(
   watch: Watch,
 ): Promise<Buffer> {
   return watched(watch, control => addon.checkObjects(objects, digests, sparse, control));
+}
+
+/**
+ * Reads objects of at most `limit` bytes in the order asked, each of which has its digest (native/read.cc). Rejects
+ * with the path of one that is not good: `ENOENT`, `ELOOP` and `ENXIO` (no file), `EFBIG`, `EBADMSG` (another
+ * digest).
+ */
+export async function readObjects(objects: number, digests: Buffer, limit: number): Promise<Buffer[]> {
+  return watched({}, control => addon.readObjects(objects, digests, limit, control));
+}
+
+/**
+ * Reads packed parts of an open file in the order asked, each of which has its digest (native/read.cc). Rejects with
+ * `EBADMSG`, and the offset as the detail, when one has another.
+ */
+export async function readParts(file: number, parts: Buffer): Promise<Buffer[]> {
+  return watched({}, control => addon.readParts(file, parts, control));
 }
 
 /** Compares two runs of manifest pages; resolves to the packed differences (native/diff.cc). */
