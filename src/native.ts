@@ -35,6 +35,7 @@ interface Addon {
   matchPages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
   findPaths(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
   findBelow(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
+  findDigests(pages: IndexedPage[], digests: Buffer, control: Control): Promise<Buffer>;
   compareContent(root: number, files: Buffer, objects: number, control: Control): Promise<Buffer>;
   locatePaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
   runBatch(
@@ -273,6 +274,11 @@ export async function findPaths(pages: IndexedPage[], paths: Buffer, watch: Watc
 /** Finds whether `pages` have entries below some paths, packed and ascending (native/diff.cc). */
 export async function findBelow(pages: IndexedPage[], paths: Buffer, watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.findBelow(pages, paths, control));
+}
+
+/** Finds which of some digests, which ascend, are those of files in `pages` (native/diff.cc). */
+export async function findDigests(pages: IndexedPage[], digests: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.findDigests(pages, digests, control));
 }
 
 /** Counts for files beneath `root` the clusters in which they differ from objects (native/compare.cc). */
