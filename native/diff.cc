@@ -1,11 +1,13 @@
 // Compares two sorted runs of manifest pages (src/image/page.ts has their grammar) without decoding what is
 // the same in both.
 //
-//   differences = (path:bytes have:place want:place)*
+//   differences = (path:bytes have:side want:side)*
+//   side        = page:u32 [entry:u32 body:bytes]      page 0xffffffff, and no more: there is no such entry on this side
 //   place       = page:u32 entry:u32 offset:u32 length:u32    page 0xffffffff: there is no such entry on this side
 //   paths       = (path:bytes)*                        ascending
 //   places      = place*                               one for each path
 //   found       = u8*                                  one for each path: whether there are entries below it
+//   known       = u8*                                  one for each digest: whether there is a file with it
 //   origins     = (page:u32 entry:u32)*                one for each entry wanted: the entry with its path that is there
 //
 // Pages come as an array of [number, entries, first, next, bytes], in the order of their entries. `page` is the
@@ -52,6 +54,18 @@ int compare(std::string_view a, std::string_view b) {
   if (at == length) return a.size() == b.size() ? 0 : a.size() < b.size() ? -1 : 1;
   auto key = [](char byte) { return byte == '/' ? 0 : static_cast<uint8_t>(byte) + 1; };
   return key(a[at]) < key(b[at]) ? -1 : 1;
+}
+
+// Reads the number at `at`, which ends before `end`; `path` is what is told of one that does not.
+uint64_t readVarint(std::string_view bytes, size_t &at, size_t end, const std::string &path) {
+  uint64_t value = 0;
+  for (unsigned shift = 0; shift < 64; shift += 7) {
+    if (at >= end) fail("page", path, EBADMSG);
+    auto byte = static_cast<uint8_t>(bytes[at++]);
+    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return value;
+  }
+  fail("page", path, EBADMSG);
 }
 
 // Walks over the entries of pages, whose paths must ascend and which must be as their index says.
@@ -117,16 +131,7 @@ class Cursor {
     valid_ = true;
   }
 
-  uint64_t varint(size_t end) {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (at_ >= end) fail("page", path_, EBADMSG);
-      auto byte = static_cast<uint8_t>(page_[at_++]);
-      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    fail("page", path_, EBADMSG);
-  }
+  uint64_t varint(size_t end) { return readVarint(page_, at_, end, path_); }
 
   const Pages &pages_;
   size_t opened_ = 0;
@@ -139,6 +144,12 @@ class Cursor {
   Place place_;
 };
 
+void writeSide(Writer &writer, const Cursor &cursor) {
+  writer.number(cursor.place().page);
+  writer.number(cursor.place().entry);
+  writer.bytes(cursor.body());
+}
+
 void writePlace(Writer &writer, const Place &place) {
   writer.number(place.page);
   writer.number(place.entry);
@@ -149,20 +160,13 @@ void writePlace(Writer &writer, const Place &place) {
 std::vector<uint8_t> compareRuns(const Pages &have, const Pages &want, const Control &control) {
   Writer writer;
   Cursor a(have), b(want);
-  auto report = [&](const std::string &path, const Place &before, const Place &after) {
-    writer.bytes(path);
-    writePlace(writer, before);
-    writePlace(writer, after);
-  };
   for (uint32_t count = 0; a.valid() || b.valid(); count++) {
     if (count % 4096 == 0) control.checkCancelled();
     int order = !a.valid() ? 1 : !b.valid() ? -1 : compare(a.path(), b.path());
-    if (order < 0) {
-      report(a.path(), a.place(), Place{});
-    } else if (order > 0) {
-      report(b.path(), Place{}, b.place());
-    } else if (a.body() != b.body()) {
-      report(b.path(), a.place(), b.place());
+    if (order != 0 || a.body() != b.body()) {
+      writer.bytes(order < 0 ? a.path() : b.path());
+      order <= 0 ? writeSide(writer, a) : writer.number(kNone);
+      order >= 0 ? writeSide(writer, b) : writer.number(kNone);
     }
     if (order <= 0) a.next();
     if (order >= 0) b.next();
@@ -259,6 +263,77 @@ Napi::Value findBelow(const Napi::CallbackInfo &info) {
       [found](Napi::Env env) { return toBuffer(env, std::move(*found)); });
 }
 
+// Reads the fields of the body of an entry.
+class Body {
+ public:
+  Body(std::string_view bytes, const std::string &path) : bytes_(bytes), path_(path) {}
+  std::string_view rest() const { return bytes_.substr(at_); }
+  uint64_t varint() { return readVarint(bytes_, at_, bytes_.size(), path_); }
+  void skipBytes() {
+    uint64_t length = varint();
+    if (length > bytes_.size() - at_) fail("page", path_, EBADMSG);
+    at_ += length;
+  }
+
+ private:
+  std::string_view bytes_;
+  const std::string &path_;
+  size_t at_ = 0;
+};
+
+// The digest of a file that has data; empty for all else.
+std::string_view digestOf(std::string_view bytes, const std::string &path) {
+  constexpr uint64_t kFile = 1;
+  Body body(bytes, path);
+  if (body.varint() != kFile) return {};
+  for (int field = 0; field < 6; field++) body.varint();  // mode, uid, gid, seconds, nanoseconds, flags
+  for (uint64_t count = body.varint(); count > 0; count--) {
+    body.skipBytes();
+    body.skipBytes();
+  }
+  for (uint64_t names = body.varint(); names > 0; names--) body.skipBytes();
+  body.varint();  // size
+  for (uint64_t holes = body.varint(); holes > 0; holes--) {
+    body.varint();
+    body.varint();
+  }
+  auto digest = body.rest();
+  if (!digest.empty() && digest.size() != kDigestBytes) fail("page", path, EBADMSG);
+  return digest;
+}
+
+void markKnown(const Page &page, std::string_view digests, std::vector<uint8_t> &known) {
+  Pages alone{page};
+  for (Cursor cursor(alone); cursor.valid(); cursor.next()) {
+    auto digest = digestOf(cursor.body(), cursor.path());
+    if (digest.empty()) continue;
+    size_t low = 0, high = known.size();
+    while (low < high) {
+      size_t middle = (low + high) / 2;
+      int order = std::memcmp(digests.data() + middle * kDigestBytes, digest.data(), kDigestBytes);
+      if (order == 0) std::atomic_ref(known[middle]).store(1, std::memory_order_relaxed);
+      if (order == 0) break;
+      order < 0 ? low = middle + 1 : high = middle;
+    }
+  }
+}
+
+// findDigests(pages, digests, control): resolves to which of the digests, which ascend, are known.
+Napi::Value findDigests(const Napi::CallbackInfo &info) {
+  Pages pages = pagesOf(info[0]);
+  std::string_view digests = bytesOf(info[1]);
+  auto known = std::make_shared<std::vector<uint8_t>>(digests.size() / kDigestBytes);
+  return Job::run(
+      info.Env(), info[2], {info[0], info[1]},
+      [pages, digests, known](const Control &control) {
+        forEachParallel(pages.size(), [&](size_t index) {
+          control.checkCancelled();
+          markKnown(pages[index], digests, *known);
+        });
+      },
+      [known](Napi::Env env) { return toBuffer(env, std::move(*known)); });
+}
+
 }  // namespace
 
 void initDiff(Napi::Env env, Napi::Object exports) {
@@ -266,6 +341,7 @@ void initDiff(Napi::Env env, Napi::Object exports) {
   exports.Set("matchPages", Napi::Function::New(env, matchPages));
   exports.Set("findPaths", Napi::Function::New(env, findPaths));
   exports.Set("findBelow", Napi::Function::New(env, findBelow));
+  exports.Set("findDigests", Napi::Function::New(env, findDigests));
 }
 
 }  // namespace native

@@ -8,15 +8,14 @@
 //   sparse   = count:u32 (start:u64 count:u64)* [has:u8 (digest if has)]
 //              runs of blocks of zeros, and, if there are any, the digest of all else, if there is any
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstring>
 #include <optional>
 
 #include "native.h"
+#include "sha512.h"
 
 namespace native {
 namespace {
@@ -24,33 +23,9 @@ namespace {
 // Data up to this size is held in memory until its digest says whether it is known already.
 constexpr size_t kBufferBytes = 1 << 20;
 
-using Digest = std::array<uint8_t, kDigestBytes>;
-
 std::string objectPath(const Digest &digest) {
   return native::objectPath({reinterpret_cast<const char *>(digest.data()), digest.size()});
 }
-
-class Sha512 {
- public:
-  Sha512() : context_(EVP_MD_CTX_new()) {
-    if (!context_ || EVP_DigestInit_ex(context_, EVP_sha512(), nullptr) != 1) fail("EVP_DigestInit", {}, ENOMEM);
-  }
-  ~Sha512() { EVP_MD_CTX_free(context_); }
-  // The hash of all that `other` has taken in so far.
-  Sha512(const Sha512 &other) : Sha512() {
-    if (EVP_MD_CTX_copy_ex(context_, other.context_) != 1) fail("EVP_MD_CTX_copy", {}, ENOMEM);
-  }
-  Sha512 &operator=(const Sha512 &) = delete;
-  void update(const char *data, size_t length) { EVP_DigestUpdate(context_, data, length); }
-  Digest finish() {
-    Digest digest;
-    EVP_DigestFinal_ex(context_, digest.data(), nullptr);
-    return digest;
-  }
-
- private:
-  EVP_MD_CTX *context_;
-};
 
 struct File {
   std::string_view path;

@@ -195,6 +195,7 @@ void initMount(Napi::Env env, Napi::Object exports);
 void initSync(Napi::Env env, Napi::Object exports);
 void initScan(Napi::Env env, Napi::Object exports);
 void initIngest(Napi::Env env, Napi::Object exports);
+void initRead(Napi::Env env, Napi::Object exports);
 void initDiff(Napi::Env env, Napi::Object exports);
 void initCompare(Napi::Env env, Napi::Object exports);
 void initLocate(Napi::Env env, Napi::Object exports);

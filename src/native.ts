@@ -29,10 +29,13 @@ interface Addon {
     control: Control,
   ): Promise<Buffer>;
   checkObjects(objects: number, digests: Buffer, sparse: boolean, control: Control): Promise<Buffer>;
+  readObjects(objects: number, digests: Buffer, limit: number, control: Control): Promise<Buffer[]>;
+  readParts(file: number, parts: Buffer, control: Control): Promise<Buffer[]>;
   comparePages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
   matchPages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
   findPaths(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
   findBelow(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
+  findDigests(pages: IndexedPage[], digests: Buffer, control: Control): Promise<Buffer>;
   compareContent(root: number, files: Buffer, objects: number, control: Control): Promise<Buffer>;
   locatePaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
   runBatch(
@@ -236,6 +239,23 @@ export async function checkObjects(
   return watched(watch, control => addon.checkObjects(objects, digests, sparse, control));
 }
 
+/**
+ * Reads objects of at most `limit` bytes in the order asked, each of which has its digest (native/read.cc). Rejects
+ * with the path of one that is not good: `ENOENT`, `ELOOP` and `ENXIO` (no file), `EFBIG`, `EBADMSG` (another
+ * digest).
+ */
+export async function readObjects(objects: number, digests: Buffer, limit: number): Promise<Buffer[]> {
+  return watched({}, control => addon.readObjects(objects, digests, limit, control));
+}
+
+/**
+ * Reads packed parts of an open file in the order asked, each of which has its digest (native/read.cc). Rejects with
+ * `EBADMSG`, and the offset as the detail, when one has another.
+ */
+export async function readParts(file: number, parts: Buffer): Promise<Buffer[]> {
+  return watched({}, control => addon.readParts(file, parts, control));
+}
+
 /** Compares two runs of manifest pages; resolves to the packed differences (native/diff.cc). */
 export async function comparePages(have: IndexedPage[], want: IndexedPage[], watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.comparePages(have, want, control));
@@ -254,6 +274,11 @@ export async function findPaths(pages: IndexedPage[], paths: Buffer, watch: Watc
 /** Finds whether `pages` have entries below some paths, packed and ascending (native/diff.cc). */
 export async function findBelow(pages: IndexedPage[], paths: Buffer, watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.findBelow(pages, paths, control));
+}
+
+/** Finds which of some digests, which ascend, are those of files in `pages` (native/diff.cc). */
+export async function findDigests(pages: IndexedPage[], digests: Buffer, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.findDigests(pages, digests, control));
 }
 
 /** Counts for files beneath `root` the clusters in which they differ from objects (native/compare.cc). */

@@ -1,7 +1,7 @@
 import { DIGEST_BYTES } from './digest.js';
 import type { ByteWriter } from './encoding.js';
 import { ByteReader } from './encoding.js';
-import type { Entry, EntryType, Hole, InodeEntry, LinkableEntry, Xattr } from './entry.js';
+import type { Entry, EntryType, FileEntry, Hole, InodeEntry, LinkableEntry, Xattr } from './entry.js';
 import { blocksOf, flagsFault, PRESERVED_FLAGS, SYMLINK_MODE } from './entry.js';
 import { manifestFault } from './manifest-fault.js';
 import { ImageUnpackerError } from './error.js';
@@ -36,6 +36,8 @@ const TYPES: readonly (EntryType | undefined)[] = [
 const TYPE_CODES = new Map(TYPES.map((type, code) => [type, code]));
 const NANOSECONDS = 1_000_000_000n;
 const U32_MAX = 0xffff_ffff;
+/** What most entries have of most things; one for all of them, since there may be millions. */
+const NONE: readonly never[] = [];
 
 /** Decodes the body of the entry at `path`. Throws `IMAGE_INVALID` at whatever `writeBody` would not have written. */
 export function decodeBody(body: Buffer, path: Buffer): Entry {
@@ -152,17 +154,20 @@ function readInode(reader: ByteReader, path: Buffer, type: InodeEntry['type']): 
   }
 }
 
-function readXattrs(reader: ByteReader): Xattr[] {
+function readXattrs(reader: ByteReader): readonly Xattr[] {
+  const total = reader.varint(MAX_XATTRS);
+  if (total === 0) return NONE;
   const xattrs: Xattr[] = [];
-  for (let count = reader.varint(MAX_XATTRS); count > 0; count--) {
+  for (let count = total; count > 0; count--) {
     const name = reader.bytes(MAX_XATTR_NAME_BYTES);
     xattrs.push({ name, value: reader.bytes(MAX_XATTR_VALUE_BYTES) });
   }
   return xattrs;
 }
 
-function readNames(reader: ByteReader, path: Buffer): Buffer[] {
+function readNames(reader: ByteReader, path: Buffer): readonly Buffer[] {
   const count = reader.varint(MAX_NAMES - 1);
+  if (count === 0) return NONE;
   const names: Buffer[] = [];
   let previous = path;
   for (let i = 0; i < count; i++) {
@@ -176,11 +181,12 @@ function readNames(reader: ByteReader, path: Buffer): Buffer[] {
   return names;
 }
 
-function readFile(reader: ByteReader, path: Buffer): { size: bigint; holes: Hole[]; digest: Buffer | null } {
+function readFile(reader: ByteReader, path: Buffer): Pick<FileEntry, 'size' | 'holes' | 'digest'> {
   const size = reader.varint64();
   if (size > MAX_FILE_BYTES) throw manifestFault(path, 'has a size that no file can have');
   const count = reader.varint(MAX_HOLES);
   const blocks = blocksOf(size);
+  if (count === 0) return { size, holes: NONE, digest: blocks > 0n ? reader.raw(DIGEST_BYTES) : null };
   const holes: Hole[] = [];
   let at = 0n;
   let absent = 0n;

@@ -39,8 +39,6 @@ interface Batch {
   want: number[];
 }
 
-type Pages = ReadonlyMap<number, Buffer>;
-
 /**
  * The differences between two manifests, in the order of their paths. Every entry that is handed out has
  * been validated as `decodePage` does; whether all of them are a tree is `TreeValidator`'s to say.
@@ -51,18 +49,37 @@ export async function* compareManifests(
   want: ManifestReader,
   watch: Watch,
 ): AsyncGenerator<ManifestDifference, void, undefined> {
-  for (const batch of batchesOf(have, want)) {
-    const havePages = await readPages(have, batch.have);
-    const wantPages = await readPages(want, batch.want);
-    const [before, after] = [indexedPages(have.index, havePages), indexedPages(want.index, wantPages)];
-    const packed = await onPages(comparePages(before, after, watch));
-    const reader = new PackedReader(packed);
-    while (!reader.done) {
-      const path = Buffer.from(reader.bytes());
-      const [a, b] = [readLocated(reader, path, havePages), readLocated(reader, path, wantPages)];
-      if (b !== undefined) checkEntryLimits(b.entry, want.limits);
-      yield { path, ...(a && { have: a }), ...(b && { want: b }) };
+  for await (const differences of compareInBatches(have, want, watch)) yield* differences;
+}
+
+/** The same, as many differences at once as were found in pages that both readers still hold. */
+export async function* compareInBatches(
+  have: ManifestReader,
+  want: ManifestReader,
+  watch: Watch,
+): AsyncGenerator<ManifestDifference[], void, undefined> {
+  const batches = batchesOf(have, want);
+  // While one batch is with the caller, the next one is compared.
+  const next = async (): Promise<Buffer | undefined> => {
+    const batch = batches.next();
+    if (batch.done === true) return undefined;
+    const pages = await Promise.all([have.pages(batch.value.have), want.pages(batch.value.want)]);
+    const [before, after] = [indexedPages(have.index, pages[0]), indexedPages(want.index, pages[1])];
+    return onPages(comparePages(before, after, watch));
+  };
+  let ahead = next();
+  try {
+    for (let packed = await ahead; packed !== undefined; packed = await ahead) {
+      ahead = next();
+      ahead.catch(() => undefined);
+      const differences = [...unpackDifferences(packed)];
+      for (const { want: wanted } of differences) {
+        if (wanted !== undefined) checkEntryLimits(wanted.entry, want.limits);
+      }
+      yield differences;
     }
+  } finally {
+    await ahead.catch(() => undefined);
   }
 }
 
@@ -93,16 +110,20 @@ function* batchesOf(have: ManifestReader, want: ManifestReader): Generator<Batch
   if (bytes > 0) yield batch;
 }
 
-async function readPages(reader: ManifestReader, numbers: readonly number[]): Promise<Pages> {
-  const pages = await Promise.all(numbers.map(number => reader.page(number)));
-  return new Map(pages.map((page, at) => [numbers[at]!, page]));
+/** Unpacks what native/diff.cc found. Entries are parts of that, not of pages, which need not be held for them. */
+function* unpackDifferences(packed: Buffer): Generator<ManifestDifference, void, undefined> {
+  for (const reader = new PackedReader(packed); !reader.done;) {
+    const path = reader.bytes();
+    const fault = pathFault(path);
+    if (fault !== undefined) throw manifestFault(path, fault);
+    const [have, want] = [readSide(reader, path), readSide(reader, path)];
+    yield { path, ...(have && { have }), ...(want && { want }) };
+  }
 }
 
-function readLocated(reader: PackedReader, path: Buffer, pages: Pages): LocatedEntry | undefined {
-  const [page, index, offset, length] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()];
+function readSide(reader: PackedReader, path: Buffer): LocatedEntry | undefined {
+  const page = reader.u32();
   if (page === NO_PAGE) return undefined;
-  const fault = pathFault(path);
-  if (fault !== undefined) throw manifestFault(path, fault);
-  const body = pages.get(page)!.subarray(offset, offset + length);
-  return { entry: decodeBody(body, path), page, index };
+  const index = reader.u32();
+  return { entry: decodeBody(reader.bytes(), path), page, index };
 }

@@ -1,11 +1,18 @@
+import { DIGEST_BYTES } from '../image/digest.js';
 import { differencesOf } from '../image/difference.js';
 import type { Entry, FileEntry, InodeEntry } from '../image/entry.js';
 import { dataSizeOf } from '../image/entry.js';
 import { manifestFault } from '../image/manifest-fault.js';
 import { displayPath } from '../image/path.js';
+import { indexedPages } from '../image/packing.js';
 import type { Watch } from '../native.js';
+import { findDigests } from '../native.js';
 import { compareManifests } from './compare.js';
 import type { ManifestReader } from './manifest-reader.js';
+import { onPages } from './on-pages.js';
+
+/** Pages that are looked through together: some 8 MiB. */
+const PAGES_AT_ONCE = 128;
 
 /** What is not the same in two images; paths fit to show, in their order. */
 export interface ImageDifference {
@@ -34,7 +41,7 @@ export async function diffManifests(
     else if (want === undefined) difference.removed.push(shown);
     else difference.changed.push({ path: shown, what: await compare(have.entry, want.entry, before, after) });
   }
-  await removeKnown(from, wanted);
+  if (wanted.size > 0) await removeKnown(from, wanted, watch);
   for (const size of wanted.values()) difference.newBytes += size;
   return difference;
 }
@@ -50,11 +57,16 @@ function addData({ digest, size, holes }: FileEntry, objects: Map<string, bigint
 }
 
 /** Takes out of `objects` what the image has anywhere: content may only have moved. */
-async function removeKnown(image: ManifestReader, objects: Map<string, bigint>): Promise<void> {
-  for (let page = 0; page < image.index.pages.length && objects.size > 0; page++) {
-    for (const entry of await image.entriesOf(page)) {
-      if (entry.type === 'file' && entry.digest !== null) objects.delete(entry.digest.toString('latin1'));
-    }
+async function removeKnown(image: ManifestReader, objects: Map<string, bigint>, watch: Watch): Promise<void> {
+  const keys = [...objects.keys()].sort();
+  const digests = Buffer.allocUnsafe(keys.length * DIGEST_BYTES);
+  for (const [at, key] of keys.entries()) digests.write(key, at * DIGEST_BYTES, 'latin1');
+  const { pages } = image.index;
+  for (let start = 0; start < pages.length; start += PAGES_AT_ONCE) {
+    const count = Math.min(PAGES_AT_ONCE, pages.length - start);
+    const some = await image.pages(Array.from({ length: count }, (_, at) => start + at));
+    const found = await onPages(findDigests(indexedPages(image.index, some), digests, watch));
+    for (let at = found.indexOf(1); at >= 0; at = found.indexOf(1, at + 1)) objects.delete(keys[at]!);
   }
 }
 

@@ -12,8 +12,8 @@ import type { Store } from './store.js';
 
 /** Where pages of a manifest come from: a store, or what is known of a volume. */
 export interface PageSource {
-  /** The bytes of page `number`, whose digest is right. */
-  page(number: number): Promise<Buffer>;
+  /** The bytes of the pages with these numbers, whose digests are right. */
+  pages(numbers: readonly number[]): Promise<Buffer[]>;
 }
 
 /** So much of a manifest is kept in memory, since most pages are needed several times: some 140,000 entries. */
@@ -38,18 +38,26 @@ export class ManifestReader {
   /** Reads the index of the manifest with this digest. Throws `STORE_DAMAGED`, `IMAGE_INVALID`, `LIMIT_EXCEEDED`. */
   static async open(store: Store, digest: Buffer): Promise<ManifestReader> {
     const index = decodeIndex(await store.read(digest, MAX_INDEX_BYTES));
-    const page = (number: number): Promise<Buffer> => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES);
-    return new ManifestReader(index, { page }, store.limits);
+    return new ManifestReader(index, pagesIn(store, index), store.limits);
   }
 
   /** The encoded page `number`. */
   async page(number: number): Promise<Buffer> {
-    const held = this.#held.get(number);
-    if (held !== undefined) return held;
-    const bytes = await this.#source.page(number);
-    if (bytes.length !== this.index.pages[number]!.length) throw misfit(this.index.pages[number]!);
-    this.#hold(number, bytes);
-    return bytes;
+    return (await this.pages([number])).get(number)!;
+  }
+
+  /** The encoded pages with these numbers, in that order, each of them once. */
+  async pages(numbers: readonly number[]): Promise<Map<number, Buffer>> {
+    const pages = new Map(numbers.map(number => [number, this.#held.get(number)]));
+    const missing = [...pages.keys()].filter(number => pages.get(number) === undefined);
+    const read = missing.length === 0 ? [] : await this.#source.pages(missing);
+    for (const [at, number] of missing.entries()) {
+      const [bytes, reference] = [read[at]!, this.index.pages[number]!];
+      if (bytes.length !== reference.length) throw misfit(reference);
+      pages.set(number, bytes);
+      this.#hold(number, bytes);
+    }
+    return pages as Map<number, Buffer>;
   }
 
   /** The entries of page `number`, which agree with what the index says of the page. */
@@ -102,6 +110,12 @@ export class ManifestReader {
       this.#heldBytes -= page.length;
     }
   }
+}
+
+/** Where the pages of an image's manifest are. */
+export function pagesIn(store: Store, { pages }: ManifestIndex): PageSource {
+  const digestOf = (number: number): Buffer => pages[number]!.digest;
+  return { pages: numbers => store.readMany(numbers.map(digestOf), MAX_PAGE_BYTES) };
 }
 
 /** The error of a page that is not what its index says. */

@@ -57,6 +57,8 @@ export interface Store {
   has(digests: readonly Buffer[]): Promise<boolean[]>;
   /** A whole object of at most `limit` bytes: a page or an index. */
   read(digest: Buffer, limit: number): Promise<Buffer>;
+  /** The same of many objects, in the order asked; all of them are in memory at once. */
+  readMany(digests: readonly Buffer[], limit: number): Promise<Buffer[]>;
   /** The bytes of an object; the last chunk comes only when all of them have the right digest. */
   stream(digest: Buffer): AsyncIterable<Buffer>;
   /**

@@ -5,7 +5,7 @@ import { directoriesOf } from '../image/plan.js';
 import type { TouchedDirectory } from '../image/plan-metadata.js';
 import { keyOf } from '../image/inode-match.js';
 import type { Watch } from '../native.js';
-import { compareManifests } from '../store/compare.js';
+import { compareInBatches } from '../store/compare.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
 import { findEntries, findOccupied } from './find-entries.js';
 
@@ -19,11 +19,17 @@ export async function differenceOf(
   watch: Watch,
 ): Promise<Difference> {
   const changes: Change[] = [];
-  for await (const { path, have: before, want: after } of compareManifests(have, want, watch)) {
-    changes.push({ path, have: before?.entry, want: after?.entry });
+  const found = new Map<string, TouchedDirectory>();
+  for await (const differences of compareInBatches(have, want, watch)) {
+    const some = differences.map((each): Change => {
+      return { path: each.path, have: each.have?.entry, want: each.want?.entry };
+    });
+    for (const change of some) changes.push(change);
+    // At once, while their pages are held: nearly all lie in those that were just compared.
+    await findDirectories(have, want, some, found, watch);
   }
   checkCounts(have.index, want.index, changes);
-  const directories = await touchedDirectories(have, want, changes, watch);
+  const directories = new Map(directoriesOf(changes).map(path => [keyOf(path), found.get(keyOf(path))!]));
   const gone = changes.filter(
     ({ have: before, want: after }) => before?.type === 'directory' && after?.type !== 'directory',
   );
@@ -36,18 +42,21 @@ export async function differenceOf(
   return { changes, directories };
 }
 
-async function touchedDirectories(
+/** Adds the directories of `changes` to those that were found before. */
+async function findDirectories(
   have: ManifestReader,
   want: ManifestReader,
   changes: readonly Change[],
+  found: Map<string, TouchedDirectory>,
   watch: Watch,
-): Promise<Map<string, TouchedDirectory>> {
-  const paths = directoriesOf(changes);
-  const before = await findEntries(have, paths, watch);
-  const after = await findEntries(want, paths, watch);
-  return new Map(
-    paths.map((path, at) => [keyOf(path), { have: directory(before[at]), want: directory(after[at]) }]),
-  );
+): Promise<void> {
+  const paths = directoriesOf(changes).filter(path => !found.has(keyOf(path)));
+  const [before, after] = await Promise.all([
+    findEntries(have, paths, watch),
+    findEntries(want, paths, watch),
+  ]);
+  for (const [at, path] of paths.entries())
+    found.set(keyOf(path), { have: directory(before[at]), want: directory(after[at]) });
 }
 
 function directory(entry: Entry | undefined): DirectoryEntry | undefined {

@@ -52,24 +52,13 @@ export async function findOccupied(
     const next = manifest.index.pages[number + 1];
     return next !== undefined && isBelow(next.first, path) ? [number, number + 1] : [number];
   });
-  const pages = indexedPages(manifest.index, await readPages(manifest, numbers));
+  const pages = indexedPages(manifest.index, await manifest.pages(numbers));
   const found = await onPages(findBelow(pages, packPaths(paths), watch));
   return paths.filter((_, at) => found[at] !== 0);
 }
 
 function pagesOf(manifest: ManifestReader, paths: readonly Buffer[]): Promise<Map<number, Buffer>> {
-  return readPages(
-    manifest,
-    paths.map(path => manifest.pageOf(path)),
-  );
-}
-
-async function readPages(manifest: ManifestReader, numbers: readonly number[]): Promise<Map<number, Buffer>> {
-  const pages = new Map<number, Buffer>();
-  for (const number of numbers) {
-    if (!pages.has(number)) pages.set(number, await manifest.page(number));
-  }
-  return pages;
+  return manifest.pages(paths.map(path => manifest.pageOf(path)));
 }
 
 async function placesIn(

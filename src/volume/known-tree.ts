@@ -74,5 +74,6 @@ export class KnownTreeBuilder {
 }
 
 function memoryReader(index: ManifestIndex, pages: readonly EncodedPage[]): ManifestReader {
-  return new ManifestReader(index, { page: number => Promise.resolve(pages[number]!.bytes) });
+  const bytesOf = (number: number): Buffer => pages[number]!.bytes;
+  return new ManifestReader(index, { pages: numbers => Promise.resolve(numbers.map(bytesOf)) });
 }

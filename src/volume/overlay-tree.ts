@@ -46,11 +46,13 @@ export async function overlayTree(tree: WantedTree, entries: readonly Entry[]): 
   }
   const index: ManifestIndex = { ...total, pages: references };
   const indexBytes = encodeIndex(index);
-  const page = (number: number): Promise<Buffer> => {
-    const bytes = pages.get(number);
-    return bytes === undefined ? manifest.page(number) : Promise.resolve(bytes);
+  const source = {
+    pages: async (numbers: readonly number[]): Promise<Buffer[]> => {
+      const kept = await manifest.pages(numbers.filter(number => !pages.has(number)));
+      return numbers.map(number => pages.get(number) ?? kept.get(number)!);
+    },
   };
-  return { manifest: new ManifestReader(index, { page }), indexBytes, digest: sha512(indexBytes) };
+  return { manifest: new ManifestReader(index, source), indexBytes, digest: sha512(indexBytes) };
 }
 
 function merge(before: readonly Entry[], added: readonly Entry[]): Entry[] {

@@ -2,7 +2,16 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ByteWriter } from '../image/encoding.js';
 import { ImageUnpackerError } from '../image/error.js';
+import { isNativeError, readParts } from '../native.js';
+
+/** Where in a page file something lies that is known by its SHA-512. */
+export interface FilePart {
+  offset: number;
+  length: number;
+  digest: Buffer;
+}
 
 /** A file of pages and tables, which is only ever appended to: what a state refers to stays where it is. */
 export class PageFile {
@@ -27,6 +36,22 @@ export class PageFile {
     return bytes.subarray(0, bytesRead);
   }
 
+  /** Parts of the file, in the order asked. Throws `STATE_DAMAGED` when one does not have its digest. */
+  async readParts(parts: readonly FilePart[]): Promise<Buffer[]> {
+    try {
+      return await readParts(this.#file.fd, packParts(parts));
+    } catch (reason) {
+      if (!isNativeError(reason) || reason.code !== 'EBADMSG') throw reason;
+      throw this.damagedAt(Number(reason.detail));
+    }
+  }
+
+  /** The error of a part that is not as it was written. */
+  damagedAt(offset: number): ImageUnpackerError {
+    const message = `${this.path} is damaged at ${String(offset)}`;
+    return new ImageUnpackerError('STATE_DAMAGED', message, { path: this.path });
+  }
+
   /** Writes pieces one behind the other from `offset`, where nothing in use is, durably. Returns where they end. */
   async append(offset: number, pieces: readonly Buffer[]): Promise<number> {
     const bytes = Buffer.concat(pieces);
@@ -46,6 +71,17 @@ export class PageFile {
   async close(): Promise<void> {
     await this.#file.close();
   }
+}
+
+/** Packs parts as native/read.cc takes them. */
+function packParts(parts: readonly FilePart[]): Buffer {
+  const writer = new ByteWriter();
+  for (const { offset, length, digest } of parts) {
+    writer.u64(BigInt(offset));
+    writer.u32(length);
+    writer.raw(digest);
+  }
+  return writer.take();
 }
 
 /** Removes the page files of a record but the one in use. */

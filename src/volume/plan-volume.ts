@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { ImageUnpackerError } from '../image/error.js';
-import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../image/limits.js';
+import { MAX_INDEX_BYTES } from '../image/limits.js';
 import { decodeIndex } from '../image/manifest.js';
 import { parseImageName } from '../image/name.js';
-import { ManifestReader } from '../store/manifest-reader.js';
+import { ManifestReader, pagesIn } from '../store/manifest-reader.js';
 import type { ImageRecord, Store } from '../store/store.js';
 import { placeBiosGrub } from './boot/bios-loader.js';
 import { coreCache, NO_CACHE } from './boot/core-cache.js';
@@ -80,8 +80,7 @@ async function openTree({ image, store }: VolumeRequest): Promise<WantedTree> {
   const digest = Buffer.from(image.digest, 'hex');
   const indexBytes = await store.read(digest, MAX_INDEX_BYTES);
   const index = decodeIndex(indexBytes);
-  const page = (number: number): Promise<Buffer> => store.read(index.pages[number]!.digest, MAX_PAGE_BYTES);
-  return { manifest: new ManifestReader(index, { page }, store.limits), indexBytes, digest };
+  return { manifest: new ManifestReader(index, pagesIn(store, index), store.limits), indexBytes, digest };
 }
 
 /**

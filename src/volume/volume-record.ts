@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { ImageUnpackerError } from '../image/error.js';
 import { decodeIndex } from '../image/manifest.js';
-import { sha512 } from '../image/digest.js';
 import { seal, unseal } from '../image/sealed.js';
 import { ManifestReader } from '../store/manifest-reader.js';
 import { bootEntries } from './boot/options.js';
 import type { KnownTree } from './known-tree.js';
+import type { FilePart } from './page-file.js';
 import { PageFile } from './page-file.js';
 import { isDamagedState, readIfThere, removeDurably } from './state-directory.js';
 import { replaceDurably } from '../store/durable.js';
@@ -136,30 +136,23 @@ function nextSequence(record: VolumeRecord): number {
  */
 export async function openKnownTree(record: VolumeRecord, state: VolumeState): Promise<OpenKnownTree> {
   const file = await PageFile.open(record.directory, state.generation);
-  const piece = async (
-    place: { offset: number; length: number },
-    check: (bytes: Buffer) => boolean,
-  ): Promise<Buffer> => {
-    const bytes = await file.read(place.offset, place.length);
-    if (bytes.length === place.length && check(bytes)) return bytes;
-    throw new ImageUnpackerError('STATE_DAMAGED', `${file.path} is damaged at ${String(place.offset)}`, {
-      path: file.path,
-    });
+  const checked = async ({ offset, length, check }: Place): Promise<Buffer> => {
+    const bytes = await file.read(offset, length);
+    if (checkOf(bytes) === check) return bytes;
+    throw file.damagedAt(offset);
   };
-  const checked = (place: Place): Promise<Buffer> => piece(place, bytes => checkOf(bytes) === place.check);
   try {
     const indexBytes = await checked(state.index);
     const index = decodeIndex(indexBytes);
     if (index.pages.length !== state.pages.length) {
       throw new ImageUnpackerError('STATE_DAMAGED', `The state in ${record.directory} is damaged`);
     }
-    const page = (number: number): Promise<Buffer> => {
-      const { digest, length } = index.pages[number]!;
-      const { offset } = state.pages[number]!;
-      return piece({ offset, length }, bytes => sha512(bytes).equals(digest));
-    };
+    const partOf = (number: number): FilePart => ({
+      ...index.pages[number]!,
+      offset: state.pages[number]!.offset,
+    });
     return {
-      manifest: new ManifestReader(index, { page }),
+      manifest: new ManifestReader(index, { pages: numbers => file.readParts(numbers.map(partOf)) }),
       digest: Buffer.from(state.treeDigest, 'hex'),
       indexBytes,
       table: number => checked(state.pages[number]!.table),

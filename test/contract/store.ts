@@ -95,6 +95,14 @@ function testObjects(test: TestFn, kind: string, make: MakeStore): void {
     t.deepEqual(await store.has([]), []);
   });
 
+  test(`${kind}: many objects are read in the order asked`, async t => {
+    const { store } = await make(t);
+    const objects = [Buffer.from('one'), LARGE, Buffer.alloc(0), Buffer.from('one'), Buffer.from('two')];
+    for (const object of objects) await store.put(object);
+    t.deepEqual(await store.readMany(objects.map(sha512), LARGE.length), objects);
+    t.deepEqual(await store.readMany([], LARGE.length), []);
+  });
+
   test(`${kind}: a stream that fails is not stored`, async t => {
     const { store } = await make(t);
     const failure = new Error('the source is gone');
@@ -126,6 +134,8 @@ function testDamage(test: TestFn, kind: string, make: MakeStore): void {
       const fault = { code: 'STORE_DAMAGED', message: new RegExp(digest.toString('hex')) };
       const error = await t.throwsAsync<ImageUnpackerError>(store.read(digest, LARGE.length), fault);
       t.is(error.subject.digest, digest.toString('hex'));
+      const digests = [good.digest, digest, good.digest];
+      await t.throwsAsync(store.readMany(digests, LARGE.length), { ...fault, message: error.message });
       let bytes = 0;
       const read = async (): Promise<void> => {
         for await (const chunk of store.stream(digest)) bytes += chunk.length;
@@ -188,7 +198,9 @@ function testDamage(test: TestFn, kind: string, make: MakeStore): void {
   test(`${kind}: an object that is larger than it may be is not read`, async t => {
     const { store } = await make(t);
     await store.put(LARGE);
-    await t.throwsAsync(store.read(digest, LARGE.length - 1), { code: 'STORE_DAMAGED', message: /larger/ });
+    const larger = { code: 'STORE_DAMAGED', message: /larger/ };
+    await t.throwsAsync(store.read(digest, LARGE.length - 1), larger);
+    await t.throwsAsync(store.readMany([digest], LARGE.length - 1), larger);
   });
 }
 

@@ -26,9 +26,11 @@ export function manifestOf(entries: readonly Entry[]): MemoryManifest {
 /** A reader of pages that may not be what the index says. */
 export function readerOf(index: ManifestIndex, pages: Buffer[]): MemoryManifest {
   const read = new Set<number>();
-  const page = async (number: number): Promise<Buffer> => {
-    read.add(number);
-    return Promise.resolve(pages[number]!);
+  const source = {
+    pages: async (numbers: readonly number[]): Promise<Buffer[]> => {
+      for (const number of numbers) read.add(number);
+      return Promise.resolve(numbers.map(number => pages[number]!));
+    },
   };
-  return { reader: new ManifestReader(index, { page }), index, pages, read };
+  return { reader: new ManifestReader(index, source), index, pages, read };
 }

@@ -73,7 +73,7 @@ test('trees of many pages differ as the plainest comparison says, and equal page
 });
 
 test('trees that have nothing in common are compared in batches, each when it is asked for', async t => {
-  const have = manyFiles(80_000);
+  const have = manyFiles(120_000);
   const want = have.map(entry => ({ ...entry, mtime: 5n }) as Entry);
   const [before, after] = [manifestOf(have), manifestOf(want)];
   let count = 0;

@@ -1,8 +1,11 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { sha512 } from '../../src/image/digest.js';
 import type { Entry, FileEntry, LinkEntry } from '../../src/image/entry.js';
+import { dataSizeOf } from '../../src/image/entry.js';
 import { diffManifests } from '../../src/store/diff.js';
 import { manifestOf } from '../model/memory-manifest.js';
+import { entriesOf, treePlan } from '../model/tree.js';
 
 const common = { mode: 0o644, uid: 0, gid: 0, mtime: 0n, flags: 0, xattrs: [] };
 const root: Entry = { ...common, type: 'directory', path: Buffer.alloc(0) };
@@ -50,6 +53,29 @@ test('data that the first image has anywhere is not new, and the same data is ne
   );
   t.is(moved.newBytes, 0n);
   t.is((await diff([], [file('a', 'one'), file('b', 'one'), file('c', 'three')])).newBytes, 8n);
+});
+
+test('what is new of random trees is what the plainest count says', async t => {
+  const filesOf = (entries: readonly Entry[]): Map<string, bigint> =>
+    new Map(
+      entries.flatMap(entry => {
+        const isData = entry.type === 'file' && entry.digest !== null;
+        return isData ? [[entry.digest!.toString('hex'), dataSizeOf(entry.size, entry.holes)]] : [];
+      }),
+    );
+  await fc.assert(
+    fc.asyncProperty(treePlan, treePlan, async (a, b) => {
+      const [from, to] = [entriesOf(a), entriesOf(b)];
+      const known = filesOf(from);
+      const sizes = [...filesOf(to)].map(([digest, size]) => (known.has(digest) ? 0n : size));
+      const { newBytes } = await diffManifests(manifestOf(from).reader, manifestOf(to).reader, {});
+      t.is(
+        newBytes,
+        sizes.reduce((sum, size) => sum + size, 0n),
+      );
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test('a name that becomes one of another inode is told with what differs there', async t => {

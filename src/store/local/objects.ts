@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants, lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { lstat, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { DIGEST_BYTES, sha512 } from '../../image/digest.js';
 import type { Hole } from '../../image/entry.js';
 import { ImageUnpackerError } from '../../image/error.js';
@@ -10,7 +10,7 @@ import { PackedReader } from '../../image/packing.js';
 import type { SparseForm, SparseForms } from '../../image/sparse-form.js';
 import { formKey } from '../../image/sparse-form.js';
 import type { Watch } from '../../native.js';
-import { checkObjects, ingestFiles, isNativeError } from '../../native.js';
+import { checkObjects, ingestFiles, isNativeError, readObjects } from '../../native.js';
 import type { ObjectChecks, ObjectFault, Stored } from '../store.js';
 import { readsAs } from './damaged-object.js';
 import { objectPath, OBJECTS } from './layout.js';
@@ -27,6 +27,17 @@ const CHUNK_BYTES = 1 << 20;
 const STATES: readonly (ObjectFault['state'] | undefined)[] = [undefined, 'missing', 'damaged'];
 /** Calls of `ingestFiles` that are about the store; the others are about the files that it reads. */
 const CALLS_ON_STORE = new Set(['openat', 'write', 'close', 'renameat', 'fstatat']);
+
+const NO_FILE = 'is no file';
+const OTHER_DIGEST = 'is damaged: it does not have the digest that is its name';
+/** What is wrong with an object that could not be read, by the code of the error. */
+const FAULTS = new Map<string | undefined, string>([
+  ['ENOENT', 'is missing'],
+  ['ELOOP', NO_FILE],
+  ['ENXIO', NO_FILE],
+  ['EFBIG', 'is larger than anything of its kind'],
+  ['EBADMSG', OTHER_DIGEST],
+]);
 
 let temporaries = 0;
 
@@ -60,19 +71,23 @@ export class LocalObjects {
     }
   }
 
-  /** The object, which has at most `limit` bytes and the right digest. Throws `STORE_DAMAGED`. */
+  /** One object of `readMany`. */
   async read(digest: Buffer, limit: number): Promise<Buffer> {
-    const file = await this.#open(digest);
+    const [bytes] = await this.readMany([digest], limit);
+    return bytes!;
+  }
+
+  /** Whole objects, which have at most `limit` bytes and the right digests. Throws `STORE_DAMAGED`. */
+  async readMany(digests: readonly Buffer[], limit: number): Promise<Buffer[]> {
+    const directory = await this.openDirectory();
     try {
-      const { size } = await file.stat();
-      if (size > limit) throw this.#fault(digest, 'is larger than anything of its kind');
-      const bytes = await file.readFile();
-      if (!sha512(bytes).equals(digest)) throw this.#damaged(digest);
-      return bytes;
+      return await readObjects(directory.fd, Buffer.concat(digests), limit);
     } catch (reason) {
-      throw this.#failed(reason, 'read an object of');
+      const path = isNativeError(reason) ? reason.path : undefined;
+      if (path === undefined) throw this.#failed(reason, 'read an object of');
+      throw this.#cannotRead(reason, Buffer.from(basename(path.toString()), 'hex'));
     } finally {
-      await file.close();
+      await directory.close();
     }
   }
 
@@ -89,7 +104,7 @@ export class LocalObjects {
         held = buffer.subarray(0, bytesRead);
         hash.update(held);
       }
-      if (!hash.digest().equals(digest)) throw this.#damaged(digest);
+      if (!hash.digest().equals(digest)) throw this.#fault(digest, OTHER_DIGEST);
       if (held !== undefined) yield held;
     } catch (reason) {
       throw this.#failed(reason, 'read an object of');
@@ -181,22 +196,20 @@ export class LocalObjects {
 
   async #open(digest: Buffer): Promise<FileHandle> {
     const file = await open(this.#pathOf(digest), READ).catch((reason: unknown) => {
-      const { code } = reason as NodeJS.ErrnoException;
-      if (code === 'ENOENT') throw this.#fault(digest, 'is missing');
-      if (code === 'ELOOP' || code === 'ENXIO') throw this.#fault(digest, 'is no file');
-      throw this.#failed(reason, 'open an object of');
+      throw this.#cannotRead(reason, digest);
     });
     if ((await file.stat()).isFile()) return file;
     await file.close();
-    throw this.#fault(digest, 'is no file');
+    throw this.#fault(digest, NO_FILE);
   }
 
   #pathOf(digest: Buffer): string {
     return join(this.#path, objectPath(digest));
   }
 
-  #damaged(digest: Buffer): ImageUnpackerError {
-    return this.#fault(digest, 'is damaged: it does not have the digest that is its name');
+  #cannotRead(reason: unknown, digest: Buffer): ImageUnpackerError {
+    const fault = FAULTS.get((reason as NodeJS.ErrnoException).code);
+    return fault === undefined ? this.#failed(reason, 'read an object of') : this.#fault(digest, fault);
   }
 
   #fault(digest: Buffer, what: string): ImageUnpackerError {

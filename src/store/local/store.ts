@@ -99,6 +99,11 @@ export class LocalStore implements Store {
     return this.#objects.read(digest, limit);
   }
 
+  async readMany(digests: readonly Buffer[], limit: number): Promise<Buffer[]> {
+    await this.#hold();
+    return this.#objects.readMany(digests, limit);
+  }
+
   async *stream(digest: Buffer): AsyncGenerator<Buffer, void, undefined> {
     await this.#hold();
     yield* this.#objects.stream(digest);
