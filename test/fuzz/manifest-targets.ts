@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { decodeIndex, ManifestWriter } from '../../src/image/manifest.js';
 import type { Entry } from '../../src/image/entry.js';
-import { indexedPages } from '../../src/image/packing.js';
+import { indexedPages, PackedReader } from '../../src/image/packing.js';
 import { decodePage, PageWriter } from '../../src/image/page.js';
 import { comparePages, isNativeError } from '../../src/native.js';
 import { goldenTree } from '../image/golden-tree.js';
@@ -24,8 +24,6 @@ function encode(entries: readonly Entry[]): Buffer {
   for (const entry of entries) writer.add(entry);
   return writer.take();
 }
-
-const PLACE_BYTES = 16;
 
 /**
  * Pages, read by both readers: the one that decodes every entry, and the native one that walks over them. What the
@@ -58,7 +56,12 @@ async function walk(page: Buffer, first: Buffer, entries: number): Promise<numbe
   try {
     const packed = await comparePages([], indexedPages(index, new Map([[0, page]])), {});
     let count = 0;
-    for (let at = 0; at < packed.length; count++) at += 4 + packed.readUInt32LE(at) + 2 * PLACE_BYTES;
+    for (const reader = new PackedReader(packed); !reader.done; count++) {
+      reader.bytes();
+      // There is no page on the one side; on the other the numbers of page and entry, and the body.
+      for (let field = 0; field < 3; field++) reader.u32();
+      reader.bytes();
+    }
     return count;
   } catch (reason) {
     if (isNativeError(reason) && reason.code === 'EBADMSG') return undefined;
