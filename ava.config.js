@@ -8,11 +8,13 @@ const all = {
   timeout: '10m',
 };
 
-/** The two halves that `npm test` runs apart; all of it is what a bare `npx ava` takes. */
+/** The two halves that `npm test` runs apart, both of which a bare `npx ava` takes, and what is run by itself. */
 const suites = {
   unit: { ...all, files: [...all.files, '!test/root/**'] },
   // Loop devices, page caches and mounts are the machine's: one test at a time.
   root: { ...all, files: ['test/root/**/*.test.ts'], serial: true },
+  // What `npm run test:crash` runs. Each test tries hundreds of things; each file has a machine of its own.
+  crash: { ...all, files: ['test/crash/*.crash.ts'], concurrency: 2, timeout: '60m' },
 };
 
 export default () => suites[process.env.TEST_SUITE] ?? all;
