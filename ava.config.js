@@ -8,13 +8,15 @@ const all = {
   timeout: '10m',
 };
 
-/** The parts that are run apart; all of it is what a bare `npx ava` takes. */
+/** The parts that are run apart; the tests of the first three are what a bare `npx ava` takes. */
 const suites = {
   unit: { ...all, files: [...all.files, '!test/root/**', '!test/system/**'] },
   // Loop devices, page caches and mounts are the machine's: one test at a time.
   root: { ...all, files: ['test/root/**/*.test.ts'], serial: true },
   // Whole systems that boot.
   system: { ...all, files: ['test/system/**/*.test.ts'], serial: true, timeout: '30m' },
+  // What `npm run test:crash` runs. Each test tries hundreds of things; each file has a machine of its own.
+  crash: { ...all, files: ['test/crash/*.crash.ts'], concurrency: 2, timeout: '60m' },
 };
 
 export default () => suites[process.env.TEST_SUITE] ?? all;

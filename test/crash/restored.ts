@@ -37,7 +37,8 @@ export async function tryRestored(
         images: LETTERS,
         certain: false,
         foreign: true,
-        unmade: false,
+        // The state directory may be from before anything was known.
+        unmade: true,
         interrupted: LETTERS,
       };
       const examination = await examine(workshop, boot, expectation, next, { askKernel: false });

@@ -4,8 +4,8 @@ import type { Size } from './rig/revisions.js';
 import type { Scenario } from './scenarios.js';
 import { Workshop } from './rig/workshop.js';
 
-/** The seed of this run: the one that was asked for (`--seed`), or another each time. */
-export const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 1_000_000);
+/** The seed of this run: that of `npm run test:crash`, which is another each time, or the usual one. */
+export const SEED = Number(process.env['CRASH_SEED'] ?? 297_845);
 
 /** Tries a scenario with the seed of this run, and says which that was. */
 export async function trying<S extends Scenario>(

@@ -104,7 +104,11 @@ class Series {
     const began = performance.now();
     const disks = this.#workshop.machine.blankDisks();
     const recording = await record(this.#workshop, disks, undefined, SERIES);
-    const chosen = Array.from({ length: points }, () => this.#choose(recording, this.#random.fork()));
+    const chosen = Array.from({ length: points }, () => {
+      const isHard = this.#random.chance(this.#thereAndBack);
+      const random = this.#random.fork();
+      return isHard ? this.#chooseHard(recording, random) : this.#choose(recording, random);
+    });
     await this.#replay(recording, chosen, expectationOf, 'series');
     return { ...this.figures, seconds: (performance.now() - began) / 1000 };
   }
@@ -112,27 +116,20 @@ class Series {
   /** A point of a recording; what is unpacked next is `back` more often than others. */
   #choose(recording: Recording, random: Random, back?: Letter): Point {
     const phase = random.pick(recording.phases);
-    const askKernel = random.chance(ASK_KERNEL);
-    if (back === undefined && phase.from !== undefined && random.chance(this.#thereAndBack)) {
-      const loss = {
-        state: NOTHING_LOST,
-        volume: { ...NOTHING_LOST, kind: 'reordered' as const, kept: 0.3 + 0.6 * random.next() },
-      };
-      return {
-        phase,
-        moment: fullestMoment(recording, phase),
-        loss,
-        next: phase.to,
-        askKernel,
-        again: true,
-        random,
-      };
-    }
     const loss = { state: lossOf(random, STATE_SECTOR_BYTES), volume: lossOf(random, SECTOR_BYTES) };
     // Going back trusts the most in what was known before the crash.
     const next = random.pick([phase.to, back ?? phase.from ?? phase.to, random.pick(LETTERS)]);
-    const again = random.chance(CRASH_AGAIN);
+    const [askKernel, again] = [random.chance(ASK_KERNEL), random.chance(CRASH_AGAIN)];
     return { phase, moment: momentIn(recording, phase, random), loss, next, askKernel, again, random };
+  }
+
+  /** A point at which much data has arrived, and little of what tells of it. */
+  #chooseHard(recording: Recording, random: Random): Point {
+    const phase = random.pick(recording.phases.filter(({ from }) => from !== undefined));
+    const volume: Loss = { ...NOTHING_LOST, kind: 'reordered', kept: 0.3 + 0.6 * random.next() };
+    const moment = fullestMoment(recording, phase);
+    const loss = { state: NOTHING_LOST, volume };
+    return { phase, moment, loss, next: phase.to, askKernel: false, again: true, random };
   }
 
   async #replay(

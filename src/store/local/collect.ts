@@ -1,14 +1,12 @@
-import type { Dirent } from 'node:fs';
 import { lstat, readdir, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { isHexDigest } from '../../image/digest.js';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../../image/limits.js';
 import { decodeIndex } from '../../image/manifest.js';
 import { decodePage } from '../../image/page.js';
 import type { ProgressSink, Step } from '../../image/progress.js';
 import { LocalImages } from './images.js';
-import { OBJECTS, SHARDS } from './layout.js';
+import { isObject, OBJECTS, SHARDS } from './layout.js';
 import { lockStore } from './lock-store.js';
 import { LocalObjects } from './objects.js';
 import { syncDirectory } from '../durable.js';
@@ -115,9 +113,4 @@ async function sweep(path: string, marks: ReadonlySet<string>, options: CollectO
     if (!options.dryRun && swept.removedObjects > removedBefore) await syncDirectory(directory);
   }
   return swept;
-}
-
-/** What is no object is not ours to delete. */
-function isObject(file: Dirent, shard: string): boolean {
-  return file.isFile() && isHexDigest(file.name) && file.name.startsWith(shard);
 }

@@ -1,4 +1,6 @@
+import type { Dirent } from 'node:fs';
 import { join } from 'node:path';
+import { isHexDigest } from '../../image/digest.js';
 import { parseImageName } from '../../image/name.js';
 
 /*
@@ -10,6 +12,7 @@ import { parseImageName } from '../../image/name.js';
  *   images/base/debian-12/@2026-11-23      records of images: the stream as directories, "@" and the leaf
  *   sources/811-2a                         what is known of the files of a source directory (source/known-files.ts)
  *   tmp/SESSION/…                          what is not finished, one directory a process, flock: exclusive
+ *   tmp/SESSION/began                      its mtime is when that process began; it is there before it stores anything
  *   damaged/abcd…                          empty: objects that were found damaged, by their digests; may be missing
  *
  * Pages, indexes, annotations and the data of files are all objects. No part of a name begins with "@", so a
@@ -42,4 +45,9 @@ export function objectPath(digest: Buffer): string {
 export function recordPath(name: string): string {
   const { stream, leaf } = parseImageName(name);
   return join(IMAGES, stream, LEAF_MARK + leaf);
+}
+
+/** Whether a file in the directory of objects that is called `shard` is an object: what is none is not ours. */
+export function isObject(file: Dirent, shard: string): boolean {
+  return file.isFile() && isHexDigest(file.name) && file.name.startsWith(shard);
 }

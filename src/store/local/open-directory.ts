@@ -3,7 +3,7 @@ import { mkdir, open, readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import { FORMAT_FILE, FORMAT_LINE, IMAGES, LOCK_FILE, OBJECTS, SHARDS, TEMPORARY } from './layout.js';
-import { syncDirectory } from '../durable.js';
+import { replaceDurably, syncDirectory } from '../durable.js';
 import { makeDirectory } from '../make-directory.js';
 
 /** What a new file system has in its root directory. */
@@ -58,14 +58,14 @@ async function read(location: string): Promise<string> {
 
 /** Whether a directory is empty, or holds a store that its maker had barely begun when it was ended. */
 function isUnused(names: readonly string[], format: string | undefined): boolean {
-  return names.length === 0 || (names.length === 1 && format !== undefined && FORMAT_LINE.startsWith(format));
+  const isBegun = format === undefined || FORMAT_LINE.startsWith(format);
+  return isBegun && names.every(name => name === FORMAT_FILE || name === `${FORMAT_FILE}.new`);
 }
 
 /** Each step may find that it was done before: the maker of a store may be ended at any time. */
 async function make(location: string): Promise<void> {
   await makeDirectory(location);
-  await writeDurably(join(location, FORMAT_FILE), FORMAT_LINE);
-  await syncDirectory(location);
+  await replaceDurably(join(location, FORMAT_FILE), FORMAT_LINE);
   for (const name of [IMAGES, TEMPORARY, OBJECTS]) await mkdir(join(location, name), { recursive: true });
   for (const shard of SHARDS) await mkdir(join(location, OBJECTS, shard), { recursive: true });
   for (const name of [OBJECTS, dirname(OBJECTS)]) await syncDirectory(join(location, name));

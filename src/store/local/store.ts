@@ -76,8 +76,11 @@ export class LocalStore implements Store {
     const session = await this.#begin();
     await this.checkIsNew(record.name);
     try {
+      // What is stored from now on needs another sync.
+      session.unsynced = false;
       await syncFileSystem(session.directory.fd);
     } catch (reason) {
+      session.unsynced = true;
       throw this.#cannotWrite(reason);
     }
     await this.#images.create(session, record);
@@ -110,15 +113,15 @@ export class LocalStore implements Store {
   }
 
   async put(bytes: Buffer): Promise<Stored> {
-    return this.#objects.put(await this.#begin(), bytes, false);
+    return this.#objects.put(await this.#beginStoring(), bytes, false);
   }
 
   async putStream(chunks: AsyncIterable<Buffer>): Promise<Stored> {
-    return this.#objects.putStream(await this.#begin(), chunks);
+    return this.#objects.putStream(await this.#beginStoring(), chunks);
   }
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {
-    return this.#objects.ingest(await this.#begin(), root, files, watch);
+    return this.#objects.ingest(await this.#beginStoring(), root, files, watch);
   }
 
   /** What `remember` kept of a source; undefined if it kept nothing. It may be damaged or long out of date. */
@@ -199,6 +202,12 @@ export class LocalStore implements Store {
         throw this.#cannotWrite(reason);
       });
     return this.#session;
+  }
+
+  async #beginStoring(): Promise<Session> {
+    const session = await this.#begin();
+    session.unsynced = true;
+    return session;
   }
 
   #cannotWrite(reason: unknown): ImageUnpackerError {

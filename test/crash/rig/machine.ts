@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   constants,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -54,12 +53,12 @@ export class Machine {
     return new Machine(directory);
   }
 
-  /** New disks: an empty state directory, and a volume that holds nothing. */
-  blankDisks(): Disks {
+  /** New disks: one with an empty file system, for the state directory, and a volume that holds nothing. */
+  blankDisks(stateBytes = STATE_BYTES): Disks {
     const path = join(this.directory, 'blank');
-    new SparseDisk(STATE_BYTES).save(path);
+    new SparseDisk(stateBytes).save(path);
     run('mke2fs', '-q', '-F', '-t', 'ext4', '-b', '1024', '-J', 'size=1', path);
-    const state = SparseDisk.read(path, STATE_BYTES);
+    const state = SparseDisk.read(path, stateBytes);
     run('rm', path);
     return { state, volume: new SparseDisk(VOLUME_BYTES) };
   }
@@ -94,23 +93,24 @@ export class Machine {
 
 /** A machine that is switched on. */
 export class Boot {
+  /** Where the file system of the disk `state` is mounted. */
+  readonly root: string;
   readonly stateDirectory: string;
   readonly log: LogDisks | undefined;
-  readonly #mountPoint: string;
   #devices: { volume: string; state: string } | undefined;
 
   constructor(mountPoint: string, log: LogDisks | undefined) {
+    this.root = mountPoint;
     this.stateDirectory = join(mountPoint, 'image-unpacker');
     this.log = log;
-    this.#mountPoint = mountPoint;
   }
 
   start(pathOf: (disk: string) => string): void {
-    mkdirSync(this.#mountPoint, { recursive: true });
+    mkdirSync(this.root, { recursive: true });
     const attach = (name: string): string => run('losetup', '-f', '--show', pathOf(name)).trim();
     this.#devices = { volume: attach('volume'), state: attach('state') };
     if (this.log !== undefined) this.#writeInSmallPieces();
-    run('mount', '-t', 'ext4', '-o', STATE_OPTIONS, this.#devices.state, this.#mountPoint);
+    run('mount', '-t', 'ext4', '-o', STATE_OPTIONS, this.#devices.state, this.root);
   }
 
   /** A disk may stop between any two requests: the smaller they are, the more moments there are. */
@@ -143,7 +143,7 @@ export class Boot {
   async halt(): Promise<DiskEvent[]> {
     this.requireFree();
     const { volume, state } = this.#devices!;
-    run('umount', this.#mountPoint);
+    run('umount', this.root);
     this.#devices = undefined;
     await Promise.all([detach(volume), detach(state)]);
     return (await this.log?.unmount()) ?? [];
@@ -155,7 +155,7 @@ export class Boot {
       const { volume, state } = this.#devices;
       this.#devices = undefined;
       for (const command of [
-        ['umount', '-l', this.#mountPoint],
+        ['umount', '-l', this.root],
         ['losetup', '-d', volume],
         ['losetup', '-d', state],
       ]) {
@@ -168,10 +168,20 @@ export class Boot {
 
 /** Detaches a loop device, which whoever lists devices may have open for a moment. */
 async function detach(device: string): Promise<void> {
+  const file = backingFile(device);
   run('losetup', '-d', device);
   const deadline = performance.now() + DETACH_MILLISECONDS;
-  while (existsSync(`/sys/block/${basename(device)}/loop`)) {
+  // Once it is free, somebody else may have it.
+  while (backingFile(device) === file) {
     if (performance.now() > deadline) throw new Error(`${device} is still in use`);
     await sleep(5);
+  }
+}
+
+function backingFile(device: string): string | undefined {
+  try {
+    return readFileSync(`/sys/block/${basename(device)}/loop/backing_file`, 'utf8');
+  } catch {
+    return undefined;
   }
 }
