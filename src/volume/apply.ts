@@ -196,7 +196,7 @@ class Application {
     this.#bytesFetched = objects.bytesFetched;
     try {
       this.#clock.enter('apply');
-      const record = current.record ?? (await this.#format());
+      const record = current.record ?? (await this.#format(difference));
       await addSparseForms(record.directory, objects.sparse);
       await this.#writes.begin();
       await beginWork(record, {
@@ -221,18 +221,18 @@ class Application {
     const check = new Ext4Check(superblock?.limits);
     for (const change of changes) check.add(change.want);
     check.finish(this.#request.image.name);
-    if (superblock === undefined) shapeFor(this.#volume.space(this.#wanted.newDisk), want);
+    if (superblock === undefined) shapeFor(this.#volume.space(this.#wanted.newDisk), want, changes);
     else checkRoom(this.#device, superblock, current.tree.manifest.index, want, changes);
   }
 
-  async #format(): Promise<VolumeRecord> {
+  async #format({ changes }: Difference): Promise<VolumeRecord> {
     const { progress, signal, state } = this.#request;
     const step = progress.step('Making the file system');
     try {
       const { identity, newDisk } = this.#wanted;
       const zeroed = await this.#volume.format(newDisk);
       await this.#writes.begin();
-      const shape = shapeFor(this.#device, this.#wanted.tree.manifest.index);
+      const shape = shapeFor(this.#device, this.#wanted.tree.manifest.index, changes);
       await makeFileSystem(this.#device, identity, shape, zeroed, { signal });
     } finally {
       step.end();

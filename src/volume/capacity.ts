@@ -4,11 +4,12 @@ import type { ManifestIndex } from '../image/manifest.js';
 import type { Change } from '../image/plan.js';
 import type { FileSystemShape } from './make-file-system.js';
 import { fileSystemShape, overheadOf } from './make-file-system.js';
+import { metadataBlocks } from './metadata-blocks.js';
 import type { Superblock } from './superblock.js';
 
-/** Names in a block of a directory, as it usually is; a directory has at least one block. */
+/** Names in a block of a directory, as it usually is, beside the first block that each has. */
 const NAMES_PER_BLOCK = 64;
-/** What is kept free for what cannot be foreseen exactly: extent blocks, attribute blocks, the staging directory. */
+/** What is kept free for what cannot be foreseen exactly: files in more pieces than need be, the staging directory. */
 const MARGIN_BLOCKS = 64n;
 const MIB = 1n << 20n;
 
@@ -19,11 +20,11 @@ export interface Space {
 }
 
 /**
- * The shape of a file system for an image on a device. Throws `DEVICE_TOO_SMALL`, saying how much is needed,
- * when the image does not fit.
+ * The shape of a file system for an image on a device; `changes` have all of its entries. Throws `DEVICE_TOO_SMALL`,
+ * saying how much is needed, when the image does not fit.
  */
-export function shapeFor(device: Space, index: ManifestIndex): FileSystemShape {
-  const content = contentBytes(index);
+export function shapeFor(device: Space, index: ManifestIndex, changes: readonly Change[]): FileSystemShape {
+  const content = contentBytes(index, changes);
   const fits = (size: bigint): boolean =>
     content + overheadOf(size, fileSystemShape(size, index.entries)) <= size;
   if (fits(device.size)) return fileSystemShape(device.size, index.entries);
@@ -32,10 +33,11 @@ export function shapeFor(device: Space, index: ManifestIndex): FileSystemShape {
   throw tooSmall(device, (needed / MIB + 1n) * MIB, device.size);
 }
 
-/** At most so many bytes the content of an image takes on a file system; every entry may be a directory. */
-function contentBytes(index: ManifestIndex): bigint {
-  const directories = BigInt(Math.ceil(index.entries / NAMES_PER_BLOCK)) * 2n;
-  return (index.blocks + directories + MARGIN_BLOCKS) * BLOCK_SIZE_BIG;
+/** About how many bytes the content of an image takes on a file system. */
+function contentBytes(index: ManifestIndex, changes: readonly Change[]): bigint {
+  const names = BigInt(Math.ceil(index.entries / NAMES_PER_BLOCK)) * 2n;
+  const metadata = metadataBlocks(changes.map(({ want }) => want));
+  return (index.blocks + names + metadata + MARGIN_BLOCKS) * BLOCK_SIZE_BIG;
 }
 
 /** Throws `DEVICE_TOO_SMALL` unless a file system has room for what changes make of it. */
@@ -46,8 +48,9 @@ export function checkRoom(
   want: ManifestIndex,
   changes: readonly Change[],
 ): void {
-  const directories = countOf(changes, 'want', 'directory') - countOf(changes, 'have', 'directory');
-  const more = want.blocks - have.blocks + BigInt(Math.max(directories, 0)) + MARGIN_BLOCKS;
+  const before = metadataBlocks(changes.map(change => change.have));
+  const metadata = metadataBlocks(changes.map(change => change.want)) - before;
+  const more = want.blocks - have.blocks + (metadata > 0n ? metadata : 0n) + MARGIN_BLOCKS;
   if (more > superblock.freeBlocks) {
     const missing = (more - superblock.freeBlocks) * BLOCK_SIZE_BIG;
     throw tooSmall(device, device.size + missing + missing / 32n, device.size);
@@ -61,10 +64,6 @@ export function checkRoom(
       { device: path, needed: inodes, available: superblock.freeInodes },
     );
   }
-}
-
-function countOf(changes: readonly Change[], side: 'have' | 'want', type: string): number {
-  return changes.filter(change => change[side]?.type === type).length;
 }
 
 function countInodes(changes: readonly Change[], side: 'have' | 'want'): number {

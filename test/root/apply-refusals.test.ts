@@ -122,3 +122,31 @@ test('a state directory that is full is named, before and after the volume is wr
   t.is((await volume.apply(second)).scan, 'repair');
   t.deepEqual(await volume.check(wanted), { identical: true, differences: [] });
 });
+
+const attribute = (path: string, fill: string): Entry => {
+  const value = Buffer.alloc(2000, fill);
+  return file(path, { xattrs: [{ name: Buffer.from('user.a'), value }] });
+};
+const numbered = (count: number, make: (path: string, at: number) => Entry): Entry[] =>
+  Array.from({ length: count }, (_, at) => make(`f${String(at).padStart(5, '0')}`, at));
+
+test('room is needed for attributes, directories and extents, and what has none is refused before a write', async t => {
+  const volume = await VolumeFixture.make(t, 16 << 20);
+  const blank = volume.bytes();
+  const large = [
+    numbered(4000, (path, at) => attribute(path, String(at % 10) + path)),
+    numbered(4000, path => ({ type: 'directory', path: Buffer.from(path), ...metadata })),
+  ];
+  for (const entries of large) {
+    const image = await volume.image([root, ...entries]);
+    await t.throwsAsync(volume.apply(image), { code: 'DEVICE_TOO_SMALL' });
+    t.is(volume.bytes(), blank);
+  }
+  // Attributes that are the same take one block together.
+  const same = [root, ...numbered(1000, path => attribute(path, 'same'))];
+  await volume.apply(await volume.image(same));
+  t.deepEqual(await volume.check(same), { identical: true, differences: [] });
+  const made = volume.bytes();
+  await t.throwsAsync(volume.apply(await volume.image([root, ...large[0]!])), { code: 'DEVICE_TOO_SMALL' });
+  t.is(volume.bytes(), made);
+});
