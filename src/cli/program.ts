@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { ImageUnpackerError } from '../image/error.js';
 import { silentProgress } from '../image/progress.js';
-import { delayTierUp } from '../unpacker/delay-tier-up.js';
+import { tuneV8 } from '../unpacker/tune-v8.js';
 import { withBuiltIns } from './built-in-commands.js';
 import type { CommandContext } from './command.js';
 import { EXIT_CODES, exitCodeOf } from './exit-code.js';
@@ -33,7 +33,7 @@ export interface Surroundings {
 
 /** Runs a program in this process, and ends the process with its exit code. */
 export async function main(program: Omit<ProgramDefinition, 'version'>): Promise<never> {
-  delayTierUp();
+  tuneV8();
   // Who writes is told of a write that failed (see `writeAll`); the event besides would end the process.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const code = await runProgram(withBuiltIns({ ...program, version: readVersion() }), {

@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import { cancelled } from '../image/error.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
 import { runCapture } from './capture-work.js';
-import { delayTierUp } from './delay-tier-up.js';
+import { tuneV8 } from './tune-v8.js';
 import { Orders } from './orders.js';
 import { ProgressTeller } from './progress-teller.js';
 import { runUnpack } from './unpack-work.js';
@@ -15,7 +15,7 @@ import { FRAMES_DESCRIPTOR, sendableError } from './work.js';
  * state directory, which it has inherited, must not outlive that.
  */
 
-delayTierUp();
+tuneV8();
 
 const controller = new AbortController();
 const orders = new Orders();

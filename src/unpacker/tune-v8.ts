@@ -1,0 +1,23 @@
+import { setFlagsFromString } from 'node:v8';
+
+/**
+ * What is said to V8, by its major version: to that of Node 20 and of Node 22 that it optimise only what has run fifteen
+ * times as long as it takes by default; to that of Node 24, in which Maglev compiles first at little cost, that the part of
+ * the heap for what is new stay small.
+ */
+const FLAGS: Readonly<Record<string, string>> = {
+  11: '--interrupt-budget=1000000',
+  12: '--invocation-count-for-turbofan=45000',
+  13: '--semi-space-growth-factor=1',
+};
+
+/**
+ * Has V8 suit programs that work for a second or hold 200,000 entries. A volume is patched in less time than TurboFan
+ * needs to pay for itself: a fifth of the CPU went into code that was hardly run. What works for seconds is optimised as
+ * before. Where what is new may take 100 MiB, building a large image takes a third more memory. To be called at the
+ * start of a process, the flag counts from then on.
+ */
+export function tuneV8(): void {
+  const flag = FLAGS[process.versions.v8.split('.')[0]!];
+  if (flag !== undefined) setFlagsFromString(flag);
+}
