@@ -31,6 +31,7 @@ class Cursor {
       case 2:
       case 10:
       case 12:
+      case 13:
         this.#content();
         break;
       case 3:
