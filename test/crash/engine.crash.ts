@@ -4,21 +4,9 @@ import { tryForeignCrash } from './foreign-crash.js';
 import { tryHeldMount } from './held-mount.js';
 import { tryRestored } from './restored.js';
 import { trying } from './seed.js';
-import { trySeries, tryThereAndBack } from './series.js';
 import { tryShutdown } from './shutdown.js';
 
 /* The disks and the file system beneath the engine. */
-
-test.serial('whenever the power goes, a volume is what it is called, and is repaired', async t => {
-  const { points, withLoss } = await trying(t, trySeries, 640);
-  t.true(points >= 640);
-  t.true(withLoss >= 400, String(withLoss));
-});
-
-test.serial('whenever the power goes in a repair, whatever is unpacked next', async t => {
-  const { inRepair } = await trying(t, tryThereAndBack, 12);
-  t.is(inRepair, 36);
-});
 
 test.serial('a volume and a state directory that are not of one time are found out', async t => {
   t.truthy(await trying(t, tryRestored, 40));

@@ -13,11 +13,12 @@ export async function trying<S extends Scenario>(
   scenario: S,
   count: number,
   size: Size = 'usual',
+  seed = SEED,
 ): Promise<Awaited<ReturnType<S>>> {
-  t.log(`seed ${String(SEED)}`);
+  t.log(`seed ${String(seed)}`);
   const began = performance.now();
   try {
-    const figures = await Workshop.use(SEED, size, workshop => scenario(workshop, SEED, count));
+    const figures = await Workshop.use(seed, size, workshop => scenario(workshop, seed, count));
     t.log(JSON.stringify(figures));
     t.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
     return figures as Awaited<ReturnType<S>>;

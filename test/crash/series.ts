@@ -46,7 +46,8 @@ interface Point {
   loss: { state: Loss; volume: Loss };
   next: Letter;
   askKernel: boolean;
-  again: boolean;
+  /** Whether the power goes once more while that is repaired: anywhere, or so that what follows is to go back. */
+  again: 'no' | 'anywhere' | 'back';
   random: Random;
 }
 
@@ -119,17 +120,27 @@ class Series {
     const loss = { state: lossOf(random, STATE_SECTOR_BYTES), volume: lossOf(random, SECTOR_BYTES) };
     // Going back trusts the most in what was known before the crash.
     const next = random.pick([phase.to, back ?? phase.from ?? phase.to, random.pick(LETTERS)]);
-    const [askKernel, again] = [random.chance(ASK_KERNEL), random.chance(CRASH_AGAIN)];
+    const askKernel = random.chance(ASK_KERNEL);
+    const again = random.chance(CRASH_AGAIN) ? 'anywhere' : 'no';
     return { phase, moment: momentIn(recording, phase, random), loss, next, askKernel, again, random };
   }
 
   /** A point at which much data has arrived, and little of what tells of it. */
   #chooseHard(recording: Recording, random: Random): Point {
     const phase = random.pick(recording.phases.filter(({ from }) => from !== undefined));
-    const volume: Loss = { ...NOTHING_LOST, kind: 'reordered', kept: 0.3 + 0.6 * random.next() };
+    const volume: Loss = { ...NOTHING_LOST, kind: 'falling', kept: 0.4 + 0.4 * random.next() };
     const moment = fullestMoment(recording, phase);
     const loss = { state: NOTHING_LOST, volume };
-    return { phase, moment, loss, next: phase.to, askKernel: false, again: true, random };
+    return { phase, moment, loss, next: phase.to, askKernel: false, again: 'back', random };
+  }
+
+  /** A point of the repair after that, once it has begun to write; then it is to go back. */
+  #chooseBack(recording: Recording, random: Random, back: Letter): Point {
+    const phase = recording.phases[0]!;
+    const length = phase.done - phase.begin;
+    const moment = phase.begin + Math.round(length * (0.35 + 0.6 * random.next()));
+    const loss = { state: NOTHING_LOST, volume: lossOf(random, SECTOR_BYTES) };
+    return { phase, moment, loss, next: back, askKernel: false, again: 'no', random };
   }
 
   async #replay(
@@ -160,7 +171,7 @@ class Series {
       const { found, applied } = await this.#examine(disks, point, expectation);
       this.#count(point, found, applied.result.scan, loss);
       this.#log(`${about}: ${found}, then ${point.next} by ${applied.result.scan}`);
-      if (point.again && found !== 'clean' && where === 'series')
+      if (point.again !== 'no' && found !== 'clean' && where === 'series')
         await this.#crashAgain(disks, point, expectation);
     } catch (reason) {
       const message = `${about}: ${(reason as Error).message}`;
@@ -178,11 +189,14 @@ class Series {
   }
 
   /** The same crash once more, and then another one while it is repaired. */
-  async #crashAgain(disks: Disks, { next, phase }: Point, first: Expectation): Promise<void> {
+  async #crashAgain(disks: Disks, { next, phase, again }: Point, first: Expectation): Promise<void> {
     const recording = await record(this.#workshop, disks, undefined, [next]);
-    const points = Array.from({ length: MOMENTS_OF_REPAIR }, () =>
-      this.#choose(recording, this.#random.fork(), phase.from),
-    );
+    const points = Array.from({ length: MOMENTS_OF_REPAIR }, () => {
+      const random = this.#random.fork();
+      return again === 'back'
+        ? this.#chooseBack(recording, random, phase.from!)
+        : this.#choose(recording, random, phase.from);
+    });
     const interrupted = [...new Set([...first.interrupted, next])];
     const expect = (repair: Phase, moment: number): Expectation => ({
       images: [next],
@@ -215,7 +229,7 @@ function expectationOf({ from, to, done }: Phase, moment: number): Expectation {
 }
 
 function lossOf(random: Random, sector: number): Loss {
-  const kind = random.pick(['none', 'dropped', 'dropped', 'reordered', 'reordered', 'torn', 'torn'] as const);
+  const kind = random.pick(['none', 'dropped', 'dropped', 'rising', 'falling', 'torn', 'torn'] as const);
   const kept = random.pick([0, random.next(), random.next(), random.next()]);
   return { kind, kept, sector };
 }

@@ -36,7 +36,7 @@ export async function tryStorePower({ machine }: Workshop, seed: number, count: 
   for (const moment of moments.sort((a, b) => a - b)) {
     replay.advance(moment);
     const loss: Loss = {
-      kind: random.pick(['none', 'dropped', 'reordered', 'torn']),
+      kind: random.pick(['none', 'dropped', 'rising', 'falling', 'torn']),
       kept: random.next(),
       sector: SECTOR_BYTES,
     };

@@ -20,6 +20,12 @@ const VOLUME_BYTES = 96 << 20;
 /** Room for all volumes of a test. */
 const ROOM_BYTES = 4 * 2 ** 30;
 
+/** What is loaded before an agent and its workers. */
+interface Loading {
+  modules?: readonly string[];
+  environment?: Readonly<Record<string, string>>;
+}
+
 /** A store, and agents as processes of their own. All of it is gone when the test ends. */
 export class AgentFixture {
   readonly t: ExecutionContext;
@@ -66,12 +72,14 @@ export class AgentFixture {
     return { agent, client };
   }
 
-  /** Starts an agent. */
-  serve(): ChildProcess {
-    const program = ['--import=tsx', 'src/cli/image-unpacker/main.ts', 'serve'];
-    const parameters = ['--config', join(this.directory, 'agent.yaml'), '--log-level', 'silent'];
-    const agent = spawn(process.execPath, [...program, ...parameters], {
+  /** Starts an agent; modules may be loaded before it, and told things by variables. */
+  serve({ modules = [], environment = {} }: Loading = {}): ChildProcess {
+    const loaded = ['tsx', ...modules].map(module => `--import=${module}`);
+    const parameters = ['serve', '--config', join(this.directory, 'agent.yaml'), '--log-level', 'silent'];
+    const program = [...loaded, 'src/cli/image-unpacker/main.ts', ...parameters];
+    const agent = spawn(process.execPath, program, {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...environment },
     });
     this.#agents.add(agent);
     return agent;

@@ -8,7 +8,8 @@ import type { SparseDisk } from './sparse-disk.js';
  *
  *   none        all of it arrived
  *   dropped     each write arrived or not
- *   reordered   the disk wrote in an order of its own, upwards or downwards, and came so far
+ *   rising      the disk wrote in the order of addresses, and came so far
+ *   falling     the same from the highest address down: data mostly lies higher than what tells of it
  *   torn        as dropped, and of a write that arrived, only some sectors
  *
  * A sector never goes back: where two writes of a sector arrived, it has what the later one wrote.
@@ -16,7 +17,7 @@ import type { SparseDisk } from './sparse-disk.js';
 
 /** How a disk loses what it was not told to flush. */
 export interface Loss {
-  kind: 'none' | 'dropped' | 'reordered' | 'torn';
+  kind: 'none' | 'dropped' | 'rising' | 'falling' | 'torn';
   /** What part of it arrives. */
   kept: number;
   /** Bytes that a disk writes wholly or not at all. */
@@ -32,8 +33,9 @@ export function surviving(pending: readonly DiskChange[], loss: Loss, random: Ra
       return [...pending];
     case 'dropped':
       return pending.filter(() => random.chance(loss.kept));
-    case 'reordered': {
-      const direction = random.chance(0.5) ? 1 : -1;
+    case 'rising':
+    case 'falling': {
+      const direction = loss.kind === 'rising' ? 1 : -1;
       const written = [...pending].sort((a, b) => direction * (a.offset - b.offset));
       const arrived = new Set(written.slice(0, Math.round(pending.length * loss.kept)));
       return pending.filter(change => arrived.has(change));

@@ -26,7 +26,7 @@ const MTIME = 1_700_000_000_000_000_001n;
 /** How many files of each kind a revision has. */
 const SIZES = {
   usual: { still: 40, large: 2, small: 220 },
-  small: { still: 4, large: 1, small: 24 },
+  small: { still: 4, large: 2, small: 24 },
 } as const;
 export type Size = keyof typeof SIZES;
 
