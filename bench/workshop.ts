@@ -20,6 +20,9 @@ export function ours(
   return [join(ROOT, 'bin', program), ...parameters];
 }
 
+/** How our tool is told to fill a blank device with one file system, as the peers do, whatever the image could boot. */
+export const FORMAT_WHOLE = ['--format', '--layout', 'whole'];
+
 /** A volume that our tool has filled, and what it knows of it. */
 export interface OurVolume {
   file: string;
@@ -103,7 +106,7 @@ export class Workshop {
       await makeBlankFile(volume.file, this.data.volumeBytes);
       const image = await this.image(name);
       await withDevice(volume.file, this.signal, async device => {
-        const words = ours('image-unpacker', 'apply', '--device', device, '--image', image, '--format');
+        const words = ours('image-unpacker', 'apply', '--device', device, '--image', image, ...FORMAT_WHOLE);
         const places = ['--store', this.store, '--state-dir', volume.state];
         await runCommand([...words, ...places], { signal: this.signal });
       });

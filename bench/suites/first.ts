@@ -3,7 +3,7 @@ import { measure } from '../measure.js';
 import type { Attempt, Task } from '../task.js';
 import { makeBlankFile, withDevice } from '../volume.js';
 import type { Workshop } from '../workshop.js';
-import { FILL, inShell, ours } from '../workshop.js';
+import { FILL, FORMAT_WHOLE, inShell, ours } from '../workshop.js';
 
 const BASE = 'mkfs and tar';
 
@@ -16,9 +16,9 @@ export function firstSuite(workshop: Workshop): Task[] {
     attempt: async (examine: boolean) => {
       const image = await workshop.image('A');
       await rm(state, { recursive: true, force: true });
-      const places = ['--store', store, '--state-dir', state, '--image', image, '--format'];
+      const places = ['--store', store, '--state-dir', state, '--image', image];
       return attemptOf(workshop, examine, device =>
-        ours('image-unpacker', 'apply', '--json', '--device', device, ...places),
+        ours('image-unpacker', 'apply', '--json', '--device', device, ...places, ...FORMAT_WHOLE),
       );
     },
   };
