@@ -93,7 +93,7 @@ function create(context) {
   return {
     Program: checkName,
     Literal(node) {
-      const loads = typeof node.value === 'string' && node.value.endsWith('.node');
+      const loads = typeof node.value === 'string' && /^#addon$|\.node$/.test(node.value);
       if (loads && path !== ADDON_MODULE) context.report({ node, messageId: 'addon' });
     },
     ImportDeclaration: check,

@@ -99,7 +99,7 @@ export interface Watch {
 /** Often enough for a bar that moves smoothly, seldom enough to cost nothing. */
 const PROGRESS_MILLISECONDS = 100;
 
-const addon = createRequire(import.meta.url)('../build/Release/image_unpacker.node') as Addon;
+const addon = createRequire(import.meta.url)('#addon') as Addon;
 
 /** Errors of Linux that Node has no name for (ESTALE, EBADMSG, EDQUOT …), and one that it has not at all. */
 const OTHER_ERRORS = new Map(
