@@ -1,3 +1,4 @@
+import type { DiskMap } from '../image/disk-map.js';
 import type { SparseForms } from '../image/sparse-form.js';
 import type { Limits } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
@@ -52,6 +53,19 @@ export interface Store {
   create(record: ImageRecord): Promise<void>;
   /** Forgets an image, durably. Its objects stay until they are collected. Throws `IMAGE_UNKNOWN`. */
   remove(name: string): Promise<void>;
+
+  /**
+   * The map of a disk that was made of the image with this digest (hex), by the digest of the disk; undefined if none is
+   * kept. What it resolves to is that disk's map. Throws `STORE_DAMAGED`.
+   */
+  diskMap(imageDigest: string, diskDigest: Buffer): Promise<DiskMap | undefined>;
+  /** The digests of all disks of that image whose maps are kept, sorted. */
+  diskMaps(imageDigest: string): Promise<Buffer[]>;
+  /**
+   * Keeps the map of a disk beside the image it was made of, durably, until no image with that digest is left and
+   * the store is collected. To keep it again does nothing, and mends one that is damaged. Throws `LIMIT_EXCEEDED`.
+   */
+  keepDiskMap(imageDigest: string, map: DiskMap): Promise<void>;
 
   /** Which of the objects are stored, in the order asked. */
   has(digests: readonly Buffer[]): Promise<boolean[]>;

@@ -10,14 +10,15 @@ import { parseImageName } from '../../image/name.js';
  *   lock                                   flock: shared by who reads or adds objects, exclusive to delete them
  *   objects/sha512/ab/abcd…                objects, mode 0444, by their digests in hex (two digits, all 128)
  *   images/base/debian-12/@2026-11-23      records of images: the stream as directories, "@" and the leaf
+ *   disk-maps/abcd…/0123…                  maps of disks: the digest of the image, and of the disk
  *   sources/811-2a                         what is known of the files of a source directory (source/known-files.ts)
  *   tmp/SESSION/…                          what is not finished, one directory a process, flock: exclusive
  *   tmp/SESSION/began                      its mtime is when that process began; it is there before it stores anything
  *   damaged/abcd…                          empty: objects that were found damaged, by their digests; may be missing
  *
  * Pages, indexes, annotations and the data of files are all objects. No part of a name begins with "@", so a
- * record and a stream never meet. `lock` is made last: a store without it was never finished. `sources` is made
- * when it is first needed; whatever goes from it is found out again.
+ * record and a stream never meet. `lock` is made last: a store without it was never finished. `sources` and
+ * `disk-maps` are made when they are first needed; whatever goes from `sources` is found out again.
  */
 
 export const FORMAT_LINE = 'image-unpacker store 1\n';
@@ -25,6 +26,7 @@ export const FORMAT_FILE = 'format';
 export const LOCK_FILE = 'lock';
 export const OBJECTS = 'objects/sha512';
 export const IMAGES = 'images';
+export const DISK_MAPS = 'disk-maps';
 export const SOURCES = 'sources';
 export const TEMPORARY = 'tmp';
 export const DAMAGED = 'damaged';

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { checkStreamName } from '../../image/name.js';
 import type { Limits } from '../../image/settable-limits.js';
@@ -10,6 +11,7 @@ import type { SourceKnowledge } from '../../source/tree.js';
 import { requireObjects } from '../require-objects.js';
 import type { FetchedObjects, ImageRecord, ObjectChecks, Store, Stored } from '../store.js';
 import { noteDamage, removeNoted } from './damaged-object.js';
+import { LocalDiskMaps } from './disk-maps.js';
 import { LocalImages } from './images.js';
 import { lockStore } from './lock-store.js';
 import { LocalObjects } from './objects.js';
@@ -45,6 +47,7 @@ export class LocalStore implements Store {
   readonly #signal: AbortSignal | undefined;
   readonly #objects: LocalObjects;
   readonly #images: LocalImages;
+  readonly #diskMaps: LocalDiskMaps;
   readonly #sources: LocalSources;
   #lock: Promise<FileHandle> | undefined;
   #session: Promise<Session> | undefined;
@@ -56,6 +59,7 @@ export class LocalStore implements Store {
     this.#signal = signal;
     this.#objects = new LocalObjects(this.#path);
     this.#images = new LocalImages(this.#path);
+    this.#diskMaps = new LocalDiskMaps(this.#path);
     this.#sources = new LocalSources(this.#path);
   }
 
@@ -88,6 +92,18 @@ export class LocalStore implements Store {
 
   async remove(name: string): Promise<void> {
     await this.#images.remove(name);
+  }
+
+  async diskMap(imageDigest: string, diskDigest: Buffer): Promise<DiskMap | undefined> {
+    return this.#diskMaps.read(imageDigest, diskDigest);
+  }
+
+  async diskMaps(imageDigest: string): Promise<Buffer[]> {
+    return this.#diskMaps.list(imageDigest);
+  }
+
+  async keepDiskMap(imageDigest: string, map: DiskMap): Promise<void> {
+    await this.#diskMaps.keep(await this.#begin(), imageDigest, map);
   }
 
   async has(digests: readonly Buffer[]): Promise<boolean[]> {
