@@ -7,8 +7,10 @@ import { sha512 } from '../../src/image/digest.js';
 import { formKey } from '../../src/image/sparse-form.js';
 import type { ImageUnpackerError } from '../../src/image/error.js';
 import { decodeDigests, packFiles } from '../../src/source/scan.js';
-import type { ImageRecord, Store } from '../../src/store/store.js';
+import type { Store } from '../../src/store/store.js';
 import { gather } from '../gather.js';
+import { testLife } from './store-life.js';
+import { recordOf as record } from '../model/image-record.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 
 /** A store that is made for one test, empty. */
@@ -18,6 +20,8 @@ export interface StoreUnderTest {
   reopen: () => Promise<Store>;
   /** Makes a disk map that is kept another one behind the store's back. */
   damageMap: (imageDigest: string, diskDigest: Buffer) => Promise<void>;
+  /** Makes what is kept of a channel something else behind the store's back. */
+  damageChannel: (stream: string, name: string) => Promise<void>;
   /** Makes an object another one behind the store's back. */
   damage: (digest: Buffer, how: 'missing' | 'changed' | 'short' | 'empty') => Promise<void>;
 }
@@ -34,25 +38,6 @@ async function* asynchronously(chunks: Iterable<Buffer>): AsyncGenerator<Buffer,
   for (const chunk of chunks) yield Promise.resolve(chunk);
 }
 
-function record(
-  name: string,
-  createdAt = '2026-01-01T00:00:00.000Z',
-  more: Partial<ImageRecord> = {},
-): ImageRecord {
-  const digest = sha512(Buffer.from(name)).toString('hex');
-  return {
-    name,
-    digest,
-    createdAt,
-    expiresAt: null,
-    entries: 1,
-    bytes: 0n,
-    tags: {},
-    annotations: {},
-    ...more,
-  };
-}
-
 /** What every store promises (src/store/store.ts). */
 export function testStore(test: TestFn, kind: string, make: MakeStore): void {
   testObjects(test, kind, make);
@@ -60,6 +45,7 @@ export function testStore(test: TestFn, kind: string, make: MakeStore): void {
   testFiles(test, kind, make);
   testImages(test, kind, make);
   testDiskMaps(test, kind, make);
+  testLife(test, kind, make);
 }
 
 function testObjects(test: TestFn, kind: string, make: MakeStore): void {

@@ -45,7 +45,11 @@ async function make(t: ExecutionContext): Promise<StoreUnderTest> {
     writeFileSync(file, bytes);
     return Promise.resolve();
   };
-  return { store: await open(), reopen: open, damage, damageMap };
+  const damageChannel: StoreUnderTest['damageChannel'] = async (stream, name) => {
+    writeFileSync(join(location, 'channels', stream, `@${name}`), 'x');
+    return Promise.resolve();
+  };
+  return { store: await open(), reopen: open, damage, damageMap, damageChannel };
 }
 
 testStore(test, 'local', make);
