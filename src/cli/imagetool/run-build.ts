@@ -91,7 +91,8 @@ async function build(
   const lifetime = options.expiresIn === undefined ? undefined : options.expiresIn * 1000;
   const expiresAt = lifetime === undefined ? null : new Date(createdAt.getTime() + lifetime);
   const tags = Object.fromEntries(options.tags);
-  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations };
+  const { reuseName } = options;
+  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations, reuseName };
   const { name, digest, entries, bytes } = await buildImage(store, tree, { ...facts, progress, signal });
   // Only now: what is known refers to objects that are durable.
   await orWarn(log, async () => tree.knowledge && store.remember(tree.knowledge()));
