@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import {
@@ -55,7 +56,11 @@ export class Bucket {
     this.location = location;
     this.name = bucket;
     this.#prefix = prefix;
-    this.#signal = signal;
+    this.#signal = signal && AbortSignal.any([signal]);
+    // Each request listens.
+    if (this.#signal !== undefined) setMaxListeners(0, this.#signal);
+    // The version of the SDK is ours to choose, and nothing that users can do anything about.
+    process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
     const timeouts = { connectionTimeout: CONNECT_MILLISECONDS, requestTimeout: REQUEST_MILLISECONDS };
     this.client = new S3Client({
       // What is not Amazon's own has seldom a name for each bucket.
@@ -146,6 +151,7 @@ export class Bucket {
       const asked = {
         ...this.at(key),
         Body: bytes,
+        ContentLength: Buffer.byteLength(bytes),
         ...(condition === 'new' && { IfNoneMatch: '*' }),
         ...(typeof condition === 'object' && { IfMatch: condition.etag }),
       };

@@ -31,7 +31,7 @@ export class Completeness {
   /** Notes that all of an image is there. */
   async note(record: ImageRecord): Promise<void> {
     const digest = markOf(record);
-    await this.#bucket.put(this.#keyOf(digest), '');
+    await this.#bucket.put(this.#keyOf(digest), '1');
     this.#complete.add(digest);
   }
 
@@ -57,6 +57,17 @@ export class Completeness {
     }
     this.#complete.add(digest);
     return true;
+  }
+
+  /** Takes back what was noted of all images but those with these digests: their objects are about to go. */
+  async forgetAllBut(digests: ReadonlySet<string>): Promise<void> {
+    const below = this.#keyOf('');
+    const keys: string[] = [];
+    for await (const { key } of this.#bucket.list(below)) {
+      const digest = key.slice(below.length).split('-')[0] ?? '';
+      if (!digests.has(digest)) keys.push(key);
+    }
+    await this.#bucket.deleteMany(keys);
   }
 
   async #readNotes(): Promise<void> {

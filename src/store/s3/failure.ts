@@ -62,6 +62,10 @@ export function s3Failure(reason: unknown, doing: string, location: string): Ima
   if (known !== undefined) {
     return new ImageUnpackerError(known.code, `${what}; ${known.advice}`, { path: location }, reason);
   }
+  if (error.message?.startsWith('Region is missing') === true) {
+    const message = `It is not said in which region the store ${location} is; set AWS_REGION or a profile that says so`;
+    return new ImageUnpackerError('CONFIGURATION', message, { path: location }, reason);
+  }
   const status = error.$metadata?.httpStatusCode;
   if (status === 403 || status === 401) {
     const message = `${what}; the credentials do not allow it (docs/operations.md says what they must)`;

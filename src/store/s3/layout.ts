@@ -8,10 +8,10 @@ import { parseImageName } from '../../image/name.js';
  *   images/base/debian-12/@2026-11-23      records of images, or in their place what a deleted image was
  *   channels/base/debian-12/@stable        channels
  *   disk-maps/abcd…/0123…                  maps of disks: the digest of the image, and of the disk
- *   complete/BUCKET/abcd…                  empty: all objects of the image with this digest are in this bucket
+ *   complete/BUCKET/abcd…                  there: all objects of the image with this digest are in this bucket
  *   leases/SESSION                         who reads or stores objects (lease.ts)
  *   condemned/LIST                         objects that are to be deleted
- *   deleting/LIST                          empty: that has begun
+ *   deleting/LIST                          there: that has begun
  *   rescued/LIST/SESSION-NUMBER            condemned objects that are needed again
  *   collector                              who collects; only one does at a time
  *
@@ -32,10 +32,8 @@ export const DELETING = 'deleting/';
 export const COLLECTOR = 'collector';
 export const RESCUED = 'rescued/';
 
-/** The parts that objects are spread over, so that they can be listed at once. */
-export const SHARDS: readonly string[] = Array.from({ length: 256 }, (_, number) =>
-  number.toString(16).padStart(2, '0'),
-);
+/** What the keys of objects begin with, so that all are listed in as many parts at once. */
+export const SHARDS: readonly string[] = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
 
 export function objectKey(digest: Buffer): string {
   const hex = digest.toString('hex');

@@ -15,7 +15,7 @@ import { CONDEMNED, DELETING, LEASES, RESCUED } from './layout.js';
  * deleted, `deleting` is written, and only then it is read what has been rescued: so one of the two sees the other. Who
  * rescues and sees `deleting` waits until the list is gone, and looks again what there is.
  *
- *   lease      = *( list LF )                   names of lists
+ *   lease      = LF *( list LF )                names of lists
  *   condemned  = *mark check                    mark: the first 16 bytes of a digest; check: SHA-512 of all marks
  *   rescued    = *mark
  */
@@ -75,7 +75,7 @@ export class S3Lease {
   async begin(): Promise<void> {
     let names = await this.#listCondemned();
     for (;;) {
-      const aware = names.join('');
+      const aware = `\n${names.join('')}`;
       try {
         await this.#bucket.put(this.#key, aware);
       } catch (reason) {
@@ -85,11 +85,11 @@ export class S3Lease {
       this.#isHeld = true;
       // What was written before the lease could be seen must be known of.
       names = await this.#listCondemned();
-      if (names.join('') === aware) break;
+      if (`\n${names.join('')}` === aware) break;
     }
     for (const line of names) await this.#learn(line.trimEnd());
     const renew = (): void =>
-      void this.#bucket.put(this.#key, names.join('')).catch(() => {
+      void this.#bucket.put(this.#key, `\n${names.join('')}`).catch(() => {
         // The next one may do; it holds for several of them.
       });
     this.#timer = setInterval(renew, RENEWAL_MILLISECONDS).unref();

@@ -30,14 +30,14 @@ export class S3Objects {
     return digests.map(digest => found.get(digest.toString('latin1')));
   }
 
-  /** What is known of all objects. */
-  async *list(): AsyncGenerator<KeyFacts & { digest: Buffer }, void, undefined> {
-    for (const shard of SHARDS) {
-      for await (const facts of this.#bucket.list(`${OBJECTS}${shard}/`)) {
+  /** Tells `visit` what is known of each object, in any order. */
+  async visitAll(visit: (facts: KeyFacts & { digest: Buffer }) => void): Promise<void> {
+    await inParallel(SHARDS, CONNECTIONS, async shard => {
+      for await (const facts of this.#bucket.list(`${OBJECTS}${shard}`)) {
         const digest = digestOfKey(facts.key);
-        if (digest !== undefined) yield { ...facts, digest };
+        if (digest !== undefined) visit({ ...facts, digest });
       }
-    }
+    });
   }
 
   async #headAll(digests: ReadonlyMap<string, Buffer>): Promise<Map<string, number>> {
@@ -51,12 +51,7 @@ export class S3Objects {
 
   async #listAll(): Promise<Map<string, number>> {
     const sizes = new Map<string, number>();
-    await inParallel(SHARDS, CONNECTIONS, async shard => {
-      for await (const { key, size } of this.#bucket.list(`${OBJECTS}${shard}/`)) {
-        const digest = digestOfKey(key);
-        if (digest !== undefined) sizes.set(digest.toString('latin1'), size);
-      }
-    });
+    await this.visitAll(({ digest, size }) => sizes.set(digest.toString('latin1'), size));
     return sizes;
   }
 

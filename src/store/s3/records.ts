@@ -29,6 +29,11 @@ export class S3Records {
     this.#bucket = bucket;
   }
 
+  /** Where the store is. */
+  get location(): string {
+    return this.#bucket.location;
+  }
+
   /** What lies under a name; undefined if nothing does and nothing ever did. Throws `IMAGE_NAME`. */
   async find(name: string): Promise<Named | undefined> {
     const key = namedKey(IMAGES, name);

@@ -1,10 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import { sha512 } from '../../image/digest.js';
 import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError } from '../../image/error.js';
-import { checkStreamName, parseImageName } from '../../image/name.js';
+import { checkStreamName } from '../../image/name.js';
 import type { Limits } from '../../image/settable-limits.js';
 import { DEFAULT_LIMITS } from '../../image/settable-limits.js';
 import type { Watch } from '../../native.js';
@@ -12,9 +11,9 @@ import type { SourceKnowledge } from '../../source/tree.js';
 import type { CacheOptions } from '../cache/cache.js';
 import { ObjectCache } from '../cache/cache.js';
 import type { Channel } from '../channel.js';
-import { currentMove, withMove } from '../channel.js';
-import { imageChanged, imageExists, imageInUse, imageUnknown } from '../image-error.js';
-import { byAge, isSameRecord } from '../record.js';
+import { currentMove } from '../channel.js';
+import { imageExists, imageUnknown } from '../image-error.js';
+import { byAge } from '../record.js';
 import { requireObjects } from '../require-objects.js';
 import type {
   CreateOptions,
@@ -25,23 +24,19 @@ import type {
   Store,
   Stored,
 } from '../store.js';
-import { Bucket } from './bucket.js';
+import type { Bucket } from './bucket.js';
 import { S3Channels } from './channels.js';
 import { Completeness } from './completeness.js';
 import { S3DiskMaps } from './disk-maps.js';
-import { CHANNELS, DISK_MAPS, FORMAT_KEY, FORMAT_LINE, objectKey } from './layout.js';
+import { CHANNELS, DISK_MAPS, objectKey } from './layout.js';
 import { S3Lease } from './lease.js';
-import { parseS3Location } from './location.js';
 import { S3Objects } from './objects.js';
 import { S3Records } from './records.js';
+import { moveIfThere, removeImage } from './named-images.js';
 import { S3Uploads } from './upload.js';
 
 /** So many objects come at once; each has little in memory. */
 const FETCHES_AT_ONCE = 32;
-/** Somebody who deletes an image looks a moment later whether a channel names it, and takes it back then. */
-const BURIAL_MILLISECONDS = 500;
-const BURIAL_ATTEMPTS = 10;
-
 export interface S3StoreOptions {
   /** Whether to make the store if there is nothing below the prefix. */
   create?: boolean;
@@ -51,36 +46,6 @@ export interface S3StoreOptions {
   cache: Omit<CacheOptions, 'signal'>;
   /** What the SDK is told besides what it finds out; for tests. */
   config?: S3ClientConfig | undefined;
-}
-
-/** Opens the store `s3://bucket/prefix`. Throws `STORE_MISSING` when there is none, `USAGE`, `NO_PERMISSION`. */
-export async function openS3Store(location: string, options: S3StoreOptions): Promise<S3Store> {
-  const bucket = new Bucket(location, parseS3Location(location), options);
-  try {
-    await checkFormat(bucket, options.create === true);
-    return new S3Store(bucket, options);
-  } catch (reason) {
-    bucket.close();
-    throw reason;
-  }
-}
-
-/** Sees to it that there is a store; makes it one if it is asked to. */
-export async function checkFormat(bucket: Bucket, create: boolean): Promise<void> {
-  let found = (await bucket.get(FORMAT_KEY, 1000))?.bytes.toString();
-  if (found === undefined && create) {
-    for await (const { key } of bucket.list('')) throw foreign(bucket.location, key);
-    await bucket.put(FORMAT_KEY, FORMAT_LINE, 'new');
-    found = (await bucket.get(FORMAT_KEY, 1000))?.bytes.toString();
-  }
-  if (found === FORMAT_LINE) return;
-  const { location } = bucket;
-  if (found === undefined) {
-    const message = `There is no store at ${location}; 'imagetool build' makes one`;
-    throw new ImageUnpackerError('STORE_MISSING', message, { path: location });
-  }
-  const message = `The store ${location} is of a version that is not known here: ${JSON.stringify(found.trim())}`;
-  throw new ImageUnpackerError('UNSUPPORTED', message, { path: location });
 }
 
 /**
@@ -149,23 +114,8 @@ export class S3Store implements Store {
     if (!(await this.#records.replace(next, expected))) throw await this.#unknown(next.name);
   }
 
-  async remove(name: string, { expected, force = false }: RemoveOptions = {}): Promise<void> {
-    const there = await this.#records.find(name);
-    if (there === undefined || there.deleted !== undefined) throw await this.#unknown(name);
-    if (!force) await this.#checkIsUnnamed(name);
-    const { record } = there;
-    if (expected !== undefined && (record === undefined || !isSameRecord(record, expected)))
-      throw imageChanged(this.location, name);
-    const etag = await this.#records.bury(name, there);
-    if (etag === undefined) throw imageChanged(this.location, name);
-    if (force || record === undefined) return;
-    try {
-      // A channel may have been moved to it meanwhile; who does that looks afterwards whether the image is there.
-      await this.#checkIsUnnamed(name);
-    } catch (reason) {
-      await this.#records.revive(record, etag);
-      throw reason;
-    }
+  async remove(name: string, options: RemoveOptions = {}): Promise<void> {
+    if (!(await removeImage(this.#records, this.#channels, name, options))) throw await this.#unknown(name);
   }
 
   async channels(stream?: string): Promise<Channel[]> {
@@ -178,15 +128,10 @@ export class S3Store implements Store {
   }
 
   async replaceChannel(next: Channel, expected: Channel | undefined): Promise<void> {
-    const { image, movedAt } = currentMove(next);
+    const { image } = currentMove(next);
     if (image !== null) await this.image(image);
-    await this.#channels.replace(next, expected);
-    if (image === null || (await this.#staysThere(image))) return;
-    // It was deleted at the same moment.
-    const before = expected && currentMove(expected);
-    const back = { image: before?.image ?? null, digest: before?.digest ?? null, movedAt };
-    await this.#channels.replace(withMove(next, next, back), next);
-    throw await this.#unknown(image);
+    if (!(await moveIfThere(this.#records, this.#channels, next, expected)))
+      throw await this.#unknown(image!);
   }
 
   async revision(): Promise<string> {
@@ -323,20 +268,6 @@ export class S3Store implements Store {
     await (await this.#hold()).rescue(digests);
   }
 
-  async #checkIsUnnamed(name: string): Promise<void> {
-    const { stream } = parseImageName(name);
-    const naming = (await this.#channels.list(stream)).find(channel => currentMove(channel).image === name);
-    if (naming !== undefined) throw imageInUse(name, naming);
-  }
-
-  async #staysThere(name: string): Promise<boolean> {
-    for (let attempt = 1; ; attempt++) {
-      if ((await this.#records.find(name))?.record !== undefined) return true;
-      if (attempt === BURIAL_ATTEMPTS) return false;
-      await setTimeout(BURIAL_MILLISECONDS);
-    }
-  }
-
   async #unknown(name: string): Promise<ImageUnpackerError> {
     const list = async (stream?: string): Promise<string[]> =>
       (await this.#records.list(stream)).map(record => record.name);
@@ -353,9 +284,4 @@ export class S3Store implements Store {
       });
     }
   }
-}
-
-function foreign(location: string, key: string): ImageUnpackerError {
-  const message = `${location} is not a store: it holds other things, such as ${key}; name a store, or another prefix`;
-  return new ImageUnpackerError('STORE_MISSING', message, { path: location });
 }

@@ -10,8 +10,9 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
+import { openS3Store } from '../../../src/store/s3/open.js';
 import type { S3Store } from '../../../src/store/s3/store.js';
-import { openS3Store } from '../../../src/store/s3/store.js';
+
 import type { Moto } from '../../moto.js';
 import { startMoto } from '../../moto.js';
 import { temporaryDirectory } from '../../temporary-directory.js';
