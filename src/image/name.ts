@@ -4,10 +4,13 @@ import { ImageUnpackerError } from './error.js';
  *   name   = stream "/" leaf
  *   stream = part *( "/" part )
  *   leaf   = part
+ *   channel = stream "@" part
  *   part   = alnum *( alnum | "." | "_" | "-" | "+" | ":" | "~" )     1 to 200 bytes, not ending in "."
  */
 
 const PART = /^[A-Za-z0-9][A-Za-z0-9._+:~-]{0,199}$/;
+const PART_RULE =
+  'is none: a part begins with a letter or digit, goes on with letters, digits or . _ - + : ~, does not end in a dot, and is at most 200 long';
 /** Well below PATH_MAX, so that a store can use a name as a path. */
 const MAX_NAME_LENGTH = 1024;
 
@@ -30,6 +33,36 @@ export function parseImageName(name: string): ImageName {
   return { stream: parts.slice(0, -1).join('/'), leaf: parts.at(-1)! };
 }
 
+/** A name that stands for an image: its own, or that of a channel, `stream@channel`. */
+export interface ImageOrChannel {
+  stream: string;
+  /** Of an image's own name. */
+  leaf?: string;
+  channel?: string;
+}
+
+/** Takes the name of an image or of a channel apart. Throws `IMAGE_NAME`. */
+export function parseImageOrChannel(name: string): ImageOrChannel {
+  return name.includes('@') ? parseChannelName(name) : parseImageName(name);
+}
+
+/** Takes the name of a channel, `stream@channel`, apart. Throws `IMAGE_NAME` saying what is wrong with it. */
+export function parseChannelName(name: string): { stream: string; channel: string } {
+  const at = name.indexOf('@');
+  if (at < 0)
+    throw wrong('channel name', name, 'has no channel: it is STREAM@CHANNEL, such as base/debian-12@stable');
+  const [stream, channel] = [name.slice(0, at), name.slice(at + 1)];
+  checkParts(stream, 'stream name');
+  if (!isPart(channel))
+    throw wrong('channel name', name, `has ${JSON.stringify(channel)} after the @, which ${PART_RULE}`);
+  return { stream, channel };
+}
+
+/** Whether `text` can be a part of a name. */
+export function isPart(text: string): boolean {
+  return PART.test(text) && !text.endsWith('.');
+}
+
 /** Throws `IMAGE_NAME` unless `stream` can be the name of a stream. */
 export function checkStreamName(stream: string): void {
   checkParts(stream, 'stream name');
@@ -44,13 +77,7 @@ function checkParts(name: string, kind: string): string[] {
   for (const part of parts) {
     if (part === '') throw wrong(kind, name, 'has an empty part');
     if (part === '.' || part === '..') throw wrong(kind, name, `has "${part}" as a part`);
-    if (!PART.test(part) || part.endsWith('.')) {
-      throw wrong(
-        kind,
-        name,
-        `has the part ${JSON.stringify(part)}: a part begins with a letter or digit, goes on with letters, digits or . _ - + : ~, does not end in a dot, and is at most 200 long`,
-      );
-    }
+    if (!isPart(part)) throw wrong(kind, name, `has the part ${JSON.stringify(part)}, which ${PART_RULE}`);
   }
   return parts;
 }

@@ -39,7 +39,7 @@ export interface UnpackOptions {
 
 /** What is published, and how. */
 export interface PublishOptions extends TargetsOptions, RunOptions, UnpackOptions {
-  /** The image's name: `stream/leaf`. */
+  /** The image: `stream/leaf`, or `stream@channel` for the one that the channel names. */
   readonly image: string;
   /** Further tags of the images. */
   readonly tags?: Readonly<Record<string, string>> | undefined;

@@ -2,6 +2,7 @@ import { TAG } from '../cloud/cloud.js';
 import type { PublishedImage } from '../cloud/cloud.js';
 import { DISK_BLOCK_SIZE } from '../image/disk-map.js';
 import { ImageUnpackerError } from '../image/error.js';
+import { findImage } from '../store/find-image.js';
 import { diffManifests } from '../store/diff.js';
 import { ManifestReader } from '../store/manifest-reader.js';
 import type { ImageRecord, Store } from '../store/store.js';
@@ -44,7 +45,7 @@ export interface PlanOptions extends TargetsOptions {
  */
 export async function plan(options: PlanOptions): Promise<PlanRow[]> {
   const { image, store, signal } = options;
-  const record = await store.image(image);
+  const record = await findImage(store, image);
   const surveys = await surveyAll(record, options, options.now ?? (() => new Date()));
   if (planned(surveys)) await checkContent(store, record, surveys, signal);
   const estimates = new Map<string, Promise<bigint>>();

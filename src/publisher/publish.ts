@@ -10,6 +10,7 @@ import { withUnpacker } from './produce-disk.js';
 import type { ResultRow } from './row.js';
 import { anyOpen, planned, runTargets, withTargetRuns } from './run-targets.js';
 import { surveyAll } from './survey-all.js';
+import { findImage } from '../store/find-image.js';
 
 /** What a cloud takes for one resource, less what we write ourselves. */
 const MAX_TAGS = 50 - Object.keys(TAG).length;
@@ -28,11 +29,12 @@ const MAX_VALUE = 256;
  * what the unpacker's function throws, and `NO_SPACE` or `NO_PERMISSION` when the journal cannot be written.
  */
 export async function publish(options: PublishOptions): Promise<ResultRow[]> {
-  const { image, store, targets, tags = {}, expiresIn, stateDirectory = STATE_DIRECTORY, signal } = options;
+  const { store, targets, tags = {}, expiresIn, stateDirectory = STATE_DIRECTORY, signal } = options;
   checkTags(tags);
   throwIfAborted(signal);
   const now = options.now ?? (() => new Date());
-  const record = await store.image(image);
+  const record = await findImage(store, options.image);
+  const image = record.name;
   const reporter = new Reporter(options.onEvent, now);
   const surveys = await surveyAll(record, options, now);
   if (!planned(surveys)) return surveys.map(({ row }) => told(reporter, row));

@@ -27,13 +27,15 @@ export interface BuildOptions {
   tags: Readonly<Record<string, string>>;
   /** Digests, in hex, of objects that are stored already. */
   annotations: Readonly<Record<string, string>>;
+  /** Whether a name may be used again that an image with other content had. */
+  reuseName?: boolean;
   progress: ProgressSink;
   signal?: AbortSignal | undefined;
 }
 
 /**
  * Makes an image of a tree whose data is stored: its manifest, and then, when all is durable, its record.
- * Until that last step nothing of it can be seen. Throws `IMAGE_EXISTS`, `NO_SPACE`.
+ * Until that last step nothing of it can be seen. Throws `IMAGE_EXISTS`, `IMAGE_DELETED`, `NO_SPACE`.
  */
 export async function buildImage(
   store: Store,
@@ -55,7 +57,7 @@ export async function buildImage(
   throwIfAborted(options.signal);
   const step = options.progress.step('Making the image durable');
   try {
-    await store.create(record);
+    await store.create(record, { reuseName: options.reuseName ?? false });
   } finally {
     step.end();
   }

@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
 import { isHexDigest } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
 import { MAX_ENTRIES } from '../image/limits.js';
 import { parseImageName } from '../image/name.js';
 import { seal, unseal } from '../image/sealed.js';
+import { time } from './record-time.js';
 import type { ImageRecord } from './store.js';
 
 /*
@@ -30,12 +32,10 @@ const MAX_ANNOTATIONS = 50;
 
 const TEXT = /^[^\u0000-\u001f\u007f]*$/u;
 const ANNOTATION_KEY = /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$/;
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 /** Names that objects have from the start. */
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 
 const digest = v.pipe(v.string(), v.check(isHexDigest, 'is no digest'));
-const time = v.pipe(v.string(), v.regex(TIME), v.check(isTime, 'is no time'));
 
 function map(fault: (key: string, value: string) => string | undefined, most: number) {
   const isMap = (value: unknown): boolean => {
@@ -80,6 +80,20 @@ export function decodeRecord(text: Buffer, file: string): ImageRecord {
   });
 }
 
+/** Whether two records say the same; in which order they have their tags does not matter. */
+export function isSameRecord(a: ImageRecord, b: ImageRecord): boolean {
+  return isDeepStrictEqual({ ...a, tags: { ...a.tags } }, { ...b, tags: { ...b.tags } });
+}
+
+/** The order of images: oldest first, by their names where their times are the same. */
+export function byAge(a: ImageRecord, b: ImageRecord): number {
+  return compareText(a.createdAt, b.createdAt) || compareText(a.name, b.name);
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 /** What keeps `key` and `value` from being a tag, if anything does. */
 export function tagFault(key: string, value: string): string | undefined {
   if (key.length === 0 || key.length > 128) return 'the key of a tag has 1 to 128 characters';
@@ -116,12 +130,6 @@ export function checkAnnotationKeys(keys: readonly string[]): void {
 
 function throwFault(what: string, fault: string | undefined): void {
   if (fault !== undefined) throw new ImageUnpackerError('USAGE', `The ${what} is not valid: ${fault}`);
-}
-
-/** Whether there is such a time: Date.parse takes the 31st of February for the third of March. */
-function isTime(text: string): boolean {
-  const time = new Date(text);
-  return !Number.isNaN(time.getTime()) && time.toISOString() === text;
 }
 
 /** Whether `name` can be the name of an image. */

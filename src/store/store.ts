@@ -1,6 +1,8 @@
+import type { DiskMap } from '../image/disk-map.js';
 import type { SparseForms } from '../image/sparse-form.js';
 import type { Limits } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
+import type { Channel } from './channel.js';
 
 /** What is kept of an image beside its content. Times are RFC 3339, digests hex. */
 export interface ImageRecord {
@@ -48,10 +50,50 @@ export interface Store {
   list(stream?: string): Promise<ImageRecord[]>;
   /** Throws `IMAGE_EXISTS` if the name is taken. */
   checkIsNew(name: string): Promise<void>;
-  /** Makes an image known, durably; everything it names must be stored already. Throws `IMAGE_EXISTS`. */
-  create(record: ImageRecord): Promise<void>;
-  /** Forgets an image, durably. Its objects stay until they are collected. Throws `IMAGE_UNKNOWN`. */
-  remove(name: string): Promise<void>;
+  /**
+   * Makes an image known, durably; everything it names must be stored already. Throws `IMAGE_EXISTS`, and
+   * `IMAGE_DELETED` when an image with other content that had this name was deleted, unless it may be used again.
+   */
+  create(record: ImageRecord, options?: CreateOptions): Promise<void>;
+  /**
+   * Replaces, durably, what is kept of an image by something that differs in its expiry and tags only, if it is still
+   * `expected`. Throws `IMAGE_CHANGED` if not, `IMAGE_UNKNOWN`. Who may do what is the caller's to check (change-image.ts).
+   */
+  replace(next: ImageRecord, expected: ImageRecord): Promise<void>;
+  /**
+   * Forgets an image, durably; what it was is remembered for its name. Its objects stay until they are collected.
+   * Throws `IMAGE_UNKNOWN`, `IMAGE_IN_USE` when a channel names it, `IMAGE_CHANGED`.
+   */
+  remove(name: string, options?: RemoveOptions): Promise<void>;
+
+  /** All channels, or those of one stream, by their names; those that were taken away are left out. */
+  channels(stream?: string): Promise<Channel[]>;
+  /** A channel, be it taken away or not; undefined if there never was one. Throws `STORE_DAMAGED`. */
+  channel(stream: string, name: string): Promise<Channel | undefined>;
+  /**
+   * Replaces a channel as a whole, durably, if it is still `expected`; one that is damaged counts as whatever is expected.
+   * Throws `CHANNEL_CHANGED` if it is not, `IMAGE_UNKNOWN` when the image that it names from now on is not there.
+   */
+  replaceChannel(next: Channel, expected: Channel | undefined): Promise<void>;
+
+  /**
+   * What is another text whenever an image was made, changed or removed, a channel moved, or a disk map kept since it
+   * was last asked for; now and then it is another one though nothing has changed.
+   */
+  revision(): Promise<string>;
+
+  /**
+   * The map of a disk that was made of the image with this digest (hex), by the digest of the disk; undefined if none is
+   * kept. What it resolves to is that disk's map. Throws `STORE_DAMAGED`.
+   */
+  diskMap(imageDigest: string, diskDigest: Buffer): Promise<DiskMap | undefined>;
+  /** The digests of all disks of that image whose maps are kept, sorted. */
+  diskMaps(imageDigest: string): Promise<Buffer[]>;
+  /**
+   * Keeps the map of a disk beside the image it was made of, durably, until no image with that digest is left and
+   * the store is collected. To keep it again does nothing, and mends one that is damaged. Throws `LIMIT_EXCEEDED`.
+   */
+  keepDiskMap(imageDigest: string, map: DiskMap): Promise<void>;
 
   /** Which of the objects are stored, in the order asked. */
   has(digests: readonly Buffer[]): Promise<boolean[]>;
@@ -87,6 +129,18 @@ export interface Store {
   fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects>;
   /** Ends the use of the store. */
   close(): Promise<void>;
+}
+
+export interface CreateOptions {
+  /** Whether a name may be used again that an image with other content had. */
+  reuseName?: boolean;
+}
+
+export interface RemoveOptions {
+  /** The image is only removed if it is still this one. */
+  expected?: ImageRecord;
+  /** Whether an image is removed that a channel names. */
+  force?: boolean;
 }
 
 /** What objects were found to be. */

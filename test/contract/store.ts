@@ -1,12 +1,16 @@
 import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext, TestFn } from 'ava';
+import type { DiskMap } from '../../src/image/disk-map.js';
+import { diskDigest } from '../../src/image/disk-map.js';
 import { sha512 } from '../../src/image/digest.js';
 import { formKey } from '../../src/image/sparse-form.js';
 import type { ImageUnpackerError } from '../../src/image/error.js';
 import { decodeDigests, packFiles } from '../../src/source/scan.js';
-import type { ImageRecord, Store } from '../../src/store/store.js';
+import type { Store } from '../../src/store/store.js';
 import { gather } from '../gather.js';
+import { testLife } from './store-life.js';
+import { recordOf as record } from '../model/image-record.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 
 /** A store that is made for one test, empty. */
@@ -14,6 +18,10 @@ export interface StoreUnderTest {
   store: Store;
   /** The same store as another process would see it. */
   reopen: () => Promise<Store>;
+  /** Makes a disk map that is kept another one behind the store's back. */
+  damageMap: (imageDigest: string, diskDigest: Buffer) => Promise<void>;
+  /** Makes what is kept of a channel something else behind the store's back. */
+  damageChannel: (stream: string, name: string) => Promise<void>;
   /** Makes an object another one behind the store's back. */
   damage: (digest: Buffer, how: 'missing' | 'changed' | 'short' | 'empty') => Promise<void>;
 }
@@ -30,31 +38,14 @@ async function* asynchronously(chunks: Iterable<Buffer>): AsyncGenerator<Buffer,
   for (const chunk of chunks) yield Promise.resolve(chunk);
 }
 
-function record(
-  name: string,
-  createdAt = '2026-01-01T00:00:00.000Z',
-  more: Partial<ImageRecord> = {},
-): ImageRecord {
-  const digest = sha512(Buffer.from(name)).toString('hex');
-  return {
-    name,
-    digest,
-    createdAt,
-    expiresAt: null,
-    entries: 1,
-    bytes: 0n,
-    tags: {},
-    annotations: {},
-    ...more,
-  };
-}
-
 /** What every store promises (src/store/store.ts). */
 export function testStore(test: TestFn, kind: string, make: MakeStore): void {
   testObjects(test, kind, make);
   testDamage(test, kind, make);
   testFiles(test, kind, make);
   testImages(test, kind, make);
+  testDiskMaps(test, kind, make);
+  testLife(test, kind, make);
 }
 
 function testObjects(test: TestFn, kind: string, make: MakeStore): void {
@@ -383,5 +374,43 @@ function testImages(test: TestFn, kind: string, make: MakeStore): void {
   test(`${kind}: a stream has a name as images have`, async t => {
     const { store } = await make(t);
     await t.throwsAsync(store.list('../..'), { code: 'IMAGE_NAME' });
+  });
+}
+
+/** The map of a disk of three blocks, of which the second is zeros. */
+function diskMapOf(what: string): DiskMap {
+  const digests = Buffer.concat([sha512(Buffer.from(what)).subarray(0, 32), Buffer.alloc(32, 3)]);
+  return { size: 1_572_352n, present: Buffer.from([5]), digests };
+}
+
+function testDiskMaps(test: TestFn, kind: string, make: MakeStore): void {
+  const [image, other] = ['an image', 'another'].map(text => sha512(Buffer.from(text)).toString('hex')) as [
+    string,
+    string,
+  ];
+
+  test(`${kind}: the map of a disk is kept beside its image`, async t => {
+    const { store, reopen } = await make(t);
+    const [map, second] = [diskMapOf('one'), diskMapOf('two')];
+    t.is(await store.diskMap(image, diskDigest(map)), undefined);
+    t.deepEqual(await store.diskMaps(image), []);
+    await Promise.all([map, map, second].map(each => store.keepDiskMap(image, each)));
+    const seen = await reopen();
+    for (const each of [map, second]) t.deepEqual(await seen.diskMap(image, diskDigest(each)), each);
+    const digests = [map, second].map(diskDigest).sort((a, b) => a.compare(b));
+    t.deepEqual(await seen.diskMaps(image), digests);
+    t.is(await seen.diskMap(other, diskDigest(map)), undefined);
+    t.deepEqual(await seen.diskMaps(other), []);
+  });
+
+  test(`${kind}: a disk map that is damaged is never handed out, and mended by keeping it again`, async t => {
+    const { store, damageMap } = await make(t);
+    const map = diskMapOf('one');
+    await store.keepDiskMap(image, map);
+    await damageMap(image, diskDigest(map));
+    const hex = new RegExp(diskDigest(map).toString('hex'));
+    await t.throwsAsync(store.diskMap(image, diskDigest(map)), { code: 'STORE_DAMAGED', message: hex });
+    await store.keepDiskMap(image, map);
+    t.deepEqual(await store.diskMap(image, diskDigest(map)), map);
   });
 }

@@ -143,7 +143,7 @@ test('a name that is taken by other content is refused', async t => {
   await shop.publish(1, { targets: [raw] });
   const other = await shop.store.image(`${STREAM}/2`);
   await shop.store.remove(`${STREAM}/1`);
-  await shop.store.create({ ...other, name: `${STREAM}/1` });
+  await shop.store.create({ ...other, name: `${STREAM}/1` }, { reuseName: true });
   const [row] = await shop.publish(1, { targets: [raw] });
   t.is(row?.ErrorCode, 'IMAGE_EXISTS');
   t.is((await imagesIn(raw.directory)).length, 1);

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { diskDigest } from '../../src/image/disk-map.js';
 import { sha512 } from '../../src/image/digest.js';
 import type { Entry } from '../../src/image/entry.js';
 import { silentProgress } from '../../src/image/progress.js';
@@ -67,6 +68,26 @@ test('what no image needs goes, what one needs stays', async t => {
   });
   await withStore(location, store => store.remove('s/one'));
   t.like(await run(location), { images: 0, keptObjects: 0, keptBytes: 0, removedObjects: 3 });
+});
+
+test('disk maps are kept as long as there is an image that they are of', async t => {
+  const location = await makeStore(t);
+  const map = { size: 524_288n, present: Buffer.from([1]), digests: Buffer.alloc(32, 1) };
+  const digest = await withStore(location, async store => {
+    const one = await store.image('s/one');
+    await store.keepDiskMap(one.digest, map);
+    await store.create({ ...one, name: 's/same' });
+    await store.remove('s/one');
+    return one.digest;
+  });
+  const kept = () => withStore(location, store => store.diskMaps(digest));
+  await run(location);
+  t.deepEqual(await kept(), [diskDigest(map)]);
+  await withStore(location, store => store.remove('s/same'));
+  await run(location, true);
+  t.is((await kept()).length, 1);
+  await run(location);
+  t.deepEqual(await kept(), []);
 });
 
 test('annotations are needed', async t => {

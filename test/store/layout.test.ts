@@ -48,6 +48,7 @@ test('a stream that has no image left has no directory', async t => {
   await makeStore(location);
   const store = await openLocalStore(location);
   await store.remove(record.name);
+  await store.close();
   t.deepEqual(readdirSync(join(location, 'images')), []);
 });
 

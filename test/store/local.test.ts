@@ -38,7 +38,18 @@ async function make(t: ExecutionContext): Promise<StoreUnderTest> {
     }
     return Promise.resolve();
   };
-  return { store: await open(), reopen: open, damage };
+  const damageMap: StoreUnderTest['damageMap'] = async (image, disk) => {
+    const file = join(location, 'disk-maps', image, disk.toString('hex'));
+    const bytes = readFileSync(file);
+    bytes[40]! ^= 1;
+    writeFileSync(file, bytes);
+    return Promise.resolve();
+  };
+  const damageChannel: StoreUnderTest['damageChannel'] = async (stream, name) => {
+    writeFileSync(join(location, 'channels', stream, `@${name}`), 'x');
+    return Promise.resolve();
+  };
+  return { store: await open(), reopen: open, damage, damageMap, damageChannel };
 }
 
 testStore(test, 'local', make);

@@ -3,6 +3,7 @@ import type { PlanRow } from '../../publisher/plan.js';
 import type { ResultRow } from '../../publisher/row.js';
 import type { StrategyName, Target } from '../../publisher/target.js';
 import { command } from '../command.js';
+import { imageNameOf } from './image-name.js';
 import { parseDuration } from '../duration.js';
 import { withStore } from '../open-store.js';
 import { argument, flag, keyValues, oneOf, optional } from '../option.js';
@@ -19,7 +20,7 @@ export const publishCommand = command({
   details: `The image is unpacked once and its disk captured; each target gets the blocks that it has not. A target
 that has the image already is left as it is. A target that fails leaves the others published.
 After an interruption 'resume' goes on with the run, and so does publishing again.`,
-  arguments: { stream: argument('the stream of the image'), leaf: argument('the image in it') },
+  arguments: { stream: argument('the stream of the image'), leaf: argument('the image in it, or @CHANNEL') },
   options: {
     ...targetOptions,
     ...unpackOptions,
@@ -39,7 +40,7 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
   run: async (context): Promise<PlanRow[] | ResultRow[]> => {
     const { args, options, signal, display } = context;
     const targets = withStrategy(await targetsOf(options), options.strategy);
-    const image = `${args.stream}/${args.leaf}`;
+    const image = imageNameOf(args.stream, args.leaf);
     return withStore(options, signal, async store => {
       if (options.dryRun) {
         const { plan } = await import('../../publisher/plan.js');

@@ -5,6 +5,7 @@ import { flag, oneOf, optional, required, withDefault } from '../option.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { showCount, showDuration, showSize, showText } from '../show.js';
 import { volumeOptions, withState } from './volume-options.js';
+import { findImage } from '../../store/find-image.js';
 
 const DETAILS = `The device is changed only where it differs from the image. Nothing is written before
 all that is needed is there and verified. When it is interrupted, running it again carries on.
@@ -20,7 +21,7 @@ export const applyCommand = command({
   details: DETAILS,
   options: {
     ...volumeOptions,
-    image: required('--image <name>', 'the image'),
+    image: required('--image <name>', 'the image: STREAM/LEAF, or STREAM@CHANNEL'),
     layout: optional(
       '--layout <layout>',
       'whole: one file system on the device; disk: partitions and boot loaders; default: what is there',
@@ -42,7 +43,7 @@ export const applyCommand = command({
     const [boot, disk] = [bootOptionsOf(options), diskOptionsOf(options)];
     const { applyImage } = await import('../../volume/apply.js');
     return withStore(options, signal, async store => {
-      const record = await store.image(image);
+      const record = await findImage(store, image);
       return withState(stateDir, state =>
         applyImage({
           device,

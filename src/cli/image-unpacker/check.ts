@@ -7,6 +7,7 @@ import { required } from '../option.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { showCount, showText } from '../show.js';
 import { volumeOptions, withState } from './volume-options.js';
+import { findImage } from '../../store/find-image.js';
 
 /** What `check --json` prints. */
 interface CheckedVolume {
@@ -25,7 +26,7 @@ its partition table, boot loaders and what was added to the image are checked as
 apply was told to make them, unless the options say otherwise.`,
   options: {
     ...volumeOptions,
-    image: required('--image <name>', 'the image'),
+    image: required('--image <name>', 'the image: STREAM/LEAF, or STREAM@CHANNEL'),
     ...bootOptions,
     ...storeOptions,
   },
@@ -35,7 +36,7 @@ apply was told to make them, unless the options say otherwise.`,
     const { device } = options;
     const boot = bootOptionsOf(options);
     return withStore(options, signal, async store => {
-      const image = await store.image(options.image);
+      const image = await findImage(store, options.image);
       let generated: readonly string[] = [];
       const { identical, differences } = await withState(options.stateDir, state => {
         const wanted = async (volume: OpenVolume): Promise<WantedContent> => {

@@ -1,7 +1,7 @@
 import { command } from '../command.js';
 import { parseDuration } from '../duration.js';
 import { storeOptions } from '../open-store.js';
-import { argument, keyValues, oneOf, optional, required, withDefault } from '../option.js';
+import { argument, flag, keyValues, oneOf, optional, required, withDefault } from '../option.js';
 import { showCount, showDuration, showSize, showText } from '../show.js';
 
 /** What `build` says of the image that it made. */
@@ -42,6 +42,7 @@ export const buildOptions = {
     '--mtimes-from <image>',
     'the image whose times unchanged content keeps, or none; default: the newest of the stream',
   ),
+  reuseName: flag('--reuse-name', 'take a name that an image with other content had, which was deleted'),
   annotations: keyValues(
     '--annotation <key=file>',
     'a file to keep with the image; may be given more than once',

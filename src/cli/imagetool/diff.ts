@@ -12,10 +12,11 @@ export const diffCommand = command({
   arguments: { from: argument('the image A'), to: argument('the image B') },
   options: storeOptions,
   run: async ({ options, args, signal }) => {
+    const { findImage } = await import('../../store/find-image.js');
     const { diffManifests } = await import('../../store/diff.js');
     const { ManifestReader } = await import('../../store/manifest-reader.js');
     return withStore(options, signal, async store => {
-      const [from, to] = [await store.image(args.from), await store.image(args.to)];
+      const [from, to] = [await findImage(store, args.from), await findImage(store, args.to)];
       const before = await ManifestReader.open(store, Buffer.from(from.digest, 'hex'));
       const after = await ManifestReader.open(store, Buffer.from(to.digest, 'hex'));
       return { from: from.name, to: to.name, ...(await diffManifests(before, after, { signal })) };

@@ -11,9 +11,10 @@ they are in the image, which takes root. When it is interrupted, DIR is left as 
   arguments: { name: argument('the image'), dir: argument('the directory') },
   options: storeOptions,
   run: async ({ options, args, signal, progress }) => {
+    const { findImage } = await import('../../store/find-image.js');
     const { extractImage } = await import('../../volume/extract.js');
     return withStore(options, signal, async store => {
-      const image = await store.image(args.name);
+      const image = await findImage(store, args.name);
       return extractImage({ store, image, directory: args.dir, progress, signal });
     });
   },

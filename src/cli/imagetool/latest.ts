@@ -6,12 +6,12 @@ import { toRow } from './image-row.js';
 
 export const latestCommand = command({
   name: 'latest',
-  summary: 'Print the newest image of a stream',
+  summary: 'Print the newest image of a stream that has not expired',
   arguments: { stream: argument('the stream') },
   options: storeOptions,
   run: async ({ options, args, signal }) => {
     const { latestOf } = await import('../../store/latest.js');
-    return withStore(options, signal, async store => toRow(await latestOf(store, args.stream)));
+    return withStore(options, signal, async store => toRow(await latestOf(store, args.stream, new Date())));
   },
   show: ({ name }) => showText(name),
 });

@@ -1,11 +1,17 @@
 import { buildCommand } from './build.js';
+import { channelCommand } from './channel.js';
+import { channelsCommand } from './channels.js';
 import { deleteCommand } from './delete.js';
 import { diffCommand } from './diff.js';
+import { expireCommand } from './expire.js';
 import { extractCommand } from './extract.js';
 import { gcCommand } from './gc.js';
 import { latestCommand } from './latest.js';
 import { listCommand } from './list.js';
+import { setChannelCommand } from './set-channel.js';
+import { setExpiryCommand } from './set-expiry.js';
 import { showCommand } from './show.js';
+import { tagCommand } from './tag.js';
 import { verifyCommand } from './verify.js';
 
 export const imagetool = {
@@ -19,7 +25,13 @@ export const imagetool = {
     diffCommand,
     verifyCommand,
     extractCommand,
+    tagCommand,
+    setExpiryCommand,
+    channelsCommand,
+    channelCommand,
+    setChannelCommand,
     deleteCommand,
+    expireCommand,
     gcCommand,
   ],
 };

@@ -4,10 +4,11 @@ import { resolve } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { PathFilter } from '../../image/filter.js';
 import { parseFilter } from '../../image/filter.js';
-import { parseImageName } from '../../image/name.js';
+import { parseImageName, parseImageOrChannel } from '../../image/name.js';
 import { readSource } from '../../source/read-source.js';
 import type { ObjectSink } from '../../source/sink.js';
 import type { Tree } from '../../source/tree.js';
+import { findImage } from '../../store/find-image.js';
 import type { EarlierImage } from '../../store/build.js';
 import { buildImage } from '../../store/build.js';
 import { isDamage } from '../../store/damage.js';
@@ -90,7 +91,8 @@ async function build(
   const lifetime = options.expiresIn === undefined ? undefined : options.expiresIn * 1000;
   const expiresAt = lifetime === undefined ? null : new Date(createdAt.getTime() + lifetime);
   const tags = Object.fromEntries(options.tags);
-  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations };
+  const { reuseName } = options;
+  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations, reuseName };
   const { name, digest, entries, bytes } = await buildImage(store, tree, { ...facts, progress, signal });
   // Only now: what is known refers to objects that are durable.
   await orWarn(log, async () => tree.knowledge && store.remember(tree.knowledge()));
@@ -119,7 +121,7 @@ async function findEarlier(
   open: OpenStore | undefined,
 ): Promise<EarlierImage | undefined> {
   if (mtimesFrom === 'none') return undefined;
-  if (mtimesFrom !== undefined) parseImageName(mtimesFrom);
+  if (mtimesFrom !== undefined) parseImageOrChannel(mtimesFrom);
   const store = await open?.();
   if (mtimesFrom !== undefined && store === undefined) {
     const message = `There is no image ${mtimesFrom} to take times from: there is no store at ${location}`;
@@ -136,7 +138,7 @@ async function findEarlier(
   };
   try {
     const record =
-      mtimesFrom === undefined ? (await store.list(stream)).at(-1) : await store.image(mtimesFrom);
+      mtimesFrom === undefined ? (await store.list(stream)).at(-1) : await findImage(store, mtimesFrom);
     if (record === undefined) return undefined;
     image = `The image ${record.name}`;
     return { manifest: await ManifestReader.open(store, Buffer.from(record.digest, 'hex')), onDamage };

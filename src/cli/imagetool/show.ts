@@ -20,9 +20,10 @@ export const showCommand = command({
   arguments: { name: argument('the image') },
   options: { ...storeOptions, list: flag('--entries', 'list its entries as well') },
   run: async ({ options, args, signal }) => {
+    const { findImage } = await import('../../store/find-image.js');
     const { summariseImage } = await import('./summarise-image.js');
     return withStore(options, signal, async (store): Promise<ShownImage> => {
-      const record = await store.image(args.name);
+      const record = await findImage(store, args.name);
       return { ...record, ...(await summariseImage(store, record, options.list)) };
     });
   },

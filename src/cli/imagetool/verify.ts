@@ -20,10 +20,11 @@ note in the store, so that to build the same content again stores it anew.`,
   arguments: { name: argument('the image') },
   options: storeOptions,
   run: async ({ options, args, signal, progress }) => {
+    const { findImage } = await import('../../store/find-image.js');
     const { noteFaults } = await import('../../store/note-damage.js');
     const { verifyImage } = await import('../../store/verify.js');
     return withStore(options, signal, async (store): Promise<VerifiedImage> => {
-      const verification = await verifyImage(store, await store.image(args.name), { signal, progress });
+      const verification = await verifyImage(store, await findImage(store, args.name), { signal, progress });
       const { faults } = verification;
       return { ...verification, ok: faults.length === 0, mendable: await noteFaults(store, faults) };
     });

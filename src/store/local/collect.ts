@@ -5,6 +5,8 @@ import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../../image/limits.js';
 import { decodeIndex } from '../../image/manifest.js';
 import { decodePage } from '../../image/page.js';
 import type { ProgressSink, Step } from '../../image/progress.js';
+import type { ImageRecord } from '../store.js';
+import { LocalDiskMaps } from './disk-maps.js';
 import { LocalImages } from './images.js';
 import { isObject, OBJECTS, SHARDS } from './layout.js';
 import { lockStore } from './lock-store.js';
@@ -49,12 +51,15 @@ export async function collect(location: string, options: CollectOptions): Promis
     const { images, marks } = await mark(path, marking, signal).finally(() => {
       marking.end();
     });
-    if (!options.dryRun) await clearSessions(path);
+    if (!options.dryRun) {
+      await clearSessions(path);
+      await sweepDiskMaps(path, images);
+    }
     const sweeping = progress.step('Deleting what is not', 'files');
     const swept = await sweep(path, marks, options, sweeping).finally(() => {
       sweeping.end();
     });
-    return { images, ...swept };
+    return { images: images.length, ...swept };
   } catch (reason) {
     throw ImageUnpackerError.from(reason, `Cannot collect the store ${location}`, { path: location });
   } finally {
@@ -84,7 +89,14 @@ async function mark(path: string, step: Step, signal: AbortSignal | undefined) {
       step.update((entries += page.entries));
     }
   }
-  return { images: images.length, marks };
+  return { images, marks };
+}
+
+/** Maps are small, and lost with the last image that they are of. */
+async function sweepDiskMaps(path: string, images: readonly ImageRecord[]): Promise<void> {
+  const needed = new Set(images.map(({ digest }) => digest));
+  const maps = new LocalDiskMaps(path);
+  for (const digest of await maps.imageDigests()) if (!needed.has(digest)) await maps.removeAll(digest);
 }
 
 function markOf(digest: Buffer): string {

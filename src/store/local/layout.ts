@@ -10,14 +10,17 @@ import { parseImageName } from '../../image/name.js';
  *   lock                                   flock: shared by who reads or adds objects, exclusive to delete them
  *   objects/sha512/ab/abcd…                objects, mode 0444, by their digests in hex (two digits, all 128)
  *   images/base/debian-12/@2026-11-23      records of images: the stream as directories, "@" and the leaf
+ *   channels/base/debian-12/@stable        what a channel names and has named (channel.ts), in the same way
+ *   deleted/base/debian-12/@2026-10-01     what a deleted image was (deleted-name.ts), in the same way
+ *   disk-maps/abcd…/0123…                  maps of disks: the digest of the image, and of the disk
  *   sources/811-2a                         what is known of the files of a source directory (source/known-files.ts)
  *   tmp/SESSION/…                          what is not finished, one directory a process, flock: exclusive
  *   tmp/SESSION/began                      its mtime is when that process began; it is there before it stores anything
  *   damaged/abcd…                          empty: objects that were found damaged, by their digests; may be missing
  *
  * Pages, indexes, annotations and the data of files are all objects. No part of a name begins with "@", so a
- * record and a stream never meet. `lock` is made last: a store without it was never finished. `sources` is made
- * when it is first needed; whatever goes from it is found out again.
+ * record and a stream never meet. `lock` is made last: a store without it was never finished. `channels`,
+ * `deleted`, `disk-maps` and `sources` are made when they are first needed; whatever goes from `sources` is found out again.
  */
 
 export const FORMAT_LINE = 'image-unpacker store 1\n';
@@ -25,6 +28,9 @@ export const FORMAT_FILE = 'format';
 export const LOCK_FILE = 'lock';
 export const OBJECTS = 'objects/sha512';
 export const IMAGES = 'images';
+export const CHANNELS = 'channels';
+export const DELETED = 'deleted';
+export const DISK_MAPS = 'disk-maps';
 export const SOURCES = 'sources';
 export const TEMPORARY = 'tmp';
 export const DAMAGED = 'damaged';
@@ -41,10 +47,10 @@ export function objectPath(digest: Buffer): string {
   return join(hex.slice(0, 2), hex);
 }
 
-/** Where the record of an image lies, from the store. Throws `IMAGE_NAME`. */
-export function recordPath(name: string): string {
+/** Where what is called as an image is lies, from the store, in its directory `top`. Throws `IMAGE_NAME`. */
+export function namedPath(top: string, name: string): string {
   const { stream, leaf } = parseImageName(name);
-  return join(IMAGES, stream, LEAF_MARK + leaf);
+  return join(top, stream, LEAF_MARK + leaf);
 }
 
 /** Whether a file in the directory of objects that is called `shard` is an object: what is none is not ours. */

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { LockKind } from '../lock.js';
 import { waitForLock } from '../lock.js';
-import { LOCK_FILE } from './layout.js';
+import { IMAGES, LOCK_FILE } from './layout.js';
+
+/** Records are changed in a moment; the machine may be slow, and many may wait. */
+const RECORDS_MILLISECONDS = 60_000;
 
 /**
  * Locks the store at `location`, waiting for others up to `milliseconds`. Closing what it resolves to gives
@@ -31,5 +34,22 @@ export async function lockStore(
   const others =
     kind === 'shared' ? "'imagetool gc' is deleting from it" : 'others are reading it or building into it';
   const message = `The store ${location} is in use: ${others}; run this again when they are done`;
+  throw new ImageUnpackerError('STORE_BUSY', message, { path: location });
+}
+
+/** Locks the records of the store at `location` for whoever changes one: images, channels. As `lockStore`. */
+export async function lockRecords(location: string, signal: AbortSignal | undefined): Promise<FileHandle> {
+  let directory: FileHandle | undefined;
+  try {
+    directory = await open(join(location, IMAGES), constants.O_RDONLY | constants.O_DIRECTORY);
+    if (await waitForLock(directory.fd, 'exclusive', RECORDS_MILLISECONDS, signal)) return directory;
+  } catch (reason) {
+    await directory?.close();
+    throw ImageUnpackerError.from(reason, `Cannot lock the images of the store ${location}`, {
+      path: location,
+    });
+  }
+  await directory.close();
+  const message = `Others keep changing images of the store ${location}; run this again`;
   throw new ImageUnpackerError('STORE_BUSY', message, { path: location });
 }

@@ -1,19 +1,34 @@
 import type { FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError } from '../../image/error.js';
-import { checkStreamName } from '../../image/name.js';
+import { checkStreamName, parseImageName } from '../../image/name.js';
 import type { Limits } from '../../image/settable-limits.js';
 import { DEFAULT_LIMITS } from '../../image/settable-limits.js';
 import type { Watch } from '../../native.js';
 import { syncFileSystem } from '../../native.js';
 import type { SourceKnowledge } from '../../source/tree.js';
+import type { Channel } from '../channel.js';
+import { currentMove } from '../channel.js';
+import { imageExists, imageInUse } from '../image-error.js';
 import { requireObjects } from '../require-objects.js';
-import type { FetchedObjects, ImageRecord, ObjectChecks, Store, Stored } from '../store.js';
+import type {
+  CreateOptions,
+  FetchedObjects,
+  ImageRecord,
+  ObjectChecks,
+  RemoveOptions,
+  Store,
+  Stored,
+} from '../store.js';
+import { LocalChannels } from './channels.js';
 import { noteDamage, removeNoted } from './damaged-object.js';
+import { LocalDiskMaps } from './disk-maps.js';
 import { LocalImages } from './images.js';
-import { lockStore } from './lock-store.js';
+import { lockRecords, lockStore } from './lock-store.js';
 import { LocalObjects } from './objects.js';
 import { openDirectory } from './open-directory.js';
+import { revisionOf } from './revision.js';
 import type { Session } from './session.js';
 import { beginSession } from './session.js';
 import { LocalSources } from './sources.js';
@@ -45,6 +60,8 @@ export class LocalStore implements Store {
   readonly #signal: AbortSignal | undefined;
   readonly #objects: LocalObjects;
   readonly #images: LocalImages;
+  readonly #channels: LocalChannels;
+  readonly #diskMaps: LocalDiskMaps;
   readonly #sources: LocalSources;
   #lock: Promise<FileHandle> | undefined;
   #session: Promise<Session> | undefined;
@@ -56,6 +73,8 @@ export class LocalStore implements Store {
     this.#signal = signal;
     this.#objects = new LocalObjects(this.#path);
     this.#images = new LocalImages(this.#path);
+    this.#channels = new LocalChannels(this.#path);
+    this.#diskMaps = new LocalDiskMaps(this.#path);
     this.#sources = new LocalSources(this.#path);
   }
 
@@ -69,10 +88,10 @@ export class LocalStore implements Store {
   }
 
   async checkIsNew(name: string): Promise<void> {
-    if (await this.#images.has(name)) throw this.#images.exists(name);
+    if (await this.#images.has(name)) throw imageExists(this.location, name);
   }
 
-  async create(record: ImageRecord): Promise<void> {
+  async create(record: ImageRecord, { reuseName = false }: CreateOptions = {}): Promise<void> {
     const session = await this.#begin();
     await this.checkIsNew(record.name);
     try {
@@ -83,11 +102,51 @@ export class LocalStore implements Store {
       session.unsynced = true;
       throw this.#cannotWrite(reason);
     }
-    await this.#images.create(session, record);
+    await this.#changeRecords(() => this.#images.create(session, record, reuseName));
   }
 
-  async remove(name: string): Promise<void> {
-    await this.#images.remove(name);
+  async replace(next: ImageRecord, expected: ImageRecord): Promise<void> {
+    await this.#changeRecords(session => this.#images.replace(session, next, expected));
+  }
+
+  async remove(name: string, { expected, force = false }: RemoveOptions = {}): Promise<void> {
+    await this.#changeRecords(async session => {
+      if (!force) await this.#checkIsUnnamed(name);
+      await this.#images.remove(session, name, expected);
+    });
+  }
+
+  async channels(stream?: string): Promise<Channel[]> {
+    if (stream !== undefined) checkStreamName(stream);
+    return this.#channels.list(stream);
+  }
+
+  async channel(stream: string, name: string): Promise<Channel | undefined> {
+    return this.#channels.read(stream, name);
+  }
+
+  async replaceChannel(next: Channel, expected: Channel | undefined): Promise<void> {
+    await this.#changeRecords(async session => {
+      const { image } = currentMove(next);
+      if (image !== null) await this.#images.read(image);
+      await this.#channels.replace(session, next, expected);
+    });
+  }
+
+  async revision(): Promise<string> {
+    return revisionOf(this.#path);
+  }
+
+  async diskMap(imageDigest: string, diskDigest: Buffer): Promise<DiskMap | undefined> {
+    return this.#diskMaps.read(imageDigest, diskDigest);
+  }
+
+  async diskMaps(imageDigest: string): Promise<Buffer[]> {
+    return this.#diskMaps.list(imageDigest);
+  }
+
+  async keepDiskMap(imageDigest: string, map: DiskMap): Promise<void> {
+    await this.#diskMaps.keep(await this.#begin(), imageDigest, map);
   }
 
   async has(digests: readonly Buffer[]): Promise<boolean[]> {
@@ -189,6 +248,23 @@ export class LocalStore implements Store {
   async #hold(): Promise<void> {
     this.#lock ??= lockStore(this.#path, 'shared', LOCK_MILLISECONDS, this.#signal);
     await this.#lock;
+  }
+
+  /** Changes records while nobody else does. */
+  async #changeRecords(work: (session: Session) => Promise<void>): Promise<void> {
+    const session = await this.#begin();
+    const lock = await lockRecords(this.#path, this.#signal);
+    try {
+      await work(session);
+    } finally {
+      await lock.close();
+    }
+  }
+
+  async #checkIsUnnamed(name: string): Promise<void> {
+    const { stream } = parseImageName(name);
+    const naming = (await this.#channels.list(stream)).find(channel => currentMove(channel).image === name);
+    if (naming !== undefined) throw imageInUse(name, naming);
   }
 
   async #begin(): Promise<Session> {
