@@ -49,11 +49,7 @@ export class AwsAccounts {
 
   async #open(access: AccountAccess, region: string, signal?: AbortSignal): Promise<AwsSession> {
     const place = `${access.accountId ?? 'the account'}/${region}`;
-    const session = new AwsSession(
-      makeClients(region, this.#provider(access, region)),
-      this.#clock,
-      place,
-    );
+    const session = new AwsSession(makeClients(region, this.#provider(access, region)), this.#clock, place);
     const { Account } = await session.call('GetCallerIdentity', {}, { signal });
     if (access.accountId !== undefined && Account !== access.accountId) {
       const remedy = 'give a role of that account, or other credentials';

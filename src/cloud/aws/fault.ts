@@ -29,13 +29,15 @@ interface SdkError {
 
 const THROTTLED =
   /^(RequestLimitExceeded|RequestThrottled(Exception)?|Throttl|TooManyRequests|SlowDown|SnapshotCreationPerVolumeRateExceeded)/;
-const QUOTA = /^(ServiceQuotaExceededException|ConcurrentLimitExceededException|.*LimitExceeded(Exception)?)$/;
+const QUOTA =
+  /^(ServiceQuotaExceededException|ConcurrentLimitExceededException|.*LimitExceeded(Exception)?)$/;
 /** One fact has many spellings: what is not there (aws-sdk errors of EC2, EBS direct, SSM). */
 const MISSING = /(NotFound(Exception)?|\.Unavailable|^ResourceNotFoundException)$/;
 const DENIED =
   /^(UnauthorizedOperation|AccessDenied(Exception)?|AuthFailure|UnrecognizedClientException|InvalidClientTokenId|ExpiredToken(Exception)?|OptInRequired|SignatureDoesNotMatch|CredentialsProviderError|NotAuthorized)/;
 /** Errors of the connection, by the names that Node and the SDK give them. */
-const CONNECTION = /^(ECONN|EPIPE|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ENOTFOUND|TimeoutError|UND_ERR)/;
+const CONNECTION =
+  /^(ECONN|EPIPE|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ENOTFOUND|TimeoutError|UND_ERR)/;
 
 /** What a failed call means. Codes are looked at by family, never one literal alone. */
 export function faultOf(reason: unknown, call: CallName): CallFault {
@@ -105,7 +107,5 @@ export function isMissing(reason: unknown): boolean {
 
 /** Whether `reason` is a call of AWS that was answered with this code. */
 export function isAnswer(reason: unknown, code: RegExp): reason is AwsError {
-  return (
-    reason instanceof AwsError && (code.test(reason.fault.name) || code.test(reason.fault.reason ?? ''))
-  );
+  return reason instanceof AwsError && (code.test(reason.fault.name) || code.test(reason.fault.reason ?? ''));
 }

@@ -98,4 +98,3 @@ export function rootSnapshot({ RootDeviceName, BlockDeviceMappings = [] }: Image
   const root = BlockDeviceMappings.find(({ DeviceName }) => DeviceName === RootDeviceName);
   return (root ?? BlockDeviceMappings[0])?.Ebs?.SnapshotId;
 }
-

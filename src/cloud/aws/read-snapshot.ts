@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { DISK_BLOCK_SIZE, ZERO_BLOCK_DIGEST, diskBlocks, makeDiskMap } from '../../image/disk-map.js';
+import { DISK_BLOCK_SIZE, diskBlocks, ZERO_BLOCK_DIGEST } from '../../image/disk-map.js';
 import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import type { CloudCallOptions } from '../cloud.js';
@@ -16,7 +16,7 @@ export async function readSnapshot(
   { signal, onProgress }: CloudCallOptions,
 ): Promise<DiskMap> {
   const total = Number(size);
-  const digests = new Map<number, Buffer>();
+  const digests = new Map<number, Buffer | undefined>();
   let token: string | undefined;
   do {
     const input = { SnapshotId: snapshotId, MaxResults: PAGE, NextToken: token };
@@ -40,7 +40,7 @@ export async function readSnapshot(
     const message = `The snapshot ${snapshotId} has a block ${String(beyond)}, beyond the end of its disk`;
     throw new ImageUnpackerError('VOLUME_DAMAGED', message);
   }
-  return makeDiskMap(size, number => digests.get(number));
+  return mapOf(size, digests);
 }
 
 async function readBlock(
@@ -53,10 +53,23 @@ async function readBlock(
   const input = { SnapshotId: snapshotId, BlockIndex: number, BlockToken: token };
   const { BlockData, Checksum } = await session.call('GetSnapshotBlock', input, { signal });
   const bytes = await BlockData?.transformToByteArray();
-  const digest = createHash('sha256').update(bytes ?? Buffer.alloc(0)).digest();
-  if (bytes?.length !== DISK_BLOCK_SIZE || (Checksum !== undefined && digest.toString('base64') !== Checksum)) {
+  const digest = createHash('sha256')
+    .update(bytes ?? Buffer.alloc(0))
+    .digest();
+  if (
+    bytes?.length !== DISK_BLOCK_SIZE ||
+    (Checksum !== undefined && digest.toString('base64') !== Checksum)
+  ) {
     const message = `The block ${String(number)} of the snapshot ${snapshotId} is not what its checksum says`;
     throw new ImageUnpackerError('VOLUME_DAMAGED', message);
   }
   return digest.equals(ZERO_BLOCK_DIGEST) ? undefined : digest;
+}
+
+function mapOf(size: bigint, digests: ReadonlyMap<number, Buffer | undefined>): DiskMap {
+  const present = Buffer.alloc(Math.ceil(diskBlocks(size) / 8));
+  const used = [...digests].filter((each): each is [number, Buffer] => each[1] !== undefined);
+  used.sort(([a], [b]) => a - b);
+  for (const [number] of used) present[number >>> 3]! |= 1 << (number & 7);
+  return { size, present, digests: Buffer.concat(used.map(([, digest]) => digest)) };
 }

@@ -38,7 +38,9 @@ export async function registerImage(session: AwsSession, registration: Registrat
     if (image?.State === 'available') return image;
     if (image !== undefined && /^(failed|error|invalid)$/.test(image.State ?? '')) {
       const why = image.StateReason?.Message ?? 'it is not said why';
-      throw new ImageUnpackerError('CLOUD_FAILED', `AWS refused the image ${id} in ${target}: ${why}`, { target });
+      throw new ImageUnpackerError('CLOUD_FAILED', `AWS refused the image ${id} in ${target}: ${why}`, {
+        target,
+      });
     }
     return undefined;
   });

@@ -73,5 +73,8 @@ async function putBlock(
 }
 
 function ended(what: string, wanted: number): ImageUnpackerError {
-  return new ImageUnpackerError('INTERNAL', `The disk gave ${what} blocks than the ${String(wanted)} asked for`);
+  return new ImageUnpackerError(
+    'INTERNAL',
+    `The disk gave ${what} blocks than the ${String(wanted)} asked for`,
+  );
 }

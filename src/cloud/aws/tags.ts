@@ -48,7 +48,8 @@ export function decodeFacts(text: string | undefined): DiskFacts | undefined {
     }),
   );
   const [size, at, digest] = ['size', 'at', 'digest'].map(key => pairs.get(key));
-  if (size === undefined || !/^\d{1,16}$/.test(size) || !/^[0-9a-f]{64}$/.test(digest ?? '')) return undefined;
+  if (size === undefined || !/^\d{1,16}$/.test(size) || !/^[0-9a-f]{64}$/.test(digest ?? ''))
+    return undefined;
   if (at === undefined || Number.isNaN(Date.parse(at))) return undefined;
   const [architecture, bootMode, rootDevice] = pairs.get('boot')?.split(',') ?? [];
   const [snapshotId, parentDigest] = pairs.get('parent')?.split(',') ?? [];
