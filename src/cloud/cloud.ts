@@ -73,6 +73,22 @@ export interface DiskContent {
   blocks(numbers: readonly number[]): AsyncIterable<Buffer>;
 }
 
+/** Which blocks of a disk have arrived, for as long as it is not whole. */
+export interface SentBlocks {
+  has(diskId: string, number: number): boolean;
+  add(diskId: string, number: number): void;
+  /** What was added lasts when it resolves. */
+  flush(): Promise<void>;
+}
+
+/** What the disks of images hold, kept where the images come from. */
+export interface DiskMaps {
+  /** The map of a disk, by the tags of its image and the disk's digest in hex; undefined when it is not kept. */
+  find(tags: Tags, digest: string): Promise<DiskMap | undefined>;
+  /** Keeps what the disk of an image with these tags holds. */
+  keep(tags: Tags, map: DiskMap): Promise<void>;
+}
+
 /** A disk that is to be made. */
 export interface DiskRequest {
   /** What is made under one token is one disk, however often it is asked for. */
@@ -84,6 +100,8 @@ export interface DiskRequest {
   readonly tags: Tags;
   /** What an image of the disk tells machines; left out when it does not boot. */
   readonly boot?: DiskBoot | undefined;
+  /** What of it has arrived before, where that is kept. */
+  readonly sent?: SentBlocks | undefined;
 }
 
 /** A disk that was made and is durable. */
@@ -99,6 +117,8 @@ export interface CreatedDisk {
 export interface UnfinishedDisk {
   readonly id: string;
   readonly tags: Tags;
+  /** When it was begun, RFC 3339, where somebody may still be at work on it without being known here. */
+  readonly since?: string | undefined;
 }
 
 /** How a call is watched and stopped. */

@@ -174,6 +174,7 @@ class Series {
       if (point.again !== 'no' && found !== 'clean' && where === 'series')
         await this.#crashAgain(disks, point, expectation);
     } catch (reason) {
+      this.#workshop.machine.keep(disks);
       const message = `${about}: ${(reason as Error).message}`;
       throw reason instanceof BrokenPromise
         ? new BrokenPromise(message, { cause: reason })

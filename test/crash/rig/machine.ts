@@ -83,6 +83,20 @@ export class Machine {
     return { state: taken('state'), volume: taken('volume') };
   }
 
+  /**
+   * Keeps the disks as they were when the machine was switched on, and as they are now, in `CRASH_KEEP`, if that names
+   * a directory: a kernel does not write twice in the same order, so a seed alone may not show the same again.
+   */
+  keep(before: Disks): void {
+    const directory = process.env['CRASH_KEEP'];
+    if (directory === undefined) return;
+    const after = this.takeDisks();
+    for (const name of ['state', 'volume'] as const) {
+      before[name].save(join(directory, `${name}.before`));
+      after[name].save(join(directory, `${name}.after`));
+    }
+  }
+
   /** Throws the machine away, however things stand. */
   close(): void {
     this.#boot?.abandon();

@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { ImageUnpackerError } from '../../image/error.js';
+import type { CredentialProvider } from './clients.js';
+import { loadSdk, makeClients } from './clients.js';
+import type { Clock } from './clock.js';
+import { SYSTEM_CLOCK } from './clock.js';
+import { AwsSession } from './session.js';
+
+/** Whose account is entered, and how. */
+export interface AccountAccess {
+  /** Twelve digits; undefined when it is whoever the credentials belong to. */
+  readonly accountId: string | undefined;
+  /** A profile of the SDK's files that gives the credentials; default: as the SDK finds them. */
+  readonly profile?: string | undefined;
+  /** The role that is taken on there. */
+  readonly role: string | undefined;
+  readonly externalId?: string | undefined;
+  readonly sessionName?: string | undefined;
+}
+
+type Provider = Exclude<CredentialProvider, undefined>;
+type MakeProvider = (options: object) => Provider;
+
+/** The accounts that a command works with: each is entered once, whatever number of regions and targets it has. */
+export class AwsAccounts {
+  readonly #clock: Clock;
+  readonly #providers = new Map<string, Provider>();
+  readonly #sessions = new Map<string, Promise<AwsSession>>();
+
+  constructor(clock: Clock = SYSTEM_CLOCK) {
+    this.#clock = clock;
+  }
+
+  /**
+   * The session of an account and region, the same one each time. Throws `NO_PERMISSION` when the account cannot be
+   * entered, `CONFIGURATION` when the credentials are another account's.
+   */
+  async session(access: AccountAccess, region: string, signal?: AbortSignal): Promise<AwsSession> {
+    const key = JSON.stringify([access, region]);
+    let opening = this.#sessions.get(key);
+    if (opening === undefined) {
+      opening = this.#open(access, region, signal);
+      this.#sessions.set(key, opening);
+      // Whoever asks the next time tries again.
+      opening.catch(() => this.#sessions.delete(key));
+    }
+    return opening;
+  }
+
+  async #open(access: AccountAccess, region: string, signal?: AbortSignal): Promise<AwsSession> {
+    const place = `${access.accountId ?? 'the account'}/${region}`;
+    const session = new AwsSession(makeClients(region, this.#provider(access, region)), this.#clock, place);
+    const { Account } = await session.call('GetCallerIdentity', {}, { signal });
+    if (access.accountId !== undefined && Account !== access.accountId) {
+      const remedy = 'give a role of that account, or other credentials';
+      const message = `The credentials for ${place} are those of the account ${Account ?? 'unknown'}; ${remedy}`;
+      throw new ImageUnpackerError('CONFIGURATION', message, { target: place });
+    }
+    return session;
+  }
+
+  /** One provider for all clients of an account: each of them would take on the role anew. */
+  #provider(access: AccountAccess, region: string): Provider {
+    const key = JSON.stringify(access);
+    let provider = this.#providers.get(key);
+    if (provider === undefined) {
+      provider = makeProvider(access, region);
+      this.#providers.set(key, provider);
+    }
+    return provider;
+  }
+
+  close(): void {
+    for (const opening of this.#sessions.values()) {
+      opening.then(
+        session => session.close(),
+        () => undefined,
+      );
+    }
+    this.#sessions.clear();
+  }
+}
+
+function makeProvider({ profile, role, externalId, sessionName }: AccountAccess, region: string): Provider {
+  const providers = loadSdk('credential-providers') as unknown as Record<string, MakeProvider>;
+  const chain = providers['fromNodeProviderChain']!({
+    ...(profile === undefined ? {} : { profile }),
+    clientConfig: { region },
+  });
+  if (role === undefined) return memoised(chain);
+  return memoised(
+    providers['fromTemporaryCredentials']!({
+      masterCredentials: chain,
+      params: {
+        RoleArn: role,
+        RoleSessionName: sessionName ?? defaultSessionName(role),
+        ...(externalId === undefined ? {} : { ExternalId: externalId }),
+      },
+      clientConfig: { region },
+    }),
+  );
+}
+
+/** Tells in CloudTrail who came; 2 to 64 characters of a small set (sts:AssumeRole). */
+function defaultSessionName(role: string): string {
+  return `image-unpacker-${createHash('sha256').update(role).digest('hex').slice(0, 8)}`;
+}
+
+/** Credentials are asked for by many calls at once, and again shortly before they run out. */
+function memoised(provider: Provider): Provider {
+  if (typeof provider !== 'function') return provider;
+  const EARLY = 5 * 60 * 1000;
+  let current: ReturnType<typeof provider> | undefined;
+  return async () => {
+    const known = await current?.catch(() => undefined);
+    const expires = known?.expiration?.getTime();
+    if (known === undefined || (expires !== undefined && expires - Date.now() < EARLY)) current = provider();
+    return current!;
+  };
+}

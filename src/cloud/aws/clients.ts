@@ -1,0 +1,97 @@
+import { Agent as PlainAgent } from 'node:http';
+import { Agent } from 'node:https';
+import { createRequire } from 'node:module';
+import type { EBSClient } from '@aws-sdk/client-ebs';
+import type { EC2Client } from '@aws-sdk/client-ec2';
+import type { KMSClient } from '@aws-sdk/client-kms';
+import type { SSMClient } from '@aws-sdk/client-ssm';
+import type { STSClient } from '@aws-sdk/client-sts';
+import { ImageUnpackerError } from '../../image/error.js';
+import type { CallName, CallTypes, ServiceName } from './calls.js';
+import { CALLS } from './calls.js';
+
+/** Connections to one service, each of which carries one call at a time. */
+const MOST_SOCKETS = 128;
+const CONNECT_MILLISECONDS = 5_000;
+
+/** What the SDK takes as credentials: a function that gives valid ones whenever it is asked. */
+export type CredentialProvider = NonNullable<ConstructorParameters<typeof EC2Client>[0]>['credentials'];
+
+/** The clients of one account and region. */
+export interface AwsClients {
+  send<N extends CallName>(name: N, input: CallTypes[N][0], signal: AbortSignal): Promise<CallTypes[N][1]>;
+  destroy(): void;
+}
+
+type Client = EBSClient | EC2Client | KMSClient | SSMClient | STSClient;
+type Sdk = Record<string, new (input: unknown) => unknown>;
+
+const CLASSES: Readonly<Record<ServiceName, string>> = {
+  ec2: 'EC2Client',
+  ebs: 'EBSClient',
+  ssm: 'SSMClient',
+  kms: 'KMSClient',
+  sts: 'STSClient',
+};
+
+/** Loads a package of the SDK, whose hundreds of modules are worth it only when AWS is called. */
+export function loadSdk(name: string): Sdk {
+  try {
+    // Far fewer modules are loaded this way than by import().
+    return createRequire(import.meta.url)(`@aws-sdk/${name}`) as Sdk;
+  } catch (reason) {
+    const message = `The package @aws-sdk/${name}, which publishing to AWS takes, is not installed: run 'npm ci' without --omit=optional`;
+    throw new ImageUnpackerError('UNSUPPORTED', message, {}, reason);
+  }
+}
+
+/** The clients of a region, each made when it is first used. */
+export function makeClients(region: string, credentials: CredentialProvider): AwsClients {
+  const clients = new Map<ServiceName, { client: Client; sdk: Sdk }>();
+  const open = (service: ServiceName): { client: Client; sdk: Sdk } => {
+    let opened = clients.get(service);
+    if (opened === undefined) {
+      const sdk = loadSdk(`client-${service}`);
+      const client = new sdk[CLASSES[service]]!({
+        region,
+        credentials,
+        // Retries are ours: nested ones multiply, and make a second resource where an answer was lost.
+        maxAttempts: 1,
+        requestHandler: {
+          connectionTimeout: CONNECT_MILLISECONDS,
+          httpAgent: new PlainAgent({ keepAlive: true, maxSockets: MOST_SOCKETS }),
+          httpsAgent: new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS }),
+        },
+      }) as Client;
+      if (service === 'ebs') sendUnsigned(client as EBSClient);
+      opened = { client, sdk };
+      clients.set(service, opened);
+    }
+    return opened;
+  };
+  return {
+    send: async (name, input, abortSignal) => {
+      const { client, sdk } = open(CALLS[name].service);
+      const command = new sdk[`${name}Command`]!(input);
+      const send = client.send.bind(client) as (command: unknown, options: object) => Promise<never>;
+      return send(command, { abortSignal });
+    },
+    destroy: () => {
+      for (const { client } of clients.values()) client.destroy();
+    },
+  };
+}
+
+/** A block has a checksum of its own; hashing it once more for the signature costs half a millisecond each. */
+function sendUnsigned(client: EBSClient): void {
+  client.middlewareStack.add(
+    next => args => {
+      const request = args.request as { headers?: Record<string, string>; method?: string };
+      if (request.method === 'PUT' && request.headers !== undefined) {
+        request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+      }
+      return next(args);
+    },
+    { step: 'build', name: 'unsignedBlocks' },
+  );
+}

@@ -1,0 +1,274 @@
+import { createHash } from 'node:crypto';
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import { diskDigest } from '../../image/disk-map.js';
+import type { DiskMap } from '../../image/disk-map.js';
+import { ImageUnpackerError } from '../../image/error.js';
+import type {
+  CloudCallOptions,
+  CloudTarget,
+  CreatedDisk,
+  DiskMaps,
+  DiskRequest,
+  PublishedImage,
+  Tags,
+  UnfinishedDisk,
+} from '../cloud.js';
+import { TAG } from '../cloud.js';
+import type { ParentCandidate } from './choose-parent.js';
+import type { BegunDisk, DiskWork } from './create-disk.js';
+import { beginDisk, fillDisk } from './create-disk.js';
+import type { EncryptionKey } from './encryption.js';
+import { findKey, isEncryptedWith } from './encryption.js';
+import {
+  findImage,
+  findImages,
+  findSnapshot,
+  findSnapshots,
+  imagesOfSnapshot,
+  rootSnapshot,
+} from './find.js';
+import { finishImage } from './finish-image.js';
+import { publishedImage } from './published-image.js';
+import { readSnapshot } from './read-snapshot.js';
+import { registerImage } from './register-image.js';
+import { deleteSnapshot, deregisterImage } from './remove.js';
+import type { AwsSession } from './session.js';
+import type { AwsImageSettings } from './settings.js';
+import type { DiskFacts } from './tags.js';
+import {
+  decodeFacts,
+  DISK_FACTS,
+  fromTagList,
+  PUBLISH_TOKEN,
+  toTagList,
+  UNFINISHED,
+  visibleTags,
+} from './tags.js';
+
+/** More parents than the newest ones are not worth a look. */
+const MOST_PARENTS = 4;
+const TOKEN_DIGITS = 32;
+
+/** What an account and region is used as a target with. */
+export interface DirectTargetOptions {
+  readonly session: AwsSession;
+  readonly settings: AwsImageSettings;
+  /** What disks hold that were published. */
+  readonly maps: DiskMaps;
+  /** What it is called: `production/us-east-1`. */
+  readonly target: string;
+}
+
+/** An account and region of AWS, to which disks are written block by block (EBS direct). */
+export class DirectTarget implements CloudTarget {
+  readonly #session: AwsSession;
+  readonly #settings: AwsImageSettings;
+  readonly #maps: DiskMaps;
+  readonly #target: string;
+
+  constructor({ session, settings, maps, target }: DirectTargetOptions) {
+    this.#session = session;
+    this.#settings = settings;
+    this.#maps = maps;
+    this.#target = target;
+  }
+
+  async images(tags: Tags = {}, { signal }: CloudCallOptions = {}): Promise<PublishedImage[]> {
+    const images = await findImages(this.#session, tags, { signal });
+    return images
+      .filter(({ Tags: list }) => fromTagList(list)[UNFINISHED] === undefined)
+      .map(publishedImage)
+      .filter(image => image !== undefined)
+      .sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt) || (a.id < b.id ? -1 : 1));
+  }
+
+  async parent(
+    stream: string,
+    size?: bigint,
+    options: CloudCallOptions = {},
+  ): Promise<PublishedImage | undefined> {
+    const images = await this.images({ [TAG.stream]: stream }, options);
+    return images.findLast(
+      ({ fault, diskSize }) => fault === undefined && (size === undefined || diskSize === size),
+    );
+  }
+
+  async map(imageId: string, options: CloudCallOptions = {}): Promise<DiskMap> {
+    const image = await this.#require(imageId, options);
+    const map = await this.#mapOf(fromTagList(image.Tags));
+    if (map !== undefined) return map;
+    const message = `What the disk of ${imageId} in ${this.#target} holds is not kept in the store`;
+    throw new ImageUnpackerError('STATE_DAMAGED', message, { target: this.#target });
+  }
+
+  async createDisk(request: DiskRequest, options: CloudCallOptions = {}): Promise<CreatedDisk> {
+    const { signal } = options;
+    const { map } = request.content;
+    const key = await findKey(this.#session, this.#settings, this.#target, { signal });
+    const token = createHash('sha256').update(request.token).digest('hex').slice(0, TOKEN_DIGITS);
+    await this.#maps.keep(request.tags, map);
+    const candidates = await this.#candidates(request, key, options);
+    const [session, target] = [this.#session, this.#target];
+    const work: DiskWork = { session, key, target, request, token, candidates, options };
+    const begun = await this.#begun(work);
+    if (begun?.done === true)
+      return { id: begun.snapshot.SnapshotId!, blocksSent: 0, parentId: begun.parentId };
+    return fillDisk(work, begun ?? (await beginDisk(work)));
+  }
+
+  /** What an interrupted call under the same token has left: a whole disk, or one to go on with. */
+  async #begun(
+    work: DiskWork,
+  ): Promise<
+    | (BegunDisk & { done: false })
+    | { done: true; snapshot: Snapshot; parentId: string | undefined }
+    | undefined
+  > {
+    const { signal } = work.options;
+    const digest = diskDigest(work.request.content.map).toString('hex');
+    for (const snapshot of await findSnapshots(this.#session, { [PUBLISH_TOKEN]: work.token }, { signal })) {
+      const id = snapshot.SnapshotId!;
+      const facts = decodeFacts(fromTagList(snapshot.Tags)[DISK_FACTS]);
+      const fits = facts?.digest === digest && snapshot.State !== 'error';
+      if (fits && snapshot.State === 'completed') {
+        if (isEncryptedWith(snapshot, work.key))
+          return { done: true, snapshot, parentId: facts.parent?.snapshotId };
+      } else if (fits) {
+        const parent = await this.#parentOf(facts, work.request.tags);
+        if (parent !== 'unknown') return { done: false, snapshot, parent };
+      }
+      await this.removeDisk(id, work.options);
+    }
+    return undefined;
+  }
+
+  async #parentOf(facts: DiskFacts, tags: Tags): Promise<ParentCandidate | undefined | 'unknown'> {
+    if (facts.parent === undefined) return undefined;
+    const { snapshotId, digest } = facts.parent;
+    const images = await this.images({ [TAG.diskDigest]: digest }, {});
+    const of = images.find(({ diskId }) => diskId === snapshotId);
+    const map = await this.#mapOf({ ...tags, ...of?.tags, [TAG.diskDigest]: digest });
+    return map === undefined ? 'unknown' : { snapshotId, digest, map, completedAt: 0 };
+  }
+
+  /** The newest disks of the stream that can be parents, with what they hold. */
+  async #candidates(
+    { parent, content }: DiskRequest,
+    key: EncryptionKey,
+    options: CloudCallOptions,
+  ): Promise<ParentCandidate[]> {
+    if (parent === undefined) return [];
+    const stream = parent.image.tags[TAG.stream];
+    const all = stream === undefined ? [] : await this.images({ [TAG.stream]: stream }, options);
+    const others = all.filter(({ id }) => id !== parent.image.id).reverse();
+    const newest = [parent.image, ...others].filter(({ diskSize }) => diskSize === content.map.size);
+    const candidates: ParentCandidate[] = [];
+    for (const image of newest.slice(0, MOST_PARENTS)) {
+      const map = image === parent.image ? parent.map : await this.#mapOf(image.tags);
+      const snapshot = await findSnapshot(this.#session, image.diskId, options);
+      if (map === undefined || snapshot?.State !== 'completed' || !isEncryptedWith(snapshot, key)) continue;
+      const completedAt = (snapshot.CompletionTime ?? snapshot.StartTime)?.getTime() ?? 0;
+      candidates.push({
+        snapshotId: image.diskId,
+        digest: diskDigest(map).toString('hex'),
+        map,
+        completedAt,
+      });
+    }
+    return candidates;
+  }
+
+  async #mapOf(tags: Tags): Promise<DiskMap | undefined> {
+    const digest = tags[TAG.diskDigest] ?? decodeFacts(tags[DISK_FACTS])?.digest;
+    return digest === undefined ? undefined : this.#maps.find(tags, digest);
+  }
+
+  async register(diskId: string, tags: Tags, { signal }: CloudCallOptions = {}): Promise<PublishedImage> {
+    const snapshot = await findSnapshot(this.#session, diskId, { signal });
+    const facts = decodeFacts(fromTagList(snapshot?.Tags)[DISK_FACTS]);
+    if (snapshot === undefined || facts === undefined) throw this.#unknown(diskId);
+    const [settings, target] = [this.#settings, this.#target];
+    const image = await registerImage(this.#session, { snapshot, facts, tags, settings, target, signal });
+    const imageId = image.ImageId!;
+    if (fromTagList(image.Tags)[UNFINISHED] !== undefined) {
+      await finishImage(this.#session, { imageId, tags, settings, target, signal });
+    }
+    return publishedImage(image) ?? this.#fail(this.#unknown(imageId));
+  }
+
+  async readBack(imageId: string, options: CloudCallOptions = {}): Promise<DiskMap> {
+    const image = await this.#require(imageId, options);
+    const { diskId, diskSize } = publishedImage(image) ?? this.#fail(this.#unknown(imageId));
+    return readSnapshot(this.#session, diskId, diskSize, options);
+  }
+
+  async setTags(
+    imageId: string,
+    set: Tags,
+    remove: readonly string[],
+    { signal }: CloudCallOptions = {},
+  ): Promise<PublishedImage> {
+    const image = await this.#require(imageId, { signal });
+    const snapshotId = rootSnapshot(image);
+    const Resources = [imageId, ...(snapshotId === undefined ? [] : [snapshotId])];
+    if (Object.keys(set).length > 0) {
+      await this.#session.call('CreateTags', { Resources, Tags: toTagList(set) }, { signal });
+    }
+    if (remove.length > 0) {
+      const Tags = remove.map(Key => ({ Key }));
+      await this.#session.call('DeleteTags', { Resources, Tags }, { signal });
+    }
+    const kept = Object.entries(fromTagList(image.Tags)).filter(([key]) => !remove.includes(key));
+    const tags = { ...Object.fromEntries(kept), ...set };
+    return publishedImage({ ...image, Tags: toTagList(tags) }) ?? this.#fail(this.#unknown(imageId));
+  }
+
+  async remove(imageId: string, { signal }: CloudCallOptions = {}): Promise<void> {
+    const image = await findImage(this.#session, imageId, { signal });
+    if (image === undefined) return;
+    await deregisterImage(this.#session, imageId, { signal });
+    for (const { Ebs } of image.BlockDeviceMappings ?? []) {
+      if (Ebs?.SnapshotId !== undefined) await deleteSnapshot(this.#session, Ebs.SnapshotId, { signal });
+    }
+  }
+
+  async unfinished({ signal }: CloudCallOptions = {}): Promise<UnfinishedDisk[]> {
+    const finished = new Set((await this.images({}, { signal })).map(({ diskId }) => diskId));
+    const snapshots = await findSnapshots(this.#session, {}, { signal });
+    return snapshots
+      .filter(({ SnapshotId }) => !finished.has(SnapshotId!))
+      .map(({ SnapshotId, Tags: list, StartTime }) => ({
+        id: SnapshotId!,
+        tags: visibleTags(fromTagList(list)),
+        since: (StartTime ?? new Date(this.#session.clock.now())).toISOString(),
+      }));
+  }
+
+  async removeDisk(diskId: string, { signal }: CloudCallOptions = {}): Promise<void> {
+    for (const { ImageId, Tags: list } of await imagesOfSnapshot(this.#session, diskId, { signal })) {
+      // The disk of an image stays.
+      if (fromTagList(list)[UNFINISHED] === undefined) return;
+      await deregisterImage(this.#session, ImageId!, { signal });
+    }
+    await deleteSnapshot(this.#session, diskId, { signal });
+  }
+
+  close(): Promise<void> {
+    // The session is its account's, and lasts as long as that.
+    return Promise.resolve();
+  }
+
+  async #require(imageId: string, { signal }: CloudCallOptions): Promise<Image> {
+    return (await findImage(this.#session, imageId, { signal })) ?? this.#fail(this.#unknown(imageId));
+  }
+
+  #unknown(id: string): ImageUnpackerError {
+    return new ImageUnpackerError('IMAGE_UNKNOWN', `There is no ${id} in ${this.#target}`, {
+      target: this.#target,
+    });
+  }
+
+  #fail(error: ImageUnpackerError): never {
+    throw error;
+  }
+}

@@ -1,0 +1,123 @@
+import type { ErrorSubject } from '../../image/error.js';
+import { cancelled, ImageUnpackerError, throwIfAborted } from '../../image/error.js';
+import type { CallName, CallTypes, ServiceName } from './calls.js';
+import { CALLS } from './calls.js';
+import type { AwsClients } from './clients.js';
+import type { Clock } from './clock.js';
+import { AwsError, faultOf } from './fault.js';
+import type { CallFault } from './fault.js';
+import { TokenBucket } from './token-bucket.js';
+
+/** How long one attempt may take: a block may be on a slow line, and a snapshot's start is slow by itself. */
+const ATTEMPT_MILLISECONDS: Readonly<Record<ServiceName, number>> = {
+  ec2: 30_000,
+  ebs: 20_000,
+  ssm: 20_000,
+  kms: 20_000,
+  sts: 20_000,
+};
+const MOST_TRIES = 8;
+const FIRST_WAIT = 200;
+const LONGEST_WAIT = 20_000;
+
+/** How a call is made. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Failures of these kinds are tried again besides those that pass by themselves. */
+  readonly retryMissing?: boolean | undefined;
+}
+
+/** One account and region, as one publisher uses it: every call goes through it. */
+export class AwsSession {
+  readonly #clients: AwsClients;
+  readonly #clock: Clock;
+  readonly #place: string;
+  readonly #subject: ErrorSubject;
+  readonly #buckets = new Map<CallName, TokenBucket>();
+
+  constructor(clients: AwsClients, clock: Clock, place: string) {
+    this.#clients = clients;
+    this.#clock = clock;
+    this.#place = place;
+    this.#subject = { target: place };
+  }
+
+  get clock(): Clock {
+    return this.#clock;
+  }
+
+  /**
+   * Makes a call, again and again while its failure is one that passes, no faster than AWS allows. Every call that
+   * changes anything is made so that repeating it does no harm. Throws `AwsError`, `CANCELLED`.
+   */
+  async call<N extends CallName>(
+    name: N,
+    input: CallTypes[N][0],
+    { signal, retryMissing = false }: CallOptions = {},
+  ): Promise<CallTypes[N][1]> {
+    for (let attempt = 1; ; attempt++) {
+      await this.#await(name, signal);
+      try {
+        return await this.#attempt(name, input, signal);
+      } catch (reason) {
+        throwIfAborted(signal);
+        if (reason instanceof ImageUnpackerError) throw reason;
+        const fault = faultOf(reason, name);
+        if (attempt >= MOST_TRIES || !passes(fault, retryMissing)) {
+          throw new AwsError(name, this.#place, fault, this.#subject, reason);
+        }
+        if (fault.kind === 'throttled') this.#bucket(name).drain(this.#clock.now());
+        await this.#clock.sleep(this.#backOff(attempt), signal);
+      }
+    }
+  }
+
+  async #await(name: CallName, signal: AbortSignal | undefined): Promise<void> {
+    throwIfAborted(signal);
+    const wait = this.#bucket(name).reserve(this.#clock.now());
+    if (wait > 0) await this.#clock.sleep(wait, signal);
+  }
+
+  async #attempt<N extends CallName>(
+    name: N,
+    input: CallTypes[N][0],
+    signal: AbortSignal | undefined,
+  ): Promise<CallTypes[N][1]> {
+    const { service } = CALLS[name];
+    const limit = AbortSignal.timeout(ATTEMPT_MILLISECONDS[service]);
+    const abortSignal = signal === undefined ? limit : AbortSignal.any([signal, limit]);
+    try {
+      return await this.#clients.send(name, input, abortSignal);
+    } catch (reason) {
+      if (signal?.aborted === true) throw cancelled();
+      if (limit.aborted) {
+        const seconds = String(ATTEMPT_MILLISECONDS[service] / 1000);
+        throw Object.assign(new Error(`no answer within ${seconds} s`), { name: 'TimeoutError' });
+      }
+      throw reason;
+    }
+  }
+
+  #bucket(name: CallName): TokenBucket {
+    let bucket = this.#buckets.get(name);
+    if (bucket === undefined) {
+      bucket = new TokenBucket(CALLS[name], this.#clock.now());
+      this.#buckets.set(name, bucket);
+    }
+    return bucket;
+  }
+
+  /** Half of it is chance, so that many who failed together do not come again together. */
+  #backOff(attempt: number): number {
+    const most = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1));
+    return most * (0.5 + this.#clock.random() / 2);
+  }
+
+  close(): void {
+    this.#clients.destroy();
+  }
+}
+
+function passes({ kind }: CallFault, retryMissing: boolean): boolean {
+  return kind === 'throttled' || kind === 'transient' || (kind === 'missing' && retryMissing);
+}
