@@ -1,13 +1,29 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
-import type { LocalStore } from '../store/local/store.js';
+import type { CachePlace } from '../store/open.js';
+import { DEFAULT_CACHE_BYTES, openStoreAt } from '../store/open.js';
+import type { Store } from '../store/store.js';
 import type { OptionValues } from './command.js';
 import { parseLimits } from './limits.js';
 import { fromEnvironment, optional } from './option.js';
+import { parseSize } from './size.js';
 
 /** The options that say where images are. */
 export const storeOptions = {
-  store: fromEnvironment('IMAGE_STORE', optional('--store <dir>', 'the store: a directory')),
+  store: fromEnvironment(
+    'IMAGE_STORE',
+    optional('--store <store>', 'the store: a directory, or s3://BUCKET/PREFIX'),
+  ),
   server: optional('--server <server>', 'an image server: HOST:PORT or unix:PATH'),
+  cache: fromEnvironment(
+    'IMAGE_CACHE',
+    optional('--cache <dir>', 'where objects of stores that are elsewhere are kept on this machine'),
+  ),
+  cacheSize: fromEnvironment(
+    'IMAGE_CACHE_SIZE',
+    optional('--cache-size <size>', 'what is kept there at most; default: 20GiB', parseSize),
+  ),
   limits: fromEnvironment(
     'IMAGE_LIMITS',
     optional('--limits <limits>', 'what an image may have at most, such as entries=20000000', parseLimits),
@@ -16,29 +32,32 @@ export const storeOptions = {
 
 type StoreOptions = OptionValues<typeof storeOptions>;
 
-/** The directory of the store that the options name. Throws `USAGE`, and `UNSUPPORTED` for other stores. */
+/** Where the store is that the options name. Throws `USAGE`, and `UNSUPPORTED` for servers. */
 export function locationOf({ store, server }: Pick<StoreOptions, 'store' | 'server'>): string {
   if (server !== undefined) throw unsupported(`--server ${server}: image servers`);
   if (store === undefined) {
-    throw new ImageUnpackerError('USAGE', 'No store is given: use --store DIR or set IMAGE_STORE');
+    const message = 'No store is given: use --store DIR, --store s3://BUCKET/PREFIX, or set IMAGE_STORE';
+    throw new ImageUnpackerError('USAGE', message);
   }
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(store))
-    throw unsupported(`--store ${store}: stores other than directories`);
   return store;
 }
 
+/** Where objects of stores that are elsewhere are kept on this machine. */
+export function cacheOf({ cache, cacheSize }: Pick<StoreOptions, 'cache' | 'cacheSize'>): CachePlace {
+  return { directory: cache ?? defaultCache(), maxBytes: cacheSize ?? DEFAULT_CACHE_BYTES };
+}
+
 /** Opens the store that the options name, which exists. Throws as `locationOf`, and `STORE_MISSING`. */
-export async function openStore(options: StoreOptions, signal: AbortSignal): Promise<LocalStore> {
+export async function openStore(options: StoreOptions, signal: AbortSignal, create = false): Promise<Store> {
   const location = locationOf(options);
-  const { openLocalStore } = await import('../store/local/store.js');
-  return openLocalStore(location, { signal, limits: options.limits });
+  return openStoreAt(location, { create, signal, limits: options.limits, cache: cacheOf(options) });
 }
 
 /** Does `work` with the store that the options name, and closes it after. */
 export async function withStore<T>(
   options: StoreOptions,
   signal: AbortSignal,
-  work: (store: LocalStore) => Promise<T>,
+  work: (store: Store) => Promise<T>,
 ): Promise<T> {
   const store = await openStore(options, signal);
   try {
@@ -46,6 +65,11 @@ export async function withStore<T>(
   } finally {
     await store.close();
   }
+}
+
+function defaultCache(): string {
+  if (process.getuid?.() === 0) return '/var/cache/image-unpacker';
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'image-unpacker');
 }
 
 function unsupported(what: string): ImageUnpackerError {

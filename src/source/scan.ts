@@ -1,5 +1,6 @@
 import type { InodeEntry, Segment, Xattr } from '../image/entry.js';
 import { dataSizeOf, holesBetween, INODE_FLAGS, PRESERVED_FLAGS, segmentsOf } from '../image/entry.js';
+import { DIGEST_BYTES } from '../image/digest.js';
 import { PackedReader } from '../image/packing.js';
 import { nanosecondsOf, secondsOf } from '../image/time.js';
 
@@ -164,6 +165,29 @@ export function packFiles(files: readonly FileToHash[]): Buffer {
   return packed;
 }
 
+/** A packed file: all its bytes, and what of it is known. */
+export interface PackedFile {
+  packed: Buffer;
+  /** Bytes of data. */
+  bytes: bigint;
+  known: Buffer | undefined;
+}
+
+/** Takes apart what `packFiles` has packed. What a part is of can be packed together again. */
+export function unpackFiles(packed: Buffer): PackedFile[] {
+  const files: PackedFile[] = [];
+  for (let at = 0; at < packed.length;) {
+    const start = at;
+    at += 4 + packed.readUInt32LE(at) + 32;
+    let bytes = 0n;
+    for (let count = packed.readUInt32LE((at += 4) - 4); count > 0; count--, at += 16)
+      bytes += packed.readBigUInt64LE(at + 8);
+    const known = packed[at++] === 1 ? packed.subarray(at, (at += DIGEST_BYTES)) : undefined;
+    files.push({ packed: packed.subarray(start, at), bytes, known });
+  }
+  return files;
+}
+
 /** What became of a file. */
 export interface IngestedFile {
   digest: Buffer;
@@ -171,6 +195,13 @@ export interface IngestedFile {
   added: boolean;
   /** Whether it was known, and not read. */
   skipped: boolean;
+}
+
+/** The opposite of `decodeDigests`. */
+export function encodeDigests(files: readonly IngestedFile[]): Buffer {
+  return Buffer.concat(
+    files.flatMap(({ digest, added, skipped }) => [Buffer.from([skipped ? 2 : added ? 1 : 0]), digest]),
+  );
 }
 
 /** What `ingestFiles` resolved to. */

@@ -11,6 +11,9 @@ import type { ManifestReader } from './manifest-reader.js';
 import type { ImageRecord, Store } from './store.js';
 import { isDamage } from './damage.js';
 
+/** Pages have some 64 KiB each. */
+const PUTS_AT_ONCE = 32;
+
 /** The image whose times unchanged content keeps (image/merge-times.ts). */
 export interface EarlierImage {
   manifest: ManifestReader;
@@ -100,6 +103,7 @@ async function writeManifest(
 ): Promise<EncodedIndex> {
   const writer = new ManifestWriter();
   const validator = new TreeValidator();
+  const puts = new Puts(store);
   const step = progress.step('Writing the manifest', 'entries');
   let count = 0;
   try {
@@ -109,14 +113,47 @@ async function writeManifest(
       step.update(++count);
       if (page === undefined) continue;
       throwIfAborted(signal);
-      await store.put(page.bytes);
+      await puts.add(page.bytes);
     }
     const { page, index } = writer.finish();
-    await store.put(page.bytes);
-    await store.put(index.bytes);
+    await puts.add(page.bytes);
+    await puts.add(index.bytes);
     validator.finish(index.index);
     return index;
   } finally {
     step.end();
+    await puts.end();
+  }
+}
+
+/** Puts objects into a store, some of them at once: it may be far away. */
+class Puts {
+  readonly #store: Store;
+  readonly #underWay = new Set<Promise<unknown>>();
+  #failure: { reason: unknown } | undefined;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Waits until there is room for another one. Throws what one of those before has failed with. */
+  async add(bytes: Buffer): Promise<void> {
+    const put = this.#store
+      .put(bytes)
+      .catch((reason: unknown) => (this.#failure ??= { reason }))
+      .finally(() => this.#underWay.delete(put));
+    this.#underWay.add(put);
+    if (this.#underWay.size >= PUTS_AT_ONCE) await Promise.race(this.#underWay);
+    this.#check();
+  }
+
+  /** Waits for all of them. */
+  async end(): Promise<void> {
+    await Promise.all(this.#underWay);
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure.reason;
   }
 }

@@ -2,6 +2,7 @@ import type { DiskMap } from '../image/disk-map.js';
 import type { SparseForms } from '../image/sparse-form.js';
 import type { Limits } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
+import type { SourceKnowledge } from '../source/tree.js';
 import type { Channel } from './channel.js';
 
 /** What is kept of an image beside its content. Times are RFC 3339, digests hex. */
@@ -127,6 +128,10 @@ export interface Store {
   noteDamage(digests: readonly Buffer[]): Promise<void>;
   /** Makes objects files of this machine, each verified. Throws `STORE_DAMAGED` naming all that are not good. */
   fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects>;
+  /** What `remember` kept of a source (source/known-files.ts); undefined if it kept nothing. It may be damaged or out of date. */
+  recall?(source: string): Promise<Buffer | undefined>;
+  /** Keeps what is known of a source, for whoever reads it next. A store that cannot has neither of the two. */
+  remember?(knowledge: SourceKnowledge): Promise<void>;
   /** Ends the use of the store. */
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { cancelled, ImageUnpackerError } from '../image/error.js';
 import { checkStreamName, parseImageName } from '../image/name.js';
 import type { Limits } from '../image/settable-limits.js';
@@ -13,6 +13,8 @@ import type {
   UnpackRequest,
   UnpackResult,
 } from '../rpc/unpacker.js';
+import type { CachePlace } from '../store/open.js';
+import { DEFAULT_CACHE_BYTES } from '../store/open.js';
 import { StateDirectory } from '../volume/state-directory.js';
 import { AgentCapture } from './agent-capture.js';
 import type { StreamRecord } from './agent-state.js';
@@ -32,8 +34,10 @@ import type { StreamSettings, VolumePlace, Work } from './work.js';
 export interface AgentOptions {
   /** Where it keeps what it knows; one agent has it at a time. */
   stateDirectory: string;
-  /** The directory of the store that images come from. */
+  /** The store that images come from: a directory, or s3://bucket/prefix. */
   store: string | undefined;
+  /** Where objects are kept that come from elsewhere; default: in the state directory. */
+  cache?: { [Key in keyof CachePlace]?: CachePlace[Key] | undefined } | undefined;
   /** What the images that it unpacks may have at most. */
   limits?: Limits | undefined;
   /** Left out when streams have only the devices that they are pinned to. */
@@ -96,7 +100,15 @@ export class Agent implements Unpacker {
         const make = create ? (this.#options.volumes?.size ?? null) : null;
         const volume = await placeOf(record.volume, make);
         const { limits = DEFAULT_LIMITS, settingsOf } = this.#options;
-        const order = { store, limits, image, digest, format: create, settings: settingsOf(stream) };
+        const order = {
+          store,
+          cache: this.#cache(),
+          limits,
+          image,
+          digest,
+          format: create,
+          settings: settingsOf(stream),
+        };
         const work: Work = { kind: 'unpack', ...this.#places(volume), ...order };
         const result = await start(work).ended;
         await this.#succeeded(record);
@@ -186,6 +198,12 @@ export class Agent implements Unpacker {
   async close(): Promise<void> {
     await this.#runs.stop();
     await this.#directory.close();
+  }
+
+  #cache(): CachePlace {
+    const { stateDirectory, cache } = this.#options;
+    const place = { directory: join(stateDirectory, 'cache'), maxBytes: DEFAULT_CACHE_BYTES };
+    return { directory: cache?.directory ?? place.directory, maxBytes: cache?.maxBytes ?? place.maxBytes };
   }
 
   #store(): string {

@@ -1,7 +1,7 @@
 import { ImageUnpackerError } from '../image/error.js';
 import type { ProgressSink } from '../image/progress.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
-import { openLocalStore } from '../store/local/store.js';
+import { openStoreAt } from '../store/open.js';
 import type { ImageRecord } from '../store/store.js';
 import { applyImage } from '../volume/apply.js';
 import { StateDirectory } from '../volume/state-directory.js';
@@ -14,7 +14,7 @@ export async function runUnpack(
   progress: ProgressSink,
   signal: AbortSignal,
 ): Promise<UnpackResult> {
-  const store = await openLocalStore(work.store, { signal, limits: work.limits });
+  const store = await openStoreAt(work.store, { signal, limits: work.limits, cache: work.cache });
   try {
     const image = await store.image(work.image);
     checkDigest(image, work.digest);

@@ -1,3 +1,4 @@
+import type { CachePlace } from '../store/open.js';
 import type { ErrorSubject } from '../image/error.js';
 import { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
 import type { ProgressUnit } from '../image/progress.js';
@@ -40,6 +41,8 @@ export interface UnpackWork {
   kind: 'unpack';
   stateDirectory: string;
   store: string;
+  /** Where objects are kept that come from elsewhere. */
+  cache: CachePlace;
   limits: Limits;
   volume: VolumePlace;
   image: string;

@@ -56,6 +56,7 @@ const schema = section({
   store: v.optional(place),
   server: v.optional(place),
   certs: v.optional(place),
+  cache: v.optional(section({ directory: v.optional(place), size: v.optional(size) }), {}),
   limits: v.optional(
     v.pipe(
       limits,
@@ -88,6 +89,8 @@ export interface AgentConfiguration {
   store?: string | undefined;
   server?: string | undefined;
   certs?: string | undefined;
+  /** Where objects are kept that come from elsewhere. */
+  cache?: { directory?: string | undefined; size?: number | undefined } | undefined;
   limits?: Limits | undefined;
   volumes?: { directory: string; size?: number | undefined } | undefined;
   /** How the volume of a stream is made. */
@@ -117,6 +120,7 @@ export async function readAgentConfiguration(path: string): Promise<AgentConfigu
     stateDir: absolute(rest.stateDir),
     certs: absolute(rest.certs),
     store: rest.store?.includes('://') === true ? rest.store : absolute(rest.store),
+    cache: { ...rest.cache, directory: absolute(rest.cache.directory) },
     volumes: volumes && { ...volumes, directory: resolve(dirname(path), volumes.directory) },
     settingsOf: stream => {
       const own = streams[stream];

@@ -7,6 +7,7 @@ import { CERTIFICATE_DIRECTORY } from '../../rpc/certificates.js';
 import type { RunningServer } from '../../rpc/server.js';
 import { startServer } from '../../rpc/server.js';
 import { unpackerService } from '../../rpc/unpacker-service.js';
+import { absoluteLocation } from '../../store/open.js';
 import { Agent } from '../../unpacker/agent.js';
 import { ServiceManager } from '../../unpacker/service-manager.js';
 import { locationOf } from '../open-store.js';
@@ -31,6 +32,8 @@ interface ServeOptions {
   volumes: string | undefined;
   certs: string | undefined;
   store: string | undefined;
+  cache: string | undefined;
+  cacheSize: number | undefined;
   limits: Limits | undefined;
   server: string | undefined;
 }
@@ -79,7 +82,14 @@ async function settingsOf(options: ServeOptions) {
     addresses: listen.map(each => parseAddress(each, UNPACKER_PORT)),
     stateDirectory: options.stateDir ?? file.stateDir ?? DEFAULT_STATE_DIRECTORY,
     certs: options.certs ?? file.certs ?? CERTIFICATE_DIRECTORY,
-    store: store === undefined && server === undefined ? undefined : resolve(locationOf({ store, server })),
+    store:
+      store === undefined && server === undefined
+        ? undefined
+        : absoluteLocation(locationOf({ store, server })),
+    cache: {
+      directory: options.cache === undefined ? file.cache?.directory : resolve(options.cache),
+      maxBytes: options.cacheSize ?? file.cache?.size,
+    },
     limits: options.limits ?? file.limits,
     volumes: directory === undefined ? undefined : { directory: resolve(directory), size },
     settingsOf: file.settingsOf ?? (() => DEFAULT_SETTINGS),

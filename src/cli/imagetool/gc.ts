@@ -1,21 +1,36 @@
 import { command } from '../command.js';
+import { parseDuration } from '../duration.js';
 import { locationOf, storeOptions } from '../open-store.js';
-import { flag } from '../option.js';
+import { flag, withDefault } from '../option.js';
 import { showCount, showSize } from '../show.js';
 
 export const gcCommand = command({
   name: 'gc',
   summary: 'Remove the objects that no image needs',
   details: 'Nothing is removed when part of any image is damaged: what it needs cannot be known then.',
-  options: { ...storeOptions, dryRun: flag('--dry-run', 'remove nothing, only say what would be') },
-  run: async ({ options, signal, progress }) => {
-    const { collect } = await import('../../store/local/collect.js');
-    const { dryRun } = options;
-    return { dryRun, ...(await collect(locationOf(options), { dryRun, signal, progress })) };
+  options: {
+    ...storeOptions,
+    dryRun: flag('--dry-run', 'remove nothing, only say what would be'),
+    keepFor: withDefault(
+      '--keep-for <duration>',
+      'on S3: what was stored so lately stays, as S3 may still be copying what needs it; 0s: nothing; default: 1d',
+      86_400,
+      text => (text === '0s' ? 0 : parseDuration(text)),
+    ),
   },
-  show: ({ dryRun, images, keptObjects, keptBytes, removedObjects, removedBytes }) =>
+  run: async ({ options, signal, progress }) => {
+    const { collectAt } = await import('../../store/open.js');
+    const { dryRun, keepFor } = options;
+    return { dryRun, ...(await collectAt(locationOf(options), { dryRun, keepFor, signal, progress })) };
+  },
+  show: ({ dryRun, images, keptObjects, keptBytes, removedObjects, removedBytes, heldObjects, heldBytes }) =>
     [
       `${dryRun ? 'Would remove' : 'Removed'} ${showCount(removedObjects)} objects of ${showSize(removedBytes)}`,
+      ...(heldObjects > 0
+        ? [
+            `${showCount(heldObjects)} of ${showSize(heldBytes)} may be in use and stay for now; run this again later`,
+          ]
+        : []),
       `${showCount(images)} images need the other ${showCount(keptObjects)} of ${showSize(keptBytes)}`,
     ].join('\n'),
 });

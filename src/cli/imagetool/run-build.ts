@@ -1,6 +1,5 @@
 import { constants, createReadStream } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { PathFilter } from '../../image/filter.js';
 import { parseFilter } from '../../image/filter.js';
@@ -8,24 +7,23 @@ import { parseImageName, parseImageOrChannel } from '../../image/name.js';
 import { readSource } from '../../source/read-source.js';
 import type { ObjectSink } from '../../source/sink.js';
 import type { Tree } from '../../source/tree.js';
-import { findImage } from '../../store/find-image.js';
 import type { EarlierImage } from '../../store/build.js';
 import { buildImage } from '../../store/build.js';
 import { isDamage } from '../../store/damage.js';
+import { findImage } from '../../store/find-image.js';
 import { isWithin } from '../../store/local/is-within.js';
-import { isStore } from '../../store/local/open-directory.js';
-import type { LocalStore } from '../../store/local/store.js';
-import { openLocalStore } from '../../store/local/store.js';
 import { ManifestReader } from '../../store/manifest-reader.js';
+import { isStoreUrl, storeExists } from '../../store/open.js';
 import { checkAnnotationKeys, checkTags } from '../../store/record.js';
+import type { Store } from '../../store/store.js';
 import type { Context } from '../command.js';
-import { locationOf } from '../open-store.js';
+import { cacheOf, locationOf, openStore } from '../open-store.js';
 import type { buildArguments, buildOptions, BuiltImage } from './build.js';
 
 type BuildContext = Context<typeof buildOptions, typeof buildArguments>;
 
 /** A store that is opened, and made, only when there is something to put into it. */
-type OpenStore = () => Promise<LocalStore>;
+type OpenStore = () => Promise<Store>;
 
 /** Builds an image. Whatever is wrong with the call is found before anything is written. */
 export async function runBuild(context: BuildContext): Promise<BuiltImage> {
@@ -36,12 +34,11 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
   checkTags(options.tags);
   await checkAnnotations(options.annotations);
   const filter = options.filter === undefined ? undefined : await readFilter(options.filter);
-  await refuseStoreInSource(location, options.from);
-  let opened: Promise<LocalStore> | undefined;
-  const open: OpenStore = () =>
-    (opened ??= openLocalStore(location, { create: true, signal, limits: options.limits }));
+  if (!isStoreUrl(location)) await refuseStoreInSource(location, options.from);
+  let opened: Promise<Store> | undefined;
+  const open: OpenStore = () => (opened ??= openStore(options, signal, true));
   try {
-    const existing = (await isStore(resolve(location))) ? open : undefined;
+    const existing = (await storeExists(location, { signal, cache: cacheOf(options) })) ? open : undefined;
     await (await existing?.())?.checkIsNew(args.name);
     const earlier = await findEarlier(context, existing);
     const tree = await readContent(context, open, existing, filter);
@@ -64,7 +61,7 @@ async function readContent(
     ingest: async (root, files, watch) => (await open()).ingest(root, files, watch),
   };
   const recall = async (source: string): Promise<Buffer | undefined> =>
-    orWarn(log, async () => (await existing?.())?.recall(source));
+    orWarn(log, async () => (await existing?.())?.recall?.(source));
   return readSource(options.from, sink, {
     filter,
     progress,
@@ -79,7 +76,7 @@ async function readContent(
 
 async function build(
   { options, args, signal, log, progress }: BuildContext,
-  store: LocalStore,
+  store: Store,
   tree: Tree,
   earlier: EarlierImage | undefined,
 ): Promise<Omit<BuiltImage, 'seconds'>> {
@@ -95,7 +92,7 @@ async function build(
   const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations, reuseName };
   const { name, digest, entries, bytes } = await buildImage(store, tree, { ...facts, progress, signal });
   // Only now: what is known refers to objects that are durable.
-  await orWarn(log, async () => tree.knowledge && store.remember(tree.knowledge()));
+  await orWarn(log, async () => tree.knowledge && store.remember?.(tree.knowledge()));
   const { newObjects, newBytes, skippedFiles, skippedBytes } = tree;
   return { name, digest, entries, bytes, newObjects, newBytes, skippedFiles, skippedBytes };
 }

@@ -1,10 +1,11 @@
 import { lstat, readdir, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { Collection, CollectOptions } from '../collection.js';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../../image/limits.js';
 import { decodeIndex } from '../../image/manifest.js';
 import { decodePage } from '../../image/page.js';
-import type { ProgressSink, Step } from '../../image/progress.js';
+import type { Step } from '../../image/progress.js';
 import type { ImageRecord } from '../store.js';
 import { LocalDiskMaps } from './disk-maps.js';
 import { LocalImages } from './images.js';
@@ -19,22 +20,6 @@ import { clearSessions } from './session.js';
 const LOCK_MILLISECONDS = 10_000;
 /** Enough of a digest to know an object by: were two alike in it, one would be kept that is not needed. */
 const MARK_BYTES = 16;
-
-export interface CollectOptions {
-  /** Whether to delete nothing and only count. */
-  dryRun: boolean;
-  progress: ProgressSink;
-  signal?: AbortSignal | undefined;
-}
-
-/** What a collection found; sizes in bytes. */
-export interface Collection {
-  images: number;
-  keptObjects: number;
-  keptBytes: number;
-  removedObjects: number;
-  removedBytes: number;
-}
 
 /**
  * Deletes the objects that no image of the store needs. Nobody else can use the store meanwhile. Nothing is
@@ -59,7 +44,7 @@ export async function collect(location: string, options: CollectOptions): Promis
     const swept = await sweep(path, marks, options, sweeping).finally(() => {
       sweeping.end();
     });
-    return { images: images.length, ...swept };
+    return { images: images.length, ...swept, heldObjects: 0, heldBytes: 0 };
   } catch (reason) {
     throw ImageUnpackerError.from(reason, `Cannot collect the store ${location}`, { path: location });
   } finally {

@@ -272,7 +272,7 @@ test('where there is no store, or none that is known here, it is said', async t 
   ]) {
     t.is((await fails(store, 1, ...call)).code, 'STORE_MISSING');
     t.is((await fails(store, 1, ...call, '--server', 'localhost:1')).code, 'UNSUPPORTED');
-    t.is((await fails(store, 1, ...call, '--store', 's3://bucket/x')).code, 'UNSUPPORTED');
+    t.is((await fails(store, 1, ...call, '--store', 'gs://bucket/x')).code, 'UNSUPPORTED');
     const { code, out } = await imagetoolOn(undefined, ...call, '--json');
     t.is(code, 2);
     t.like(JSON.parse(out), { error: { code: 'USAGE' } });

@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
+import { sha512 } from '../../image/digest.js';
+import type { Bucket } from './bucket.js';
+import { isRefusal } from './failure.js';
+import { CONDEMNED, DELETING, LEASES, RESCUED } from './layout.js';
+
+/*
+ * How objects that somebody needs are kept from being deleted, with no clock but that of S3.
+ *
+ * Who reads or stores holds a lease, which says of which condemned lists he knows. Who collects writes down what he wants
+ * to delete (a condemned list), and deletes nothing while there is a lease that does not know of that list. Whoever
+ * does know of it, and needs an object on it, writes that down (rescued) before he relies on it. Before objects are
+ * deleted, `deleting` is written, and only then it is read what has been rescued: so one of the two sees the other. Who
+ * rescues and sees `deleting` waits until the list is gone, and looks again what there is.
+ *
+ *   lease      = LF *( list LF )                names of lists
+ *   condemned  = *mark check                    mark: the first 16 bytes of a digest; check: SHA-512 of all marks
+ *   rescued    = *mark
+ */
+
+/** A lease that was not renewed for so long has run out, by the clock of S3: its holder is gone. */
+export const LEASE_MILLISECONDS = 3_600_000;
+const RENEWAL_MILLISECONDS = 600_000;
+/** Objects are deleted a thousand with one request. */
+const DELETION_MILLISECONDS = 10 * 60_000;
+const POLL_MILLISECONDS = 500;
+const CHECK_BYTES = 64;
+export const MARK_BYTES = 16;
+/** Sixteen million objects. */
+export const MAX_LIST_BYTES = 256 << 20;
+
+/** What an object is known by in lists: were two alike in it, one would be kept that is not needed. */
+export function markOf(digest: Buffer): string {
+  return digest.toString('latin1', 0, MARK_BYTES);
+}
+
+export function encodeMarks(marks: Iterable<string>): Buffer {
+  return Buffer.from([...marks].join(''), 'latin1');
+}
+
+export function* decodeMarks(bytes: Buffer): Generator<string, void, undefined> {
+  for (let at = 0; at + MARK_BYTES <= bytes.length; at += MARK_BYTES)
+    yield bytes.toString('latin1', at, at + MARK_BYTES);
+}
+
+export function encodeCondemned(marks: Iterable<string>): Buffer {
+  const bytes = encodeMarks(marks);
+  return Buffer.concat([bytes, sha512(bytes)]);
+}
+
+/** The marks of a condemned list; undefined if it is damaged. */
+export function decodeCondemned(bytes: Buffer): Set<string> | undefined {
+  const marks = bytes.subarray(0, Math.max(bytes.length - CHECK_BYTES, 0));
+  return sha512(marks).equals(bytes.subarray(marks.length)) ? new Set(decodeMarks(marks)) : undefined;
+}
+
+/** Keeps the objects that somebody reads, finds or stores from being deleted, until it is ended. */
+export class S3Lease {
+  readonly #bucket: Bucket;
+  readonly #signal: AbortSignal | undefined;
+  readonly #key = `${LEASES}${randomBytes(12).toString('hex')}`;
+  readonly #condemned = new Map<string, Set<string>>();
+  #rescues = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isHeld = false;
+
+  constructor(bucket: Bucket, signal: AbortSignal | undefined) {
+    this.#bucket = bucket;
+    this.#signal = signal;
+  }
+
+  /** Begins it. Who may only read goes without, and relies on nothing being deleted meanwhile. */
+  async begin(): Promise<void> {
+    let names = await this.#listCondemned();
+    for (;;) {
+      const aware = `\n${names.join('')}`;
+      try {
+        await this.#bucket.put(this.#key, aware);
+      } catch (reason) {
+        if (isRefusal(reason)) return;
+        throw reason;
+      }
+      this.#isHeld = true;
+      // What was written before the lease could be seen must be known of.
+      names = await this.#listCondemned();
+      if (`\n${names.join('')}` === aware) break;
+    }
+    for (const line of names) await this.#learn(line.trimEnd());
+    const renew = (): void =>
+      void this.#bucket.put(this.#key, `\n${names.join('')}`).catch(() => {
+        // The next one may do; it holds for several of them.
+      });
+    this.#timer = setInterval(renew, RENEWAL_MILLISECONDS).unref();
+  }
+
+  /**
+   * Keeps objects from being deleted that may be condemned. Afterwards it is to be looked whether they are there: some may
+   * have been deleted just then. Throws `STORE_BUSY`.
+   */
+  async rescue(digests: readonly Buffer[]): Promise<void> {
+    for (const [list, condemned] of this.#condemned) {
+      const marks = [...new Set(digests.map(markOf))].filter(mark => condemned.has(mark));
+      if (marks.length === 0) continue;
+      await this.#rescueFrom(list, marks);
+      for (const mark of marks) condemned.delete(mark);
+    }
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#timer);
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    // One that cannot be deleted runs out.
+    await this.#bucket.delete(this.#key).catch(() => undefined);
+  }
+
+  async #rescueFrom(list: string, marks: readonly string[]): Promise<void> {
+    const session = this.#key.slice(LEASES.length);
+    const key = `${RESCUED}${list}/${session}-${String(this.#rescues++)}`;
+    await this.#bucket.put(key, encodeMarks(marks));
+    const deadline = performance.now() + DELETION_MILLISECONDS;
+    while ((await this.#bucket.head(DELETING + list)) !== undefined) {
+      if ((await this.#bucket.head(CONDEMNED + list)) === undefined) break;
+      throwIfAborted(this.#signal);
+      if (performance.now() > deadline) throw interrupted(this.#bucket.location);
+      await setTimeout(POLL_MILLISECONDS);
+    }
+    // It may have ended before that was written, and taken away nothing of it.
+    if ((await this.#bucket.head(CONDEMNED + list)) === undefined) {
+      await this.#bucket.delete(key);
+      this.#condemned.delete(list);
+    }
+  }
+
+  /** Lines of a lease. */
+  async #listCondemned(): Promise<string[]> {
+    const names: string[] = [];
+    for await (const { key } of this.#bucket.list(CONDEMNED)) names.push(`${key.slice(CONDEMNED.length)}\n`);
+    return names.sort();
+  }
+
+  async #learn(list: string): Promise<void> {
+    const found = await this.#bucket.get(CONDEMNED + list, MAX_LIST_BYTES);
+    if (found === undefined) return;
+    const marks = decodeCondemned(found.bytes);
+    if (marks !== undefined) this.#condemned.set(list, marks);
+  }
+}
+
+function interrupted(location: string): ImageUnpackerError {
+  const message = `Objects of the store ${location} that are needed again are being deleted, and that does not end; run 'imagetool gc' again, which ends what was interrupted`;
+  return new ImageUnpackerError('STORE_BUSY', message, { path: location });
+}
