@@ -25,6 +25,9 @@ export const TAG = {
   run: 'Run',
 } as const;
 
+/** How many tags a cloud may need for itself. */
+export const CLOUD_TAGS = 4;
+
 /** What a machine has to be told of a disk to boot from it, in the words of clouds. */
 export interface DiskBoot {
   readonly architecture: string;

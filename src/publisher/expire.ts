@@ -1,7 +1,7 @@
 import { TAG } from '../cloud/cloud.js';
 import { throwIfAborted } from '../image/error.js';
 import { hasExpired, parseExpiry } from './expiry.js';
-import { openTarget, withTarget } from './open-target.js';
+import { makeOpenTarget, withTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
 import type { TargetRow } from './row.js';
 import { errorColumns, rowOf } from './row.js';
@@ -20,17 +20,23 @@ export interface ExpiredRow extends TargetRow {
  * be read has an error in its row, and the image stays.
  */
 export async function expire(options: TargetsOptions & { readonly dryRun?: boolean }): Promise<ExpiredRow[]> {
-  const { targets, dryRun = false, signal, openTarget: open = openTarget, now = () => new Date() } = options;
+  const {
+    targets,
+    dryRun = false,
+    signal,
+    openTarget: open = makeOpenTarget(),
+    now = () => new Date(),
+  } = options;
   const rows = await Promise.all(
     targets.map(async (target): Promise<ExpiredRow[]> => {
       const found: ExpiredRow[] = [];
       try {
-        const due = await withTarget(target, { write: false, now, open }, async cloud => {
+        const due = await withTarget(target, { write: false, now, signal, open }, async cloud => {
           const images = await cloud.images({}, { signal });
           return images.filter(({ tags }) => isDue(tags[TAG.expiresAt], now()));
         });
         if (due.length === 0) return found;
-        await withTarget(target, { write: !dryRun, now, open }, async cloud => {
+        await withTarget(target, { write: !dryRun, now, signal, open }, async cloud => {
           for (const { id, tags } of due) {
             const row: ExpiredRow = { ...rowOf(target), AmiId: id, ...columnsOf(tags), Deleted: false };
             found.push(row);

@@ -17,6 +17,7 @@ import type { Target } from './target.js';
  *
  *   {"record":"begin", "time", "run", "image", "digest", "tags", "expiresAt", "targets"}
  *   {"record":"intent", "time", "target", "change"}            before a change to a target
+ *   {"record":"sent", "time", "target", "diskId", "blocks"}    blocks of a disk that have arrived, by number
  *   {"record":"outcome", "time", "target", "change", "id"?, "blocksSent"?, "parentId"?, "error"?}     after it
  *   {"record":"end", "time", "outcome", "rows"}
  *
@@ -61,6 +62,13 @@ const recordSchema = v.variant('record', [
     blocksSent: v.optional(v.number()),
     parentId: v.optional(v.string()),
     error: v.optional(v.string()),
+  }),
+  v.object({
+    record: v.literal('sent'),
+    time,
+    target: v.string(),
+    diskId: v.string(),
+    blocks: v.array(v.number()),
   }),
   v.object({
     record: v.literal('end'),

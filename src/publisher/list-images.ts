@@ -1,7 +1,7 @@
 import { TAG } from '../cloud/cloud.js';
 import type { PublishedImage } from '../cloud/cloud.js';
 import { throwIfAborted } from '../image/error.js';
-import { openTarget, withTarget } from './open-target.js';
+import { makeOpenTarget, withTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
 import type { TargetRow } from './row.js';
 import { errorColumns, imageColumns, rowOf } from './row.js';
@@ -33,11 +33,11 @@ export interface PublishedRow extends TargetRow {
 export async function listImages(
   options: TargetsOptions & { readonly tags?: Readonly<Record<string, string>> | undefined },
 ): Promise<PublishedRow[]> {
-  const { targets, tags = {}, signal, openTarget: open = openTarget, now = () => new Date() } = options;
+  const { targets, tags = {}, signal, openTarget: open = makeOpenTarget(), now = () => new Date() } = options;
   const rows = await Promise.all(
     targets.map(async (target): Promise<PublishedRow[]> => {
       try {
-        const images = await withTarget(target, { write: false, now, open }, cloud =>
+        const images = await withTarget(target, { write: false, now, signal, open }, cloud =>
           cloud.images(tags, { signal }),
         );
         return images.map(image => ({ ...rowOf(target), ...describe(image) }));

@@ -1,6 +1,6 @@
 import type { CloudTarget, PublishedImage } from '../cloud/cloud.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
-import { openTarget, withTarget } from './open-target.js';
+import { makeOpenTarget, withTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
 import type { ReadRow, TargetRow } from './row.js';
 import { errorColumns, rowOf } from './row.js';
@@ -32,7 +32,13 @@ type ImageWork<R> = (
  * in the order of the rows. What fails has `Error` in its row.
  */
 export async function forNamedImages<R extends ImageRow>(
-  { results, targets = [], signal, openTarget: open = openTarget, now = () => new Date() }: ResultsOptions,
+  {
+    results,
+    targets = [],
+    signal,
+    openTarget: open = makeOpenTarget(),
+    now = () => new Date(),
+  }: ResultsOptions,
   write: boolean,
   work: ImageWork<R>,
 ): Promise<(R | ImageRow)[]> {
@@ -45,7 +51,7 @@ export async function forNamedImages<R extends ImageRow>(
         for (const { row, at } of about) rows[at] = { ...columnsOf(row), ...errorColumns(reason, name) };
       };
       try {
-        await withTarget(targetOf(name, targets), { write, now, open }, async cloud => {
+        await withTarget(targetOf(name, targets), { write, now, signal, open }, async cloud => {
           const images = await cloud.images({}, { signal });
           for (const each of mine) {
             throwIfAborted(signal);

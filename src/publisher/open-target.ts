@@ -1,27 +1,47 @@
+import type { AwsAccounts } from '../cloud/aws/accounts.js';
+import type { Clock } from '../cloud/aws/clock.js';
 import type { CloudTarget } from '../cloud/cloud.js';
 import { ImageUnpackerError } from '../image/error.js';
+import type { Store } from '../store/store.js';
+import { keptMaps } from './kept-maps.js';
 import type { Target } from './target.js';
 
 /** Opens a target, to look at it or to change it. Throws what keeps it from being used. */
-export type OpenTarget = (target: Target, how: { write: boolean; now: () => Date }) => Promise<CloudTarget>;
+export type OpenTarget = (
+  target: Target,
+  how: { write: boolean; now: () => Date; signal?: AbortSignal | undefined },
+) => Promise<CloudTarget>;
 
-/** Opens a target of any kind that is known. */
-export const openTarget: OpenTarget = async (target, { write, now }) => {
-  if (target.kind === 'local') {
-    const { LocalTarget } = await import('../cloud/local/local-target.js');
-    return LocalTarget.open(target.directory, { format: target.format, write, now });
-  }
-  const message = `Accounts of AWS (strategy ${target.strategy}) are not in this version; publish to local targets`;
-  throw new ImageUnpackerError('UNSUPPORTED', message, { target: target.name });
-};
+/**
+ * What opens a target of any kind that is known. The accounts of AWS are entered once by what this returns, and what
+ * their disks hold is kept in the store, if there is one.
+ */
+export function makeOpenTarget(store?: Store, clock?: Clock): OpenTarget {
+  let accounts: Promise<AwsAccounts> | undefined;
+  return async (target, { write, now, signal }) => {
+    if (target.kind === 'local') {
+      const { LocalTarget } = await import('../cloud/local/local-target.js');
+      return LocalTarget.open(target.directory, { format: target.format, write, now });
+    }
+    if (target.strategy === 'snapshot') {
+      const message = `The strategy snapshot (${target.name}) is not in this version; use direct`;
+      throw new ImageUnpackerError('UNSUPPORTED', message, { target: target.name });
+    }
+    accounts ??= import('../cloud/aws/accounts.js').then(({ AwsAccounts }) => new AwsAccounts(clock));
+    const session = await (await accounts).session(target.access, target.region, signal);
+    const { DirectTarget } = await import('../cloud/aws/direct-target.js');
+    const { settings, name } = target;
+    return new DirectTarget({ session, settings, maps: keptMaps(store), target: name });
+  };
+}
 
 /** Does `work` with a target that is opened for it, and closes it after. */
 export async function withTarget<T>(
   target: Target,
-  { write, now, open }: { write: boolean; now: () => Date; open: OpenTarget },
+  { open, ...how }: { write: boolean; now: () => Date; signal?: AbortSignal | undefined; open: OpenTarget },
   work: (cloud: CloudTarget) => Promise<T>,
 ): Promise<T> {
-  const cloud = await open(target, { write, now });
+  const cloud = await open(target, how);
   try {
     return await work(cloud);
   } finally {

@@ -6,8 +6,12 @@ import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import { parseImageName } from '../image/name.js';
 import type { Reporter, StageName } from './event.js';
 import type { Change, Journal, RunBegin } from './journal.js';
+import { JournalledBlocks } from './sent-blocks.js';
 import type { SharedContent } from './share-blocks.js';
 import type { Target } from './target.js';
+
+/** Where nobody else's work is known of, what was begun so long ago is nobody's any more. */
+const LONGEST_WORK_MILLISECONDS = 65 * 60 * 1000;
 
 /** What one target is published to with. */
 export interface TargetWork {
@@ -17,6 +21,7 @@ export interface TargetWork {
   readonly journal: Journal;
   readonly reporter: Reporter;
   readonly signal: AbortSignal | undefined;
+  readonly now: () => Date;
   /** How long what was done took, by its name. */
   readonly stages: Record<string, number>;
 }
@@ -50,10 +55,11 @@ export async function journalled<T>(
 
 /** Removes what stands in the way: disks that a run which has ended left behind, and images whose disks are gone. */
 export async function clearTarget(work: TargetWork, replaces: readonly PublishedImage[]): Promise<void> {
-  const { cloud, journal, signal } = work;
-  for (const { id, tags } of await cloud.unfinished({ signal })) {
+  const { cloud, journal, signal, now } = work;
+  for (const { id, tags, since } of await cloud.unfinished({ signal })) {
     // This run's own disk may be whole and only lack its image.
     if (tags[TAG.run] === journal.begin.run) continue;
+    if (since !== undefined && now().getTime() - Date.parse(since) < LONGEST_WORK_MILLISECONDS) continue;
     await journalled(
       work,
       'remove-disk',
@@ -86,6 +92,7 @@ export async function publishTarget(
       parent: await parentDisk(work, content.map.size),
       tags: { ...tags, [TAG.name]: begin.image },
       boot,
+      sent: new JournalledBlocks(journal, target.name),
     };
     return journalled(
       work,

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { TAG } from '../cloud/cloud.js';
+import { CLOUD_TAGS, TAG } from '../cloud/cloud.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import { checkContent } from './check-content.js';
 import { Reporter } from './event.js';
 import { Journal } from './journal.js';
+import { makeOpenTarget } from './open-target.js';
 import { STATE_DIRECTORY } from './options.js';
 import type { PublishOptions } from './options.js';
 import { withUnpacker } from './produce-disk.js';
@@ -13,7 +14,7 @@ import { surveyAll } from './survey-all.js';
 import { findImage } from '../store/find-image.js';
 
 /** What a cloud takes for one resource, less what we write ourselves. */
-const MAX_TAGS = 50 - Object.keys(TAG).length;
+const MAX_TAGS = 50 - Object.keys(TAG).length - CLOUD_TAGS;
 const MAX_KEY = 128;
 const MAX_VALUE = 256;
 
@@ -36,7 +37,8 @@ export async function publish(options: PublishOptions): Promise<ResultRow[]> {
   const record = await findImage(store, options.image);
   const image = record.name;
   const reporter = new Reporter(options.onEvent, now);
-  const surveys = await surveyAll(record, options, now);
+  const openTarget = options.openTarget ?? makeOpenTarget(store);
+  const surveys = await surveyAll(record, { ...options, openTarget }, now);
   if (!planned(surveys)) return surveys.map(({ row }) => told(reporter, row));
   await checkContent(store, record, surveys, signal);
   const began = now();
@@ -44,13 +46,13 @@ export async function publish(options: PublishOptions): Promise<ResultRow[]> {
     expiresIn === undefined ? null : new Date(began.getTime() + expiresIn * 1000).toISOString();
   const run = runName(began);
   const begin = { run, image, digest: record.digest, tags: { ...tags }, expiresAt, targets: [...targets] };
-  return withTargetRuns(surveys, begin, { ...options, now }, async runs => {
+  return withTargetRuns(surveys, begin, { ...options, openTarget, now }, async runs => {
     if (!anyOpen(runs)) return runs.map(({ row }) => told(reporter, row));
     return withUnpacker(options.unpacker, async unpacker => {
       const journal = await Journal.create(stateDirectory, begin, now);
       try {
         reporter.tell({ type: 'run', run, image, targets: targets.map(({ name }) => name) });
-        return await runTargets(runs, { journal, reporter, unpacker, signal });
+        return await runTargets(runs, { journal, reporter, unpacker, signal, now });
       } finally {
         await journal.close();
       }

@@ -2,6 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parseConfiguration, section } from '../image/configuration.js';
+import type { AwsImageSettings } from '../cloud/aws/settings.js';
+import { USUAL_SETTINGS } from '../cloud/aws/settings.js';
+import { parseDuration } from '../image/duration.js';
 import { ImageUnpackerError } from '../image/error.js';
 import type { AwsTarget, Target } from './target.js';
 import { localTarget } from './target.js';
@@ -10,14 +13,25 @@ import { localTarget } from './target.js';
  * A targets file is YAML:
  *
  *   defaults:                     what a target has that does not say it itself
- *     strategy, format, kmsKey, architecture, bootMode, group
+ *     strategy, format, group, and all settings
  *   targets:
  *     - local: DIR                a directory, from where the file is
  *       format: raw | qcow2
  *     - account: "111122223333"   twelve digits, as a string
  *       name: production          what it is called in results; the account if left out
  *       regions: [us-east-1]
- *       role, group, strategy, kmsKey, architecture, bootMode
+ *       role: ARN                 that is taken on there; with it externalId and sessionName
+ *       profile: NAME             of the SDK's files, which gives the credentials
+ *       strategy, group, and settings:
+ *         kmsKey                  default, or the id, alias or ARN of a key
+ *         architecture, bootMode  of images that do not say it themselves
+ *         rootSize                GiB that machines get at least for their root
+ *         iops, throughput        of gp3 volumes made of the image: operations and MiB a second
+ *         imds                    v2 (machines ask for metadata with a token), or optional
+ *         tpm                     true or false
+ *         sharedWith              accounts, organisations, units that may start machines of it: lists
+ *         parameters              a path: SSM parameters PATH/STREAM/latest name the images
+ *         deprecateAfter          a duration after which others are not offered it any more: 90d
  */
 
 const text = v.pipe(v.string('a text is expected'), v.nonEmpty('it is empty'));
@@ -33,11 +47,47 @@ const accountId = v.pipe(
 );
 const region = v.pipe(text, v.regex(/^[a-z]{2,}(-[a-z]+)+-\d+$/, 'a region is like us-east-1'));
 
-const awsSettings = {
+const path = v.pipe(text, v.regex(/^(\/[A-Za-z0-9_.-]+)+$/, 'a path is like /images'));
+const organisation = v.pipe(
+  text,
+  v.regex(
+    /^arn:[a-z-]+:organizations::\d{12}:(organization|ou)\//,
+    'the ARN of an organisation or of a unit of one is expected',
+  ),
+);
+const count = (least: number, most: number) =>
+  v.pipe(v.number('a number is expected'), v.integer(), v.minValue(least), v.maxValue(most));
+const duration = v.pipe(
+  text,
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return parseDuration(dataset.value);
+    } catch (reason) {
+      addIssue({ message: (reason as Error).message });
+      return NEVER;
+    }
+  }),
+);
+const sharedWith = section({
+  accounts: v.optional(v.array(accountId), []),
+  organisations: v.optional(v.array(organisation), []),
+  units: v.optional(v.array(organisation), []),
+});
+
+/** What both a target and the defaults may say of images; limits are those of gp3. */
+const settings = {
   group: v.optional(text),
-  kmsKey: v.optional(text, 'default'),
-  architecture: v.optional(architecture, 'x86_64'),
-  bootMode: v.optional(bootMode, 'uefi-preferred'),
+  kmsKey: v.optional(text),
+  architecture: v.optional(architecture),
+  bootMode: v.optional(bootMode),
+  rootSize: v.optional(count(1, 65_536)),
+  iops: v.optional(count(3000, 80_000)),
+  throughput: v.optional(count(125, 2000)),
+  imds: v.optional(oneOf(['v2', 'optional'])),
+  tpm: v.optional(v.boolean('true or false is expected')),
+  sharedWith: v.optional(sharedWith),
+  parameters: v.optional(path),
+  deprecateAfter: v.optional(duration),
 };
 
 const localSchema = section({ local: text, format: v.optional(format) });
@@ -45,17 +95,24 @@ const awsSchema = section({
   account: accountId,
   name: v.optional(v.pipe(text, v.regex(/^[^,;/*\s]+$/, 'a name has no spaces and none of , ; / *'))),
   regions: v.pipe(v.array(region, 'a list of regions is expected'), v.minLength(1, 'it has no region')),
-  role: v.optional(text),
+  role: v.optional(
+    v.pipe(text, v.regex(/^arn:[a-z-]+:iam::\d{12}:role\/./, 'the ARN of a role is expected')),
+  ),
+  externalId: v.optional(text),
+  sessionName: v.optional(
+    v.pipe(
+      text,
+      v.regex(/^[\w+=,.@-]{2,64}$/, 'a session name has 2 to 64 letters, digits or + = , . @ - _'),
+    ),
+  ),
+  profile: v.optional(text),
   strategy: v.optional(strategy),
-  group: v.optional(text),
-  kmsKey: v.optional(text),
-  architecture: v.optional(architecture),
-  bootMode: v.optional(bootMode),
+  ...settings,
 });
 const schema = section({
   defaults: v.optional(
     section({
-      ...awsSettings,
+      ...settings,
       strategy: v.optional(oneOf(['direct', 'snapshot', 'local'])),
       format: v.optional(format),
     }),
@@ -113,19 +170,35 @@ function toTargets(
   if ('local' in given) {
     return [localTarget(resolve(directory, given.local), given.format ?? defaults.format)];
   }
-  const { account, name = account, regions, role } = given;
+  const { account, name = account, regions, role, externalId, sessionName, profile } = given;
   const fallback = defaults.strategy === 'snapshot' ? 'snapshot' : 'direct';
-  return regions.map((each): AwsTarget => ({
+  return regions.map((region): AwsTarget => ({
     kind: 'aws',
-    name: `${name}/${each}`,
+    name: `${name}/${region}`,
     account: name,
-    accountId: account,
-    region: each,
-    role,
+    region,
     strategy: given.strategy ?? fallback,
     group: given.group ?? defaults.group,
-    kmsKey: given.kmsKey ?? defaults.kmsKey,
-    architecture: given.architecture ?? defaults.architecture,
-    bootMode: given.bootMode ?? defaults.bootMode,
+    access: { accountId: account, role, externalId, sessionName, profile },
+    settings: settingsOf(given, defaults),
   }));
+}
+
+type GivenSettings = { readonly [K in keyof AwsImageSettings]?: AwsImageSettings[K] | undefined };
+
+function settingsOf(given: GivenSettings, defaults: GivenSettings): AwsImageSettings {
+  const of = <K extends keyof AwsImageSettings>(key: K): GivenSettings[K] => given[key] ?? defaults[key];
+  return {
+    kmsKey: of('kmsKey') ?? USUAL_SETTINGS.kmsKey,
+    architecture: of('architecture') ?? USUAL_SETTINGS.architecture,
+    bootMode: of('bootMode') ?? USUAL_SETTINGS.bootMode,
+    rootSize: of('rootSize'),
+    iops: of('iops'),
+    throughput: of('throughput'),
+    imds: of('imds') ?? USUAL_SETTINGS.imds,
+    tpm: of('tpm') ?? USUAL_SETTINGS.tpm,
+    sharedWith: of('sharedWith'),
+    parameters: of('parameters'),
+    deprecateAfter: of('deprecateAfter'),
+  };
 }

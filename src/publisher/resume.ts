@@ -3,6 +3,7 @@ import type { ImageRecord, Store } from '../store/store.js';
 import { Reporter } from './event.js';
 import { Journal } from './journal.js';
 import type { JournalRecord, RunRecord } from './journal.js';
+import { makeOpenTarget } from './open-target.js';
 import type { RunOptions, UnpackOptions } from './options.js';
 import { STATE_DIRECTORY } from './options.js';
 import { withUnpacker } from './produce-disk.js';
@@ -17,6 +18,7 @@ import { surveyAll } from './survey-all.js';
  */
 export async function resume(run: string, options: RunOptions & UnpackOptions): Promise<ResultRow[]> {
   const { store, stateDirectory = STATE_DIRECTORY, signal } = options;
+  const openTarget = options.openTarget ?? makeOpenTarget(store);
   const now = options.now ?? (() => new Date());
   const journal = await Journal.open(stateDirectory, run, now);
   try {
@@ -25,12 +27,12 @@ export async function resume(run: string, options: RunOptions & UnpackOptions): 
     const reporter = new Reporter(options.onEvent, now);
     const { targets } = begin;
     reporter.tell({ type: 'run', run, image: image.name, targets: targets.map(({ name }) => name) });
-    const found = await surveyAll(image, { ...options, targets }, now);
+    const found = await surveyAll(image, { ...options, openTarget, targets }, now);
     const surveys = found.map(each => ({ ...each, row: withPast(ofRun(each.row, run), records) }));
-    return await withTargetRuns(surveys, begin, { ...options, now }, async runs => {
+    return await withTargetRuns(surveys, begin, { ...options, openTarget, now }, async runs => {
       if (anyOpen(runs)) {
         return withUnpacker(options.unpacker, unpacker =>
-          runTargets(runs, { journal, reporter, unpacker, signal }),
+          runTargets(runs, { journal, reporter, unpacker, signal, now }),
         );
       }
       const rows = runs.map(({ row }) => row);

@@ -1,7 +1,7 @@
 import { TAG } from '../cloud/cloud.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import { Journal } from './journal.js';
-import { openTarget, withTarget } from './open-target.js';
+import { makeOpenTarget, withTarget } from './open-target.js';
 import type { RunOptions } from './options.js';
 import { STATE_DIRECTORY } from './options.js';
 import { journalled } from './publish-target.js';
@@ -50,12 +50,12 @@ async function rollBackTarget(
   journal: Journal,
   options: RunOptions & { now: () => Date; dryRun: boolean },
 ): Promise<RolledBackRow> {
-  const { dryRun, now, signal, openTarget: open = openTarget } = options;
+  const { dryRun, now, signal, openTarget: open = makeOpenTarget() } = options;
   const { run } = journal.begin;
   const row: RolledBackRow = { ...rowOf(target), Run: run, Removed: [] };
   if (!isTouched(target, journal)) return row;
   try {
-    await withTarget(target, { write: !dryRun, now, open }, async cloud => {
+    await withTarget(target, { write: !dryRun, now, signal, open }, async cloud => {
       const work = { journal, target };
       for (const { id } of await cloud.images({ [TAG.run]: run }, { signal })) {
         if (!dryRun)

@@ -58,7 +58,7 @@ const GIB = 2n ** 30n;
 
 /** What a row says of its target. */
 export function rowOf(target: Target): TargetRow {
-  const accountId = target.kind === 'aws' ? target.accountId : undefined;
+  const accountId = target.kind === 'aws' ? target.access.accountId : undefined;
   return {
     Target: target.name,
     AccountName: target.account,

@@ -4,7 +4,7 @@ import { cancelled, ImageUnpackerError, throwIfAborted } from '../image/error.js
 import type { Unpacker } from '../rpc/unpacker.js';
 import type { Reporter } from './event.js';
 import type { Journal, RunBegin, RunOutcome } from './journal.js';
-import { openTarget } from './open-target.js';
+import { makeOpenTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
 import type { ProducedDisk } from './produce-disk.js';
 import { produceDisk } from './produce-disk.js';
@@ -57,12 +57,12 @@ export async function withTargetRuns<T>(
 async function openTargetRun(
   { target, row, survey }: SurveyedTarget,
   { run, image, digest }: Pick<RunBegin, 'run' | 'image' | 'digest'>,
-  { signal, openTarget: open = openTarget, now }: Parameters<typeof withTargetRuns>[2],
+  { signal, openTarget: open = makeOpenTarget(), now }: Parameters<typeof withTargetRuns>[2],
 ): Promise<TargetRun> {
   const opened: TargetRun = { target, row, cloud: undefined, replaces: [] };
   if (survey?.kind !== 'publish') return opened;
   try {
-    opened.cloud = await open(target, { write: true, now });
+    opened.cloud = await open(target, { write: true, now, signal });
     // Another publisher may have been at work until now.
     const current = await surveyTarget(opened.cloud, { name: image, digest }, now(), signal);
     if (current.kind === 'published') await end(opened, ofRun(publishedRow(row, current.image), run));
@@ -84,6 +84,7 @@ export interface RunWork {
   readonly reporter: Reporter;
   readonly unpacker: Unpacker;
   readonly signal: AbortSignal | undefined;
+  readonly now: () => Date;
 }
 
 /** Publishes to all targets that are open, ends the run, and resolves to the rows. Throws `CANCELLED`. */
@@ -110,11 +111,11 @@ export function outcomeOf(rows: readonly ResultRow[]): RunOutcome {
   return failed === rows.length ? 'failed' : 'partly';
 }
 
-async function clear(run: TargetRun, { journal, reporter, signal }: RunWork): Promise<void> {
+async function clear(run: TargetRun, { journal, reporter, signal, now }: RunWork): Promise<void> {
   const { target, row, cloud, replaces } = run;
   if (cloud === undefined) return;
   try {
-    await clearTarget({ target, cloud, journal, reporter, signal, stages: {} }, replaces);
+    await clearTarget({ target, cloud, journal, reporter, signal, now, stages: {} }, replaces);
   } catch (reason) {
     await end(run, failedRow(row, reason));
   }
@@ -148,12 +149,12 @@ interface Produced extends Omit<ProducedDisk, 'capture'> {
 async function publishOne(
   run: TargetRun,
   { content, blocksWritten, boot, stages: before }: Produced,
-  { journal, reporter, signal }: RunWork,
+  { journal, reporter, signal, now }: RunWork,
 ): Promise<void> {
   const { target, cloud } = run;
   const stages = { ...before };
   try {
-    const work = { target, cloud: cloud!, journal, reporter, signal, stages };
+    const work = { target, cloud: cloud!, journal, reporter, signal, now, stages };
     const row = rowWith(run.row, await publishTarget(work, { content, boot }));
     const written = blocksWritten === null ? {} : { BlocksWritten: blocksWritten };
     await end(run, { ...row, ...written, Stages: stages });

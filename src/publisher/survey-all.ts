@@ -1,6 +1,6 @@
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import type { ImageRecord } from '../store/store.js';
-import { openTarget, withTarget } from './open-target.js';
+import { makeOpenTarget, withTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
 import type { ResultRow } from './row.js';
 import { errorColumns, imageColumns, rowOf } from './row.js';
@@ -19,14 +19,14 @@ export interface SurveyedTarget {
 /** Looks at all targets at once. One that cannot be looked at has the error in its row. */
 export async function surveyAll(
   image: ImageRecord,
-  { targets, signal, openTarget: open = openTarget }: TargetsOptions,
+  { targets, signal, openTarget: open = makeOpenTarget() }: TargetsOptions,
   now: () => Date,
 ): Promise<SurveyedTarget[]> {
   const surveyed = await Promise.all(
     targets.map(async (target): Promise<SurveyedTarget> => {
       const row = emptyRow(target, image);
       try {
-        const survey = await withTarget(target, { write: false, now, open }, cloud =>
+        const survey = await withTarget(target, { write: false, now, signal, open }, cloud =>
           surveyTarget(cloud, image, now(), signal),
         );
         return { target, survey, row: survey.kind === 'published' ? publishedRow(row, survey.image) : row };

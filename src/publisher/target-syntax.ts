@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { USUAL_SETTINGS } from '../cloud/aws/settings.js';
 import { ImageUnpackerError } from '../image/error.js';
 import { nearest } from '../image/nearest.js';
 import type { AwsTarget, Target } from './target.js';
@@ -60,9 +61,9 @@ function awsTarget(account: string, region: string): AwsTarget {
     account,
     region,
     strategy: 'direct',
-    kmsKey: 'default',
-    architecture: 'x86_64',
-    bootMode: 'uefi-preferred',
+    // Of an account that is named, a profile of the SDK's files has the credentials.
+    access: /^\d{12}$/.test(account) ? { accountId: account } : { accountId: undefined, profile: account },
+    settings: USUAL_SETTINGS,
   };
 }
 
@@ -94,7 +95,7 @@ function matching(targets: readonly Target[], text: string, option: string): Tar
 }
 
 function matches(target: Target, { account, region }: Pattern): boolean {
-  const accountId = target.kind === 'aws' ? target.accountId : undefined;
+  const accountId = target.kind === 'aws' ? target.access.accountId : undefined;
   const fits = [ANY, target.account, accountId].includes(account);
   if (!fits || region === ANY) return fits;
   return target.kind === 'local' ? resolve(region) === target.directory : region === target.region;

@@ -1,4 +1,6 @@
 import { resolve } from 'node:path';
+import type { AccountAccess } from '../cloud/aws/access.js';
+import type { AwsImageSettings } from '../cloud/aws/settings.js';
 import type { DiskFormatName } from '../cloud/local/layout.js';
 
 /** How an image gets to a target. */
@@ -26,13 +28,9 @@ export interface AwsTarget {
   readonly account: string;
   readonly region: string;
   readonly strategy: 'direct' | 'snapshot';
-  /** Twelve digits, where it is known. */
-  readonly accountId?: string | undefined;
-  readonly role?: string | undefined;
   readonly group?: string | undefined;
-  readonly kmsKey: string;
-  readonly architecture: 'x86_64' | 'arm64';
-  readonly bootMode: 'uefi' | 'legacy-bios' | 'uefi-preferred';
+  readonly access: AccountAccess;
+  readonly settings: AwsImageSettings;
 }
 
 /** Where an image is published to. */

@@ -7,7 +7,7 @@ import { LocalTarget } from '../../src/cloud/local/local-target.js';
 import { changedBlocks, diskDigest, DISK_BLOCK_SIZE } from '../../src/image/disk-map.js';
 import type { ImageUnpackerError } from '../../src/image/error.js';
 import { expire } from '../../src/publisher/expire.js';
-import { openTarget } from '../../src/publisher/open-target.js';
+import { makeOpenTarget } from '../../src/publisher/open-target.js';
 import { plan } from '../../src/publisher/plan.js';
 import { planResume } from '../../src/publisher/plan-resume.js';
 import type { ResultRow } from '../../src/publisher/row.js';
@@ -118,7 +118,7 @@ test('a target that fails leaves the others published', async t => {
   const rows = await shop.publish(1, { targets: [bad[0]!, raw, bad[1]!] });
   t.deepEqual(
     rows.map(({ ErrorCode }) => ErrorCode),
-    ['CONFIGURATION', undefined, 'UNSUPPORTED'],
+    ['CONFIGURATION', undefined, 'NO_PERMISSION'],
   );
   t.is((await imagesIn(raw.directory)).length, 1);
   t.like((await runs(shop))[0], { State: 'partly', Failed: [bad[0]!.name, bad[1]!.name] });
@@ -199,7 +199,7 @@ test('a publisher that had to wait finds what the other one has published', asyn
     targets: [raw],
     openTarget: async (target, how) => {
       if (how.write && ++looked === 1) await shop.publish(1, { targets: [raw] });
-      return openTarget(target, how);
+      return makeOpenTarget()(target, how);
     },
   });
   t.true(rows[0]?.AlreadyPublished);
@@ -214,7 +214,7 @@ test('a plan says what would be done, and changes nothing', async t => {
   t.like(await plan({ ...asked, image: `${STREAM}/1` }), [
     { Action: 'none', AlreadyPublished: true },
     { Action: 'publish', ParentSnapshotId: undefined },
-    { Action: 'refused', ErrorCode: 'UNSUPPORTED' },
+    { Action: 'refused', ErrorCode: 'NO_PERMISSION' },
   ]);
   t.like(await plan({ ...asked, image: `${STREAM}/2` }), [{ Action: 'publish', ParentImage: `${STREAM}/1` }]);
   t.deepEqual(contentOf(shop.directory), before);

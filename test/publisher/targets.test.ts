@@ -42,12 +42,10 @@ test('a targets file says where to publish to, and how', t => {
   t.like(targets[1], {
     kind: 'aws',
     account: 'production',
-    accountId: '111122223333',
     strategy: 'snapshot',
-    kmsKey: 'alias/images',
-    architecture: 'arm64',
-    bootMode: 'uefi',
     group: 'general',
+    access: { accountId: '111122223333', role: 'arn:aws:iam::111122223333:role/ami-publisher' },
+    settings: { kmsKey: 'alias/images', architecture: 'arm64', bootMode: 'uefi', imds: 'v2', tpm: false },
   });
   t.like(targets[3], { strategy: 'direct', account: '444455556666' });
 });

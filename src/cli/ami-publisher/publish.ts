@@ -4,7 +4,7 @@ import type { ResultRow } from '../../publisher/row.js';
 import type { StrategyName, Target } from '../../publisher/target.js';
 import { command } from '../command.js';
 import { imageNameOf } from './image-name.js';
-import { parseDuration } from '../duration.js';
+import { parseDuration } from '../../image/duration.js';
 import { withStore } from '../open-store.js';
 import { argument, flag, keyValues, oneOf, optional } from '../option.js';
 import { follow } from './follow.js';

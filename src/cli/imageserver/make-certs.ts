@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { command } from '../command.js';
-import { parseDuration } from '../duration.js';
+import { parseDuration } from '../../image/duration.js';
 import { argument, repeated, withDefault } from '../option.js';
 import { showText } from '../show.js';
 

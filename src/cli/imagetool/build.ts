@@ -1,5 +1,5 @@
 import { command } from '../command.js';
-import { parseDuration } from '../duration.js';
+import { parseDuration } from '../../image/duration.js';
 import { storeOptions } from '../open-store.js';
 import { argument, flag, keyValues, oneOf, optional, required, withDefault } from '../option.js';
 import { showCount, showDuration, showSize, showText } from '../show.js';

@@ -1,5 +1,5 @@
 import { command } from '../command.js';
-import { parseDuration } from '../duration.js';
+import { parseDuration } from '../../image/duration.js';
 import { locationOf, storeOptions } from '../open-store.js';
 import { flag, withDefault } from '../option.js';
 import { showCount, showSize } from '../show.js';

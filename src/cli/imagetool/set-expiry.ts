@@ -1,6 +1,6 @@
 import { ImageUnpackerError } from '../../image/error.js';
 import { command } from '../command.js';
-import { parseDuration } from '../duration.js';
+import { parseDuration } from '../../image/duration.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { argument, flag, optional } from '../option.js';
 import { showText } from '../show.js';

@@ -1,22 +1,11 @@
 import { createHash } from 'node:crypto';
 import { ImageUnpackerError } from '../../image/error.js';
+import type { AccountAccess } from './access.js';
 import type { CredentialProvider } from './clients.js';
 import { loadSdk, makeClients } from './clients.js';
 import type { Clock } from './clock.js';
 import { SYSTEM_CLOCK } from './clock.js';
 import { AwsSession } from './session.js';
-
-/** Whose account is entered, and how. */
-export interface AccountAccess {
-  /** Twelve digits; undefined when it is whoever the credentials belong to. */
-  readonly accountId: string | undefined;
-  /** A profile of the SDK's files that gives the credentials; default: as the SDK finds them. */
-  readonly profile?: string | undefined;
-  /** The role that is taken on there. */
-  readonly role: string | undefined;
-  readonly externalId?: string | undefined;
-  readonly sessionName?: string | undefined;
-}
 
 type Provider = Exclude<CredentialProvider, undefined>;
 type MakeProvider = (options: object) => Provider;
@@ -68,16 +57,6 @@ export class AwsAccounts {
       this.#providers.set(key, provider);
     }
     return provider;
-  }
-
-  close(): void {
-    for (const opening of this.#sessions.values()) {
-      opening.then(
-        session => session.close(),
-        () => undefined,
-      );
-    }
-    this.#sessions.clear();
   }
 }
 

@@ -20,7 +20,6 @@ export type CredentialProvider = NonNullable<ConstructorParameters<typeof EC2Cli
 /** The clients of one account and region. */
 export interface AwsClients {
   send<N extends CallName>(name: N, input: CallTypes[N][0], signal: AbortSignal): Promise<CallTypes[N][1]>;
-  destroy(): void;
 }
 
 type Client = EBSClient | EC2Client | KMSClient | SSMClient | STSClient;
@@ -75,9 +74,6 @@ export function makeClients(region: string, credentials: CredentialProvider): Aw
       const command = new sdk[`${name}Command`]!(input);
       const send = client.send.bind(client) as (command: unknown, options: object) => Promise<never>;
       return send(command, { abortSignal });
-    },
-    destroy: () => {
-      for (const { client } of clients.values()) client.destroy();
     },
   };
 }

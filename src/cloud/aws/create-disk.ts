@@ -81,14 +81,10 @@ function begin(work: DiskWork, parent: ParentCandidate | undefined): Promise<Sna
   });
 }
 
-function factsOf(
-  { session, request }: DiskWork,
-  map: DiskMap,
-  parent: ParentCandidate | undefined,
-): DiskFacts {
+function factsOf({ request }: DiskWork, map: DiskMap, parent: ParentCandidate | undefined): DiskFacts {
   return {
     size: map.size,
-    at: new Date(session.clock.now()).toISOString(),
+    at: undefined,
     digest: diskDigest(map).toString('hex'),
     boot: request.boot,
     parent: parent && { snapshotId: parent.snapshotId, digest: parent.digest },

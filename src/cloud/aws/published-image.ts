@@ -15,7 +15,7 @@ export function publishedImage(image: Image): PublishedImage | undefined {
     id: image.ImageId,
     diskId,
     diskSize: facts.size,
-    createdAt: facts.at,
+    createdAt: facts.at ?? image.CreationDate ?? new Date(0).toISOString(),
     tags: visibleTags(tags),
     boot: facts.boot,
     fault: isGood

@@ -48,7 +48,8 @@ export async function registerImage(session: AwsSession, registration: Registrat
 
 async function register(session: AwsSession, registration: Registration): Promise<string> {
   const { snapshot, target, signal } = registration;
-  const input = registrationInput(registration);
+  const at = new Date(session.clock.now()).toISOString();
+  const input = registrationInput({ ...registration, facts: { ...registration.facts, at } });
   try {
     const { ImageId } = await session.call('RegisterImage', input, { signal });
     if (ImageId !== undefined) return ImageId;

@@ -19,11 +19,13 @@ const ATTEMPT_MILLISECONDS: Readonly<Record<ServiceName, number>> = {
 const MOST_TRIES = 8;
 const FIRST_WAIT = 200;
 const LONGEST_WAIT = 20_000;
+/** The direct API got to know a snapshot up to 67 s after EC2, and was reported to take two minutes. */
+const MISSING_MILLISECONDS = 150_000;
 
 /** How a call is made. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Failures of these kinds are tried again besides those that pass by themselves. */
+  /** What is not there is waited for, as it may not be known everywhere yet. */
   readonly retryMissing?: boolean | undefined;
 }
 
@@ -55,6 +57,7 @@ export class AwsSession {
     input: CallTypes[N][0],
     { signal, retryMissing = false }: CallOptions = {},
   ): Promise<CallTypes[N][1]> {
+    const began = this.#clock.now();
     for (let attempt = 1; ; attempt++) {
       await this.#await(name, signal);
       try {
@@ -63,7 +66,12 @@ export class AwsSession {
         throwIfAborted(signal);
         if (reason instanceof ImageUnpackerError) throw reason;
         const fault = faultOf(reason, name);
-        if (attempt >= MOST_TRIES || !passes(fault, retryMissing)) {
+        const waited = this.#clock.now() - began;
+        const isHopeful =
+          fault.kind === 'missing'
+            ? retryMissing && waited < MISSING_MILLISECONDS
+            : attempt < MOST_TRIES && passes(fault);
+        if (!isHopeful) {
           throw new AwsError(name, this.#place, fault, this.#subject, reason);
         }
         if (fault.kind === 'throttled') this.#bucket(name).drain(this.#clock.now());
@@ -112,12 +120,8 @@ export class AwsSession {
     const most = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1));
     return most * (0.5 + this.#clock.random() / 2);
   }
-
-  close(): void {
-    this.#clients.destroy();
-  }
 }
 
-function passes({ kind }: CallFault, retryMissing: boolean): boolean {
-  return kind === 'throttled' || kind === 'transient' || (kind === 'missing' && retryMissing);
+function passes({ kind }: CallFault): boolean {
+  return kind === 'throttled' || kind === 'transient';
 }

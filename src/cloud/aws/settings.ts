@@ -27,3 +27,12 @@ export interface AwsImageSettings {
   /** Seconds after which an image is no longer offered to others. */
   readonly deprecateAfter?: number | undefined;
 }
+
+/** What holds where nothing else is said. */
+export const USUAL_SETTINGS: AwsImageSettings = {
+  kmsKey: 'default',
+  architecture: 'x86_64',
+  bootMode: 'uefi-preferred',
+  imds: 'v2',
+  tpm: false,
+};

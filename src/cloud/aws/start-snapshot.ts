@@ -44,9 +44,9 @@ export function parentFault(reason: unknown): ParentFault | undefined {
 export async function startSnapshot(session: AwsSession, start: SnapshotStart): Promise<Snapshot> {
   const { target, signal } = start;
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-    const { SnapshotId, StartTime } = await session.call('StartSnapshot', inputOf(start, attempt), {
-      signal,
-    });
+    const answer = await tryStart(session, start, attempt);
+    if (answer === undefined) continue;
+    const { SnapshotId, StartTime } = answer;
     if (SnapshotId === undefined) break;
     const snapshot = await findSnapshot(session, SnapshotId, { signal });
     if (snapshot !== undefined && snapshot.State !== 'error') return snapshot;
@@ -55,6 +55,16 @@ export async function startSnapshot(session: AwsSession, start: SnapshotStart): 
   }
   const message = `EBS gives only snapshots for ${target} that are dead already; publish again, as another run`;
   throw new ImageUnpackerError('CLOUD_FAILED', message, { target });
+}
+
+/** Undefined when the token was used for another request. */
+async function tryStart(session: AwsSession, start: SnapshotStart, attempt: number) {
+  try {
+    return await session.call('StartSnapshot', inputOf(start, attempt), { signal: start.signal });
+  } catch (reason) {
+    if (isAnswer(reason, /^ConflictException$/)) return undefined;
+    throw reason;
+  }
 }
 
 function inputOf(start: SnapshotStart, attempt: number) {

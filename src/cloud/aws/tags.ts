@@ -7,7 +7,7 @@ import type { DiskBoot, Tags } from '../cloud.js';
  *   ManagedBy     image-unpacker: on all that is ours
  *   PublishToken  of a snapshot: the first 32 hex digits of the SHA-256 of what it is made under
  *   DiskFacts     pairs KEY=VALUE, separated by spaces:
- *                   size=BYTES  at=RFC3339  digest=HEX  boot=ARCHITECTURE,MODE,DEVICE  parent=SNAPSHOT,DIGEST
+ *                   size=BYTES  digest=HEX  at=RFC3339 (of an image)  boot=ARCHITECTURE,MODE,DEVICE  parent=SNAPSHOT,DIGEST
  *   Unfinished    of an image that is not yet as it shall be
  */
 
@@ -22,8 +22,8 @@ export const OWN_TAGS: ReadonlySet<string> = new Set([MANAGED_BY.key, PUBLISH_TO
 /** What a disk tells of itself. */
 export interface DiskFacts {
   readonly size: bigint;
-  /** RFC 3339. */
-  readonly at: string;
+  /** When its image was registered, RFC 3339; a snapshot has none, so that it is asked for twice in the same words. */
+  readonly at: string | undefined;
   /** SHA-256 of the disk's map, hex. */
   readonly digest: string;
   readonly boot: DiskBoot | undefined;
@@ -33,7 +33,8 @@ export interface DiskFacts {
 
 /** The tag of the facts. */
 export function encodeFacts({ size, at, digest, boot, parent }: DiskFacts): string {
-  const pairs = [`size=${String(size)}`, `at=${at}`, `digest=${digest}`];
+  const pairs = [`size=${String(size)}`, `digest=${digest}`];
+  if (at !== undefined) pairs.push(`at=${at}`);
   if (boot !== undefined) pairs.push(`boot=${boot.architecture},${boot.bootMode},${boot.rootDevice}`);
   if (parent !== undefined) pairs.push(`parent=${parent.snapshotId},${parent.digest}`);
   return pairs.join(' ');
@@ -50,7 +51,7 @@ export function decodeFacts(text: string | undefined): DiskFacts | undefined {
   const [size, at, digest] = ['size', 'at', 'digest'].map(key => pairs.get(key));
   if (size === undefined || !/^\d{1,16}$/.test(size) || !/^[0-9a-f]{64}$/.test(digest ?? ''))
     return undefined;
-  if (at === undefined || Number.isNaN(Date.parse(at))) return undefined;
+  if (at !== undefined && Number.isNaN(Date.parse(at))) return undefined;
   const [architecture, bootMode, rootDevice] = pairs.get('boot')?.split(',') ?? [];
   const [snapshotId, parentDigest] = pairs.get('parent')?.split(',') ?? [];
   return {

@@ -1,4 +1,4 @@
-import { ImageUnpackerError } from '../image/error.js';
+import { ImageUnpackerError } from './error.js';
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 

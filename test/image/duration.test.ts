@@ -1,5 +1,5 @@
 import test from 'ava';
-import { parseDuration } from '../../src/cli/duration.js';
+import { parseDuration } from '../../src/image/duration.js';
 
 test('a duration is a number and a unit', t => {
   t.deepEqual(['90s', '15m', '12h', '30d', '007s', '36500d'].map(parseDuration), [

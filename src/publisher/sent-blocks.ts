@@ -1,0 +1,54 @@
+import type { SentBlocks } from '../cloud/cloud.js';
+import type { Journal } from './journal.js';
+
+/** So many blocks are noted at once: as many are sent again at most, besides those on their way, after a kill. */
+const TOGETHER = 64;
+
+/** The blocks of a target's disks that have arrived, as the journal of the run tells. */
+export class JournalledBlocks implements SentBlocks {
+  readonly #journal: Journal;
+  readonly #target: string;
+  readonly #known = new Map<string, Set<number>>();
+  #waiting: { diskId: string; numbers: number[] } | undefined;
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(journal: Journal, target: string) {
+    this.#journal = journal;
+    this.#target = target;
+    for (const record of journal.records) {
+      if (record.record !== 'sent' || record.target !== target) continue;
+      const known = this.#known.get(record.diskId) ?? new Set();
+      for (const number of record.blocks) known.add(number);
+      this.#known.set(record.diskId, known);
+    }
+  }
+
+  has(diskId: string, number: number): boolean {
+    return this.#known.get(diskId)?.has(number) === true;
+  }
+
+  add(diskId: string, number: number): void {
+    if (this.#waiting !== undefined && this.#waiting.diskId !== diskId) this.#write();
+    this.#waiting ??= { diskId, numbers: [] };
+    this.#waiting.numbers.push(number);
+    if (this.#waiting.numbers.length >= TOGETHER) this.#write();
+  }
+
+  /** Throws `NO_SPACE`, `NO_PERMISSION` when the journal cannot be written. */
+  async flush(): Promise<void> {
+    this.#write();
+    await this.#written;
+  }
+
+  #write(): void {
+    if (this.#waiting === undefined) return;
+    const { diskId, numbers } = this.#waiting;
+    this.#waiting = undefined;
+    const blocks = numbers.sort((a, b) => a - b);
+    const record = { record: 'sent', target: this.#target, diskId, blocks } as const;
+    const before = this.#written;
+    this.#written = this.#journal.append(record).then(() => before);
+    // Whoever flushes learns of it.
+    this.#written.catch(() => undefined);
+  }
+}

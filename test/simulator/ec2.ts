@@ -1,0 +1,289 @@
+import { ServiceFault } from './fault.js';
+import type { Image, Place, Snapshot, World } from './state.js';
+
+/* EC2 by its query protocol, as far as publishing takes it. */
+
+export type Form = URLSearchParams;
+
+/** An answer in XML: the elements in the envelope of the operation. */
+export type Xml = string;
+
+export function escapeXml(text: string): string {
+  return text.replace(/[<>&"]/g, each => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' })[each]!);
+}
+
+function element(name: string, content: string): Xml {
+  return `<${name}>${content}</${name}>`;
+}
+
+function text(name: string, value: string | undefined): Xml {
+  return value === undefined ? '' : element(name, escapeXml(value));
+}
+
+function set(name: string, items: readonly Xml[]): Xml {
+  return element(name, items.map(item => element('item', item)).join(''));
+}
+
+/** The values of a list: `ImageId.1`, `ImageId.2` … */
+function listOf(form: Form, name: string): string[] {
+  const found = [...form].filter(([key]) => new RegExp(`^${name}\\.\\d+$`).test(key));
+  return found
+    .sort(([a], [b]) => Number(a.split('.').at(-1)) - Number(b.split('.').at(-1)))
+    .map(([, value]) => value);
+}
+
+function tagsOf(form: Form, prefix: string): Map<string, string> {
+  const tags = new Map<string, string>();
+  for (let at = 1; form.has(`${prefix}.${String(at)}.Key`); at++) {
+    tags.set(form.get(`${prefix}.${String(at)}.Key`)!, form.get(`${prefix}.${String(at)}.Value`) ?? '');
+  }
+  return tags;
+}
+
+type Matches = (name: string, values: readonly string[]) => boolean;
+
+function filtersHold(form: Form, matches: Matches): boolean {
+  for (let at = 1; form.has(`Filter.${String(at)}.Name`); at++) {
+    const prefix = `Filter.${String(at)}`;
+    if (!matches(form.get(`${prefix}.Name`)!, listOf(form, `${prefix}.Value`))) return false;
+  }
+  return true;
+}
+
+function tagMatches(tags: ReadonlyMap<string, string>, name: string, values: readonly string[]): boolean {
+  const plain = values.map(value => value.replace(/\\(.)/g, '$1'));
+  return plain.includes(tags.get(name.slice('tag:'.length)) ?? '\0');
+}
+
+function missing(parameter: string): ServiceFault {
+  return new ServiceFault(400, 'MissingParameter', `The request must contain the parameter ${parameter}`);
+}
+
+type Operation = (world: World, place: Place, form: Form) => Xml;
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  DescribeSnapshots: (world, place, form) => {
+    const ids = listOf(form, 'SnapshotId');
+    for (const id of ids) if (!place.snapshots.has(id)) throw noSnapshot(id);
+    const found = [...place.snapshots.values()].filter(
+      snapshot =>
+        (ids.length === 0 || ids.includes(snapshot.id)) &&
+        filtersHold(
+          form,
+          (name, values) => name.startsWith('tag:') && tagMatches(snapshot.tags, name, values),
+        ),
+    );
+    return set(
+      'snapshotSet',
+      found.map(snapshot => describeSnapshot(world, place, snapshot)),
+    );
+  },
+  DeleteSnapshot: (_, place, form) => {
+    const id = form.get('SnapshotId') ?? '';
+    if (!place.snapshots.has(id)) throw noSnapshot(id);
+    const users = [...place.images.values()].filter(({ snapshotId }) => snapshotId === id);
+    if (users.length > 0) {
+      const message = `The snapshot ${id} is currently in use by ${users.map(({ id: user }) => user).join(', ')}`;
+      throw new ServiceFault(400, 'InvalidSnapshot.InUse', message);
+    }
+    place.snapshots.delete(id);
+    return text('return', 'true');
+  },
+  DescribeImages: (world, place, form) => {
+    const ids = listOf(form, 'ImageId');
+    const unknown = ids.find(id => !place.images.has(id) && !world.wasImage(id));
+    if (unknown !== undefined) {
+      throw new ServiceFault(400, 'InvalidAMIID.NotFound', `The image id '[${unknown}]' does not exist`);
+    }
+    const found = [...place.images.values()].filter(
+      image =>
+        (ids.length === 0 || ids.includes(image.id)) &&
+        filtersHold(form, (name, values) =>
+          name.startsWith('tag:')
+            ? tagMatches(image.tags, name, values)
+            : name === 'block-device-mapping.snapshot-id' && values.includes(image.snapshotId),
+        ),
+    );
+    return set(
+      'imagesSet',
+      found.map(image => describeImage(place, image)),
+    );
+  },
+  RegisterImage: registerImage,
+  DeregisterImage: (world, place, form) => {
+    const id = form.get('ImageId') ?? '';
+    if (!place.images.delete(id)) {
+      const code = world.wasImage(id) ? 'InvalidAMIID.Unavailable' : 'InvalidAMIID.NotFound';
+      throw new ServiceFault(400, code, `The image ID '${id}' is no longer available`);
+    }
+    return text('return', 'true');
+  },
+  CreateTags: (_, place, form) => {
+    for (const tags of tagged(place, form)) {
+      for (const [key, value] of tagsOf(form, 'Tag')) tags.set(key, value);
+    }
+    return text('return', 'true');
+  },
+  DeleteTags: (_, place, form) => {
+    for (const tags of tagged(place, form)) for (const [key] of tagsOf(form, 'Tag')) tags.delete(key);
+    return text('return', 'true');
+  },
+  ModifyImageAttribute: (_, place, form) => {
+    const image = requireImage(place, form.get('ImageId') ?? '');
+    const users = [...form]
+      .filter(([key]) => /^LaunchPermission\.Add\.\d+\./.test(key))
+      .map(([, value]) => value);
+    if (users.length === 0)
+      throw new ServiceFault(400, 'InvalidParameterCombination', 'No attributes specified.');
+    const key = place.snapshots.get(image.snapshotId)?.keyArn;
+    if (key !== undefined && place.findKey(key)?.manager === 'AWS') {
+      const message =
+        "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot.";
+      throw new ServiceFault(400, 'InvalidParameter', message);
+    }
+    for (const user of users) image.launchPermissions.add(user);
+    return text('return', 'true');
+  },
+  EnableImageDeprecation: (_, place, form) => {
+    requireImage(place, form.get('ImageId') ?? '').deprecateAt = form.get('DeprecateAt') ?? undefined;
+    return text('return', 'true');
+  },
+  GetEbsDefaultKmsKeyId: () => text('kmsKeyId', 'alias/aws/ebs'),
+};
+
+/** Answers a request, or throws what the service says against it. */
+export function answerEc2(world: World, place: Place, form: Form): Xml {
+  const action = form.get('Action') ?? '';
+  const operation = OPERATIONS[action];
+  if (operation === undefined) {
+    throw new ServiceFault(400, 'InvalidAction', `The action ${action} is not valid for this web service.`);
+  }
+  return operation(world, place, form);
+}
+
+function registerImage(world: World, place: Place, form: Form): Xml {
+  const name = form.get('Name') ?? '';
+  if (!/^[A-Za-z0-9()[\] ./\-'@_]{3,128}$/.test(name)) {
+    throw new ServiceFault(400, 'InvalidAMIName.Malformed', `AMI name ${name} is malformed`);
+  }
+  const taken = [...place.images.values()].find(image => image.name === name);
+  if (taken !== undefined) {
+    const message = `AMI name ${name} is already in use by AMI ${taken.id}`;
+    throw new ServiceFault(400, 'InvalidAMIName.Duplicate', message);
+  }
+  const snapshotId = form.get('BlockDeviceMapping.1.Ebs.SnapshotId');
+  if (snapshotId === null || form.get('BlockDeviceMapping.1.DeviceName') !== form.get('RootDeviceName')) {
+    const message = 'No root snapshot specified in device mapping.';
+    throw new ServiceFault(400, 'InvalidBlockDeviceMapping', message);
+  }
+  const snapshot = place.snapshots.get(snapshotId);
+  if (snapshot === undefined) {
+    const message = `The snapshot ID '${snapshotId}' does not exist`;
+    throw new ServiceFault(400, 'InvalidSnapshotID.NotFound', message);
+  }
+  if (form.has('BlockDeviceMapping.1.Ebs.Encrypted')) {
+    throw new ServiceFault(400, 'InvalidParameter', 'Parameter encrypted is invalid.');
+  }
+  if (world.stateOf(snapshot) !== 'completed') {
+    throw new ServiceFault(400, 'InvalidSnapshot.Incomplete', 'Snapshot is in invalid state - pending');
+  }
+  const image: Image = {
+    id: world.newImage(),
+    name,
+    createdAt: world.clock.now(),
+    tags: tagsOf(form, 'TagSpecification.1.Tag'),
+    request: Object.fromEntries(form),
+    snapshotId,
+    launchPermissions: new Set(),
+    deprecateAt: undefined,
+  };
+  place.images.set(image.id, image);
+  return text('imageId', image.id);
+}
+
+function tagged(place: Place, form: Form): Map<string, string>[] {
+  const ids = listOf(form, 'ResourceId');
+  if (ids.length === 0) throw missing('resourceIdSet');
+  return ids.map(id => {
+    const found = place.images.get(id) ?? place.snapshots.get(id);
+    if (found !== undefined) return found.tags;
+    throw id.startsWith('ami-')
+      ? new ServiceFault(400, 'InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`)
+      : noSnapshot(id);
+  });
+}
+
+function requireImage(place: Place, id: string): Image {
+  const image = place.images.get(id);
+  if (image !== undefined) return image;
+  throw new ServiceFault(400, 'InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`);
+}
+
+function noSnapshot(id: string): ServiceFault {
+  return new ServiceFault(400, 'InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
+}
+
+function tagSet(tags: ReadonlyMap<string, string>): Xml {
+  return set(
+    'tagSet',
+    [...tags].map(([key, value]) => text('key', key) + text('value', value)),
+  );
+}
+
+function describeSnapshot(world: World, place: Place, snapshot: Snapshot): Xml {
+  const state = world.stateOf(snapshot);
+  const completedAt = (snapshot.sealedAt ?? 0) + world.timing.complete * 1000;
+  return [
+    text('snapshotId', snapshot.id),
+    text('volumeId', 'vol-ffffffff'),
+    text('status', state),
+    text('statusMessage', state === 'error' ? snapshot.fault : undefined),
+    text('startTime', new Date(snapshot.startedAt).toISOString()),
+    state === 'completed' ? text('completionTime', new Date(completedAt).toISOString()) : '',
+    text('progress', state === 'completed' ? '100%' : snapshot.sealedAt === undefined ? '0%' : '99%'),
+    text('ownerId', place.account),
+    text('volumeSize', String(snapshot.size)),
+    text('description', snapshot.description),
+    text('encrypted', String(snapshot.encrypted)),
+    text('kmsKeyId', snapshot.keyArn),
+    tagSet(snapshot.tags),
+  ].join('');
+}
+
+function describeImage(
+  place: Place,
+  { id, name, createdAt, tags, request, snapshotId, deprecateAt }: Image,
+): Xml {
+  const ebs = 'BlockDeviceMapping.1.Ebs';
+  const mapping =
+    text('deviceName', request['RootDeviceName']) +
+    element(
+      'ebs',
+      text('snapshotId', snapshotId) +
+        text('volumeSize', request[`${ebs}.VolumeSize`]) +
+        text('volumeType', request[`${ebs}.VolumeType`] ?? 'gp2') +
+        text('deleteOnTermination', 'true'),
+    );
+  return [
+    text('imageId', id),
+    text('imageLocation', `${place.account}/${name}`),
+    text('imageState', 'available'),
+    text('imageOwnerId', place.account),
+    text('isPublic', 'false'),
+    text('architecture', request['Architecture']),
+    text('imageType', 'machine'),
+    text('name', name),
+    text('description', request['Description']),
+    text('rootDeviceType', 'ebs'),
+    text('rootDeviceName', request['RootDeviceName']),
+    text('bootMode', request['BootMode']),
+    text('imdsSupport', request['ImdsSupport']),
+    text('tpmSupport', request['TpmSupport']),
+    text('enaSupport', request['EnaSupport']),
+    text('virtualizationType', request['VirtualizationType']),
+    text('creationDate', new Date(createdAt).toISOString().replace(/\.\d+Z$/, '.000Z')),
+    text('deprecationTime', deprecateAt),
+    set('blockDeviceMapping', [mapping]),
+    tagSet(tags),
+  ].join('');
+}
