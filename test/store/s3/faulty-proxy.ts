@@ -9,6 +9,9 @@ export type Fate = 'pass' | 'refuse' | 'lose';
 /** Stands between a store and its S3. `fate` decides of each request that writes; `count` says how many there were. */
 export class FaultyProxy {
   count = 0;
+  /** An answer is cut off after so many bytes. */
+  cutAfter = Infinity;
+  cuts = 0;
   fate: (write: number) => Fate = () => 'pass';
   readonly #server: Server;
   readonly #agent = new Agent({ keepAlive: true });
@@ -53,6 +56,15 @@ export class FaultyProxy {
         return;
       }
       outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+      let sent = 0;
+      answer.on('data', (chunk: Buffer) => {
+        sent += chunk.length;
+        if (sent <= this.cutAfter) return;
+        this.cuts++;
+        answer.destroy();
+        incoming.socket.destroy();
+      });
+      answer.on('error', () => undefined);
       answer.pipe(outgoing);
     });
     passed.on('error', () => incoming.socket.destroy());
