@@ -1,5 +1,6 @@
 import { deleteCommand } from './delete.js';
 import { expireCommand } from './expire.js';
+import { iamPolicyCommand } from './iam-policy.js';
 import { listImagesCommand } from './list-images.js';
 import { planCommand } from './plan.js';
 import { promoteCommand } from './promote.js';
@@ -23,5 +24,6 @@ export const amiPublisher = {
     promoteCommand,
     deleteCommand,
     expireCommand,
+    iamPolicyCommand,
   ],
 };

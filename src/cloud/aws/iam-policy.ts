@@ -1,0 +1,104 @@
+import type { AwsCall, CallName, Purpose } from './calls.js';
+import { CALLS } from './calls.js';
+import { MANAGED_BY } from './tags.js';
+
+/*
+ * The least that a publisher has to be allowed, made from the table of the calls that it makes. What it did not make
+ * itself it cannot change: all that changes something takes our tag, in the request or on the resource.
+ */
+
+/** What a publisher does in an account. */
+export interface PolicyRequest {
+  readonly purposes: readonly Purpose[];
+  /** `aws`, `aws-us-gov` or `aws-cn`. */
+  readonly partition: string;
+  /** The path of the parameters that name images: `/images`. */
+  readonly parameters: string | undefined;
+  /** ARNs of the keys that disks are encrypted with; none where it is the accounts' default. */
+  readonly keys: readonly string[];
+}
+
+/** A statement of a policy (IAM JSON policy elements). */
+export interface PolicyStatement {
+  readonly Sid: string;
+  readonly Effect: 'Allow';
+  readonly Action: string[];
+  readonly Resource: string[];
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string | string[]>>>>;
+}
+
+export interface Policy {
+  readonly Version: '2012-10-17';
+  readonly Statement: PolicyStatement[];
+}
+
+/** What EBS does with a key of one's own in the name of whoever starts a snapshot. */
+const KEY_ACTIONS = ['kms:Decrypt', 'kms:DescribeKey', 'kms:GenerateDataKeyWithoutPlaintext'];
+const REQUEST_TAG = { StringEquals: { [`aws:RequestTag/${MANAGED_BY.key}`]: MANAGED_BY.value } };
+const RESOURCE_TAG = { StringEquals: { [`aws:ResourceTag/${MANAGED_BY.key}`]: MANAGED_BY.value } };
+
+const SIDS = {
+  all: 'Look',
+  own: 'ChangeWhatIsOurs',
+  new: 'MakeWhatIsOurs',
+  parameter: 'NameImages',
+  key: 'FindKeys',
+};
+
+/** The policy for what is asked for. */
+export function iamPolicy(request: PolicyRequest): Policy {
+  const asked = (Object.entries(CALLS) as [CallName, AwsCall][]).filter(([, { purposes }]) =>
+    purposes.some(purpose => request.purposes.includes(purpose)),
+  );
+  const statements = (['all', 'new', 'own', 'parameter', 'key'] as const).flatMap(scope => {
+    const calls = asked.filter(([, call]) => call.scope === scope);
+    return calls.length === 0 ? [] : statementsOf(scope, calls, request);
+  });
+  return { Version: '2012-10-17', Statement: [...statements, ...keyStatements(request)] };
+}
+
+function statementsOf(
+  scope: AwsCall['scope'],
+  calls: readonly (readonly [CallName, AwsCall])[],
+  { partition, parameters }: PolicyRequest,
+): PolicyStatement[] {
+  const Action = calls.map(([name, { service }]) => `${service}:${name}`).sort();
+  const base = { Sid: SIDS[scope], Effect: 'Allow' as const, Action };
+  const kinds = [...new Set(calls.flatMap(([, { resources }]) => resources))].sort();
+  const Resource = kinds.map(kind => `arn:${partition}:ec2:*::${kind}/*`);
+  switch (scope) {
+    case 'all':
+    case 'key':
+      return [{ ...base, Resource: ['*'] }];
+    case 'parameter':
+      return [{ ...base, Resource: [`arn:${partition}:ssm:*:*:parameter${parameters ?? ''}/*`] }];
+    case 'own':
+      return [{ ...base, Resource, Condition: RESOURCE_TAG }];
+    case 'new':
+      return [
+        // Tags are given when something is made, which is an action of its own.
+        { ...base, Action: [...Action, 'ec2:CreateTags'].sort(), Resource, Condition: REQUEST_TAG },
+        {
+          Sid: 'MakeImagesOfOurSnapshots',
+          Effect: 'Allow',
+          Action: ['ec2:RegisterImage'],
+          Resource: [`arn:${partition}:ec2:*::snapshot/*`],
+          Condition: RESOURCE_TAG,
+        },
+      ];
+  }
+}
+
+function keyStatements({ keys, purposes }: PolicyRequest): PolicyStatement[] {
+  if (keys.length === 0 || !purposes.includes('publish')) return [];
+  return [
+    { Sid: 'UseKeys', Effect: 'Allow', Action: KEY_ACTIONS, Resource: [...keys] },
+    {
+      Sid: 'LetAwsUseKeys',
+      Effect: 'Allow',
+      Action: ['kms:CreateGrant'],
+      Resource: [...keys],
+      Condition: { Bool: { 'kms:GrantIsForAWSResource': 'true' } },
+    },
+  ];
+}
