@@ -8,7 +8,7 @@ const FAMILIES = [
   {
     ids: ['debian', 'ubuntu'],
     packages:
-      'e2fsprogs util-linux fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 libfuse3-dev qemu-utils xfsprogs zsh fish groff-base python3 g++ make',
+      'e2fsprogs util-linux fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 libfuse3-dev qemu-utils xfsprogs zsh fish groff-base umoci skopeo python3 g++ make',
     boot: 'qemu-system-x86 ovmf seabios qemu-system-arm qemu-efi-aarch64 mmdebstrap debian-archive-keyring',
     isInstalled: name => outputOf('dpkg-query', ['-W', '-f=${db:Status-Status}', name]) === 'installed',
     // Without lists of packages, or with old ones, an installation fails; then they are fetched.

@@ -5,6 +5,9 @@ import { ImageUnpackerError } from '../image/error.js';
 import type { DirectoryOptions } from './directory.js';
 import { DEFAULT_LIMITS } from '../image/settable-limits.js';
 import { readDirectory } from './directory.js';
+import type { Platform } from './oci/platform.js';
+import { hostPlatform } from './oci/platform.js';
+import { parseImageSource, readImage } from './oci/read-image.js';
 import type { ObjectSink } from './sink.js';
 import { tarSource } from './tar/source.js';
 import type { Tree } from './tree.js';
@@ -13,6 +16,8 @@ import { readTree } from './tree.js';
 export interface ReadSourceOptions extends DirectoryOptions {
   /** What the source `-` is. */
   standardInput: AsyncIterable<Buffer>;
+  /** Which image of a container image for several platforms is read; default: this machine's. */
+  platform?: Platform | undefined;
 }
 
 const READ_BYTES = 256 << 10;
@@ -20,16 +25,18 @@ const STANDARD_INPUT = '-';
 
 /**
  * Reads the content that a user calls `location` into a tree, and its data into `sink`: a directory, a tar
- * file, or `-`. Throws `SOURCE_*`.
+ * file, `-`, or a container image (oci/read-image.ts). Throws `SOURCE_*`.
  */
 export async function readSource(
   location: string,
   sink: ObjectSink,
   options: ReadSourceOptions,
 ): Promise<Tree> {
-  if (/^(oci|docker-archive):/.test(location)) {
-    const message = `${location}: OCI layouts and Docker archives cannot be read in this version; give a directory or a tar file`;
-    throw new ImageUnpackerError('UNSUPPORTED', message, { path: location });
+  const image = parseImageSource(location);
+  if (image !== undefined) return readImage(image, options.platform ?? hostPlatform(), sink, options);
+  if (options.platform !== undefined) {
+    const message = `Only container images have a platform; ${location} is none`;
+    throw new ImageUnpackerError('USAGE', message, { path: location });
   }
   const { limits = DEFAULT_LIMITS } = options;
   if (location === STANDARD_INPUT)

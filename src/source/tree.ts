@@ -55,10 +55,7 @@ export async function readTree(source: Source, sink: ObjectSink, options: TreeOp
   const step = options.progress.step('Reading entries', 'entries');
   try {
     for await (const entry of source.entries(options.signal)) {
-      const fault = pathFault(entry.path);
-      if (fault !== undefined) throw unsupported(entry.path, fault);
-      checkEntryLimits(entry, limits);
-      if (entry.type === 'file') countData(entry, count, limits);
+      checkEntry(entry, count, limits);
       if (entry.type === 'link') builder.link(entry);
       else builder.add(normalise(await store(entry, sink, count)));
       step.update(++count.entries);
@@ -70,9 +67,18 @@ export async function readTree(source: Source, sink: ObjectSink, options: TreeOp
   return { newObjects, newBytes, skippedFiles: 0, skippedBytes: 0, entries: arrange(builder, options) };
 }
 
-interface Count {
+/** What was stored that was not before. */
+export interface StoredCount {
   newObjects: number;
   newBytes: number;
+}
+
+/** Refuses an entry that no tree holds, or that is beyond a limit; `count` is of all entries so far. */
+export function checkEntry(entry: SourceEntry, count: { data: bigint }, limits: Limits): void {
+  const fault = pathFault(entry.path);
+  if (fault !== undefined) throw unsupported(entry.path, fault);
+  checkEntryLimits(entry, limits);
+  if (entry.type === 'file') countData(entry, count, limits);
 }
 
 /** The holes of sparse files let little data say that there is much. */
@@ -88,7 +94,7 @@ function countData(
   throw exceeded(what, 'sourceBytes', shown);
 }
 
-async function store(entry: Exclude<SourceEntry, { type: 'link' }>, sink: ObjectSink, count: Count) {
+async function store(entry: Exclude<SourceEntry, { type: 'link' }>, sink: ObjectSink, count: StoredCount) {
   if (entry.type === 'directory') return entry;
   if (entry.type !== 'file') return { ...entry, names: [] };
   const { content, ...file } = entry;
@@ -97,7 +103,13 @@ async function store(entry: Exclude<SourceEntry, { type: 'link' }>, sink: Object
   return { ...file, names: [], digest };
 }
 
-async function storeData(file: SourceFile, chunks: AsyncIterable<Buffer>, sink: ObjectSink, count: Count) {
+/** Stores the data of a file; its digest, or null if it has none. Throws `SOURCE_DAMAGED` unless it is as long as it should be. */
+export async function storeData(
+  file: SourceFile,
+  chunks: AsyncIterable<Buffer>,
+  sink: ObjectSink,
+  count: StoredCount,
+): Promise<Buffer | null> {
   const size = dataSizeOf(file.size, file.holes);
   if (size === 0n) {
     for await (const chunk of chunks) if (chunk.length > 0) throw misfit(file);
@@ -123,7 +135,7 @@ interface Placed {
 }
 
 /** Settles which paths are kept and which names belong together; returns what lists the entries. */
-function arrange(builder: TreeBuilder, options: TreeOptions): () => Iterable<Entry> {
+export function arrange(builder: TreeBuilder, options: TreeOptions): () => Iterable<Entry> {
   const { root, arena } = builder;
   const kept = selectEntries(describe(root), options);
   const groups = new Map<TreeNode, Buffer[]>();

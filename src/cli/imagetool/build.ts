@@ -25,6 +25,10 @@ export const buildArguments = {
 export const buildOptions = {
   ...storeOptions,
   from: required('--from <source>', 'the content'),
+  platform: optional(
+    '--platform <platform>',
+    "which image of a container image: OS/ARCHITECTURE[/VARIANT], such as linux/arm64; default: this machine's",
+  ),
   filter: optional('--filter <file>', 'regular expressions of paths to leave out, one a line'),
   verify: withDefault(
     '--verify <how>',
@@ -51,9 +55,10 @@ export const buildOptions = {
 
 export const buildCommand = command({
   name: 'build',
-  summary: 'Make an image of a directory or a tar file',
+  summary: 'Make an image of a directory, a tar file or a container image',
   details: [
     'SOURCE is a directory, or a tar file, plain or compressed with gzip, xz or zstd; - is standard input.',
+    'oci:DIRECTORY[:TAG] is an OCI image layout, docker-archive:FILE[:TAG] what docker save writes; layers are merged.',
     'A file of a directory is as it was if its inode, size, mtime and ctime are.',
     'The store is made if its directory does not exist or is empty.',
   ].join('\n'),

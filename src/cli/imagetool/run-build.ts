@@ -4,6 +4,7 @@ import { ImageUnpackerError } from '../../image/error.js';
 import type { PathFilter } from '../../image/filter.js';
 import { parseFilter } from '../../image/filter.js';
 import { parseImageName, parseImageOrChannel } from '../../image/name.js';
+import { parsePlatform } from '../../source/oci/platform.js';
 import { readSource } from '../../source/read-source.js';
 import type { ObjectSink } from '../../source/sink.js';
 import type { Tree } from '../../source/tree.js';
@@ -32,6 +33,7 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
   const location = locationOf(options);
   parseImageName(args.name);
   checkTags(options.tags);
+  if (options.platform !== undefined) parsePlatform(options.platform);
   await checkAnnotations(options.annotations);
   const filter = options.filter === undefined ? undefined : await readFilter(options.filter);
   if (!isStoreUrl(location)) await refuseStoreInSource(location, options.from);
@@ -71,6 +73,7 @@ async function readContent(
     standardInput: process.stdin,
     recall: options.verify === 'auto' ? recall : undefined,
     now: Date.now,
+    platform: options.platform === undefined ? undefined : parsePlatform(options.platform),
   });
 }
 

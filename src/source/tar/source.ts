@@ -34,19 +34,29 @@ export function tarSource(
   name: string,
   { sourceBytes }: Pick<Limits, 'sourceBytes'> = DEFAULT_LIMITS,
 ): Source {
-  return { entries: signal => readEntries(open, name, sourceBytes, signal) };
+  return { entries: signal => readEntries(open, name, sourceBytes, decompress, signal) };
+}
+
+/** The same of an archive that is not compressed, or that has been decompressed already. */
+export function plainTarSource(
+  open: () => AsyncIterable<Buffer>,
+  name: string,
+  { sourceBytes }: Pick<Limits, 'sourceBytes'>,
+): Source {
+  return { entries: signal => readEntries(open, name, sourceBytes, input => input, signal) };
 }
 
 async function* readEntries(
   open: () => AsyncIterable<Buffer> | Promise<AsyncIterable<Buffer>>,
   archive: string,
   maxBytes: number,
+  unpack: (input: AsyncIterable<Buffer>, name: string, signal: AbortSignal) => AsyncIterable<Buffer>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<SourceEntry> {
   const stop = new AbortController();
   const stopped = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   const input = openInput(open, archive, stopped);
-  const reader = new ByteReader(decompress(input, archive, stopped), { archive, maxBytes, signal: stopped });
+  const reader = new ByteReader(unpack(input, archive, stopped), { archive, maxBytes, signal: stopped });
   const globals: GlobalRecords = new Map();
   let count = 0;
   try {

@@ -127,7 +127,8 @@ export class ObjectCache {
     let [objects, bytes] = [0, 0];
     const count = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
       for await (const chunk of chunks) {
-        watch.onProgress?.(objects, (bytes += chunk.length));
+        bytes += chunk.length;
+        watch.onProgress?.(objects, bytes);
         yield chunk;
       }
     };

@@ -11,7 +11,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { ImageUnpackerError } from '../../image/error.js';
-import { isConditionFailure, isMissing, s3Failure } from './failure.js';
+import { isConditionFailure, isMissing, s3Failure, wasRepeated } from './failure.js';
 import type { S3Location } from './location.js';
 
 /** As many connections as requests are made at once by one store. */
@@ -159,8 +159,11 @@ export class Bucket {
         return (await this.client.send(new PutObjectCommand(asked), options)).ETag ?? '';
       } catch (reason) {
         const isGone = typeof condition === 'object' && isMissing(reason);
-        if (condition !== undefined && (isConditionFailure(reason) || isGone)) return undefined;
-        throw reason;
+        if (condition === undefined || !(isConditionFailure(reason) || isGone)) throw reason;
+        // A request that was made again may have met what it had done itself, whose answer was lost.
+        if (!wasRepeated(reason)) return undefined;
+        const there = await this.get(key, Buffer.byteLength(bytes));
+        return there?.bytes.equals(Buffer.from(bytes)) === true ? there.etag : undefined;
       }
     });
   }

@@ -6,7 +6,7 @@ interface SdkError {
   name?: string;
   code?: string;
   message?: string;
-  $metadata?: { httpStatusCode?: number };
+  $metadata?: { httpStatusCode?: number; attempts?: number };
 }
 
 /** A condition of a write did not hold: somebody else was quicker. */
@@ -17,6 +17,11 @@ export function isConditionFailure(reason: unknown): boolean {
     name === 'ConditionalRequestConflict' ||
     $metadata?.httpStatusCode === 412
   );
+}
+
+/** The SDK has made the request more than once. */
+export function wasRepeated(reason: unknown): boolean {
+  return ((reason as SdkError).$metadata?.attempts ?? 1) > 1;
 }
 
 /** There is no such key. */

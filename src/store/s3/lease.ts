@@ -4,7 +4,7 @@ import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import { sha512 } from '../../image/digest.js';
 import type { Bucket } from './bucket.js';
 import { isRefusal } from './failure.js';
-import { CONDEMNED, DELETING, LEASES, RESCUED } from './layout.js';
+import { COLLECTOR, CONDEMNED, DELETING, LEASES, RESCUED } from './layout.js';
 
 /*
  * How objects that somebody needs are kept from being deleted, with no clock but that of S3.
@@ -124,7 +124,9 @@ export class S3Lease {
     while ((await this.#bucket.head(DELETING + list)) !== undefined) {
       if ((await this.#bucket.head(CONDEMNED + list)) === undefined) break;
       throwIfAborted(this.#signal);
-      if (performance.now() > deadline) throw interrupted(this.#bucket.location);
+      const isOver = performance.now() > deadline || (await this.#bucket.head(COLLECTOR)) === undefined;
+      if (isOver && (await this.#bucket.head(CONDEMNED + list)) !== undefined)
+        throw interrupted(this.#bucket.location);
       await setTimeout(POLL_MILLISECONDS);
     }
     // It may have ended before that was written, and taken away nothing of it.
@@ -150,6 +152,6 @@ export class S3Lease {
 }
 
 function interrupted(location: string): ImageUnpackerError {
-  const message = `Objects of the store ${location} that are needed again are being deleted, and that does not end; run 'imagetool gc' again, which ends what was interrupted`;
+  const message = `Objects of the store ${location} that are needed again were being deleted when that was interrupted; run 'imagetool gc', which ends it, and then this again`;
   return new ImageUnpackerError('STORE_BUSY', message, { path: location });
 }

@@ -194,8 +194,8 @@ test('a bad source is told of, and there is no image and no store after it', asy
     [path('text', 'x'.repeat(5000)), 'SOURCE_DAMAGED'],
     [path('short', readFileSync(path('good.tar')).subarray(0, 700)), 'SOURCE_DAMAGED'],
     ['/dev/full/x', 'SOURCE_MISSING'],
-    ['oci:dir', 'UNSUPPORTED'],
-    ['docker-archive:file', 'UNSUPPORTED'],
+    ['oci:dir', 'SOURCE_MISSING'],
+    ['docker-archive:file', 'SOURCE_MISSING'],
   ] as const) {
     const error = await fails(store, 1, 'build', 's/1', '--from', from);
     t.is(error.code, code, from);

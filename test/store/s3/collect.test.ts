@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { ExecutionContext, TestFn } from 'ava';
 import test from 'ava';
 import { sha512 } from '../../../src/image/digest.js';
@@ -136,12 +137,16 @@ run('a collection that was interrupted while it deleted is ended by the next', a
   await collect(location);
   const [condemned] = await bucket!.keys(location, 'condemned/');
   await bucket!.write(location, condemned!.replace('condemned/', 'deleting/'), '1');
+  await bucket!.write(location, 'collector', '1');
   const writer = await bucket!.open(t, location);
   await reader.close();
   // Who needs it waits until it is known whether it is gone.
   const has = writer.has([three]);
+  await setTimeout(1500);
+  await bucket!.delete(location, 'collector');
+  await t.throwsAsync(has, { code: 'STORE_BUSY', message: /imagetool gc/ });
   t.like(await collect(location), { removedObjects: 0 });
-  t.deepEqual(await has, [true]);
+  t.deepEqual(await writer.has([three]), [true]);
   await writer.close();
   await collect(location);
   await noTraces(t, location);
