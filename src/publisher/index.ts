@@ -55,6 +55,6 @@ export { startUnpacker } from './start-unpacker.js';
 export type { StartOptions } from './start-unpacker.js';
 export { localTarget } from './target.js';
 export type { AwsTarget, LocalTarget, StrategyName, Target } from './target.js';
-export { isTargetSyntax, parseTargetSyntax, selectTargets } from './target-syntax.js';
+export { isTargetSyntax, parseTargetSyntax, selectGroup, selectTargets } from './target-syntax.js';
 export { verify } from './verify.js';
 export type { VerifiedRow, VerifyOptions } from './verify.js';

@@ -48,7 +48,11 @@ export function parseTargetSyntax(text: string): Target[] {
   const patterns = parsePatterns(text);
   if (patterns.length === 0) throw new ImageUnpackerError('USAGE', 'No targets are given');
   return patterns.map(({ text: given, account, region }): Target => {
-    if (account !== 'local') return awsTarget(account, region);
+    if (account !== 'local' && account !== ANY && region !== ANY) return awsTarget(account, region);
+    if (account !== 'local') {
+      const remedy = 'write ACCOUNT,REGION; * chooses from a file of targets, in --only and --skip';
+      throw new ImageUnpackerError('USAGE', `"${given}" does not say which account and region; ${remedy}`);
+    }
     if (region !== ANY) return localTarget(region);
     throw new ImageUnpackerError('USAGE', `"${given}" does not say which directory; write local:DIR`);
   });
@@ -65,6 +69,18 @@ function awsTarget(account: string, region: string): AwsTarget {
     access: /^\d{12}$/.test(account) ? { accountId: account } : { accountId: undefined, profile: account },
     settings: USUAL_SETTINGS,
   };
+}
+
+/** Those of the targets that are of a group. Throws `USAGE` when there are none, naming the groups that there are. */
+export function selectGroup(targets: readonly Target[], group: string): Target[] {
+  const groupOf = (target: Target): string | undefined => (target.kind === 'aws' ? target.group : undefined);
+  const found = targets.filter(target => groupOf(target) === group);
+  if (found.length > 0) return found;
+  const groups = [...new Set(targets.map(groupOf))].filter(each => each !== undefined);
+  const meant = nearest(group, groups);
+  const known = groups.length === 0 ? 'no target has one' : `the groups are ${groups.join(', ')}`;
+  const hint = meant === undefined ? known : `did you mean ${meant}?`;
+  throw new ImageUnpackerError('USAGE', `No target is of the group ${group}; ${hint}`);
 }
 
 /**

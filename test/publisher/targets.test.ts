@@ -4,7 +4,12 @@ import test from 'ava';
 import type { ImageUnpackerError } from '../../src/image/error.js';
 import { parseTargets, readTargets } from '../../src/publisher/read-targets.js';
 import { localTarget } from '../../src/publisher/target.js';
-import { isTargetSyntax, parseTargetSyntax, selectTargets } from '../../src/publisher/target-syntax.js';
+import {
+  isTargetSyntax,
+  parseTargetSyntax,
+  selectGroup,
+  selectTargets,
+} from '../../src/publisher/target-syntax.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 
 const FILE = `
@@ -86,12 +91,12 @@ test('a file of targets that is not there is an error of the configuration', asy
 });
 
 test('targets are written as the reference system writes them', t => {
-  const targets = parseTargetSyntax('prod,us-east-1; test, ;*,eu-west-1;local:/srv/a;local,/srv/b');
+  const targets = parseTargetSyntax('prod,us-east-1; 111122223333,eu-west-1 ;local:/srv/a;local,/srv/b');
   t.deepEqual(
     targets.map(({ name }) => name),
-    ['prod/us-east-1', 'test/*', '*/eu-west-1', 'local:/srv/a', 'local:/srv/b'],
+    ['prod/us-east-1', '111122223333/eu-west-1', 'local:/srv/a', 'local:/srv/b'],
   );
-  for (const text of ['a,b,c', 'local,*', 'local:', ' ; ,'])
+  for (const text of ['a,b,c', 'local,*', 'local:', ' ; ,', 'test,', '*,eu-west-1', '*'])
     t.regex(
       messageOf(() => parseTargetSyntax(text)),
       /^USAGE/,
@@ -132,5 +137,17 @@ test('a selection that is none of the targets is an error that names the nearest
   t.regex(
     messageOf(() => selectTargets(targets, 'local', 'local')),
     /No target is left/,
+  );
+});
+
+test('targets are selected by their group', t => {
+  const targets = parseTargets(FILE, '/etc/targets.yaml');
+  t.deepEqual(
+    selectGroup(targets, 'general').map(({ name }) => name),
+    ['production/us-east-1', 'production/eu-west-1'],
+  );
+  t.regex(
+    messageOf(() => selectGroup(targets, 'genral')),
+    /^USAGE: No target is of the group genral; did you mean general/,
   );
 });

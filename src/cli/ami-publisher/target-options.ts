@@ -7,6 +7,7 @@ const TARGETS = 'a file of targets, or account,region;account,region or local:DI
 const selection = {
   only: optional('--only <targets>', 'only these of them: account,region;account,region, with *'),
   skip: optional('--skip <targets>', 'not these of them'),
+  group: optional('--group <group>', 'only those of this group, such as testing'),
 };
 
 /** The options that say which targets are looked at. */
@@ -20,18 +21,21 @@ export async function targetsOf({
   targets,
   only,
   skip,
+  group,
 }: OptionValues<typeof targetOptions>): Promise<Target[]> {
-  const { isTargetSyntax, parseTargetSyntax, selectTargets } =
-    await import('../../publisher/target-syntax.js');
-  if (isTargetSyntax(targets)) return selectTargets(parseTargetSyntax(targets), only, skip);
+  const syntax = await import('../../publisher/target-syntax.js');
   const { readTargets } = await import('../../publisher/read-targets.js');
-  return selectTargets(await readTargets(targets), only, skip);
+  const all = syntax.isTargetSyntax(targets) ? syntax.parseTargetSyntax(targets) : await readTargets(targets);
+  return syntax.selectTargets(group === undefined ? all : syntax.selectGroup(all, group), only, skip);
 }
 
 /** What a command that is given results works with. */
 export async function resultsOf(files: readonly string[], { targets }: OptionValues<typeof resultOptions>) {
   const { readResults } = await import('../../publisher/row.js');
   const results = await readResults(files);
-  const known = targets === undefined ? [] : await targetsOf({ targets, only: undefined, skip: undefined });
+  const known =
+    targets === undefined
+      ? []
+      : await targetsOf({ targets, only: undefined, skip: undefined, group: undefined });
   return { results, targets: known };
 }
