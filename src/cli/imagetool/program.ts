@@ -11,6 +11,7 @@ import { listCommand } from './list.js';
 import { setChannelCommand } from './set-channel.js';
 import { setExpiryCommand } from './set-expiry.js';
 import { showCommand } from './show.js';
+import { signCommand } from './sign.js';
 import { tagCommand } from './tag.js';
 import { verifyCommand } from './verify.js';
 
@@ -25,6 +26,7 @@ export const imagetool = {
     diffCommand,
     verifyCommand,
     extractCommand,
+    signCommand,
     tagCommand,
     setExpiryCommand,
     channelsCommand,
