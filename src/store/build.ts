@@ -32,8 +32,8 @@ export interface BuildOptions {
   annotations: Readonly<Record<string, string>>;
   /** Whether a name may be used again that an image with other content had. */
   reuseName?: boolean;
-  /** Adds its signature to the record. */
-  sign?: ((record: ImageRecord) => ImageRecord) | undefined;
+  /** Adds to the record what is only known when its content is stored: its package list, its signature. */
+  complete?: ((record: ImageRecord) => Promise<ImageRecord>) | undefined;
   progress: ProgressSink;
   signal?: AbortSignal | undefined;
 }
@@ -59,7 +59,7 @@ export async function buildImage(
     tags,
     annotations,
   };
-  const record = options.sign?.(made) ?? made;
+  const record = (await options.complete?.(made)) ?? made;
   throwIfAborted(options.signal);
   const step = options.progress.step('Making the image durable');
   try {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { appendFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { changeImage } from '../../src/store/change-image.js';
@@ -15,7 +15,7 @@ test('an agent with trusted keys unpacks what is signed with one, and writes not
   const { client } = await fixture.start();
   const refused = async (name: string, message: RegExp): Promise<void> => {
     await t.throwsAsync(unpack(client, name, digest), { code: 'IMAGE_UNTRUSTED', message });
-    t.deepEqual(readdirSync(fixture.volumes, { recursive: true }), []);
+    t.false(existsSync(fixture.volumes));
   };
   await refused('os/a/1', /not signed/);
   await changeImage(fixture.store, 'os/a/1', record => withSignature(record, other.privateKey));

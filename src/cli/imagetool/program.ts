@@ -8,6 +8,7 @@ import { extractCommand } from './extract.js';
 import { gcCommand } from './gc.js';
 import { latestCommand } from './latest.js';
 import { listCommand } from './list.js';
+import { sbomCommand } from './sbom.js';
 import { setChannelCommand } from './set-channel.js';
 import { setExpiryCommand } from './set-expiry.js';
 import { showCommand } from './show.js';
@@ -24,6 +25,7 @@ export const imagetool = {
     latestCommand,
     showCommand,
     diffCommand,
+    sbomCommand,
     verifyCommand,
     extractCommand,
     signCommand,

@@ -16,6 +16,7 @@ import { findImage } from '../../store/find-image.js';
 import { isWithin } from '../../store/local/is-within.js';
 import { ManifestReader } from '../../store/manifest-reader.js';
 import { isStoreUrl, storeExists } from '../../store/open.js';
+import { PackageFiles, withPackages } from '../../store/packages/collect-packages.js';
 import { readSigningKey } from '../../store/read-keys.js';
 import { checkAnnotationKeys, checkTags } from '../../store/record.js';
 import { withSignature } from '../../store/signature.js';
@@ -97,9 +98,14 @@ async function build(
   const expiresAt = lifetime === undefined ? null : new Date(createdAt.getTime() + lifetime);
   const tags = Object.fromEntries(options.tags);
   const { reuseName } = options;
-  const sign = key && ((record: ImageRecord): ImageRecord => withSignature(record, key));
-  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations, reuseName, sign };
-  const { name, digest, entries, bytes } = await buildImage(store, tree, { ...facts, progress, signal });
+  const files = new PackageFiles();
+  const watched = { entries: () => files.watch(tree.entries()) };
+  const complete = async (record: ImageRecord): Promise<ImageRecord> => {
+    const listed = await withPackages(record, files, store, message => log.warn(message));
+    return key === undefined ? listed : withSignature(listed, key);
+  };
+  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations, reuseName, complete };
+  const { name, digest, entries, bytes } = await buildImage(store, watched, { ...facts, progress, signal });
   // Only now: what is known refers to objects that are durable.
   await orWarn(log, async () => tree.knowledge && store.remember?.(tree.knowledge()));
   const { newObjects, newBytes, skippedFiles, skippedBytes } = tree;

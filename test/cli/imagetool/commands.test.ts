@@ -133,8 +133,7 @@ test('diff tells what differs and ends well', async t => {
   t.regex(
     out,
     /\n- \/a\/two\n {2}\/b: mtime, size, content\n\+ \/c\n1 added, 1 removed, 4 changed, 6 B of new data\n$/,
-  );
-});
+  );, packages: null });
 
 test('unchanged content keeps its times, unless it is told otherwise', async t => {
   const { store, source } = prepare(t);
