@@ -34,6 +34,8 @@ export interface Surroundings {
 /** Runs a program in this process, and ends the process with its exit code. */
 export async function main(program: Omit<ProgramDefinition, 'version'>): Promise<never> {
   tuneV8();
+  // The AWS SDK would warn of Node 20, which this version of it supports, in the middle of what is logged.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   // Who writes is told of a write that failed (see `writeAll`); the event besides would end the process.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const code = await runProgram(withBuiltIns({ ...program, version: readVersion() }), {

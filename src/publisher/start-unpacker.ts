@@ -13,6 +13,7 @@ import { showLimits } from '../image/settable-limits.js';
 import { connectUnpacker } from '../rpc/unpacker-client.js';
 import type { Unpacker } from '../rpc/unpacker.js';
 import { makeDirectory } from '../store/make-directory.js';
+import { absoluteLocation } from '../store/open.js';
 import { STATE_DIRECTORY } from './options.js';
 
 /** Node loads the agent in a second; a machine that is busy may take longer. */
@@ -30,7 +31,7 @@ const PROGRAM = fileURLToPath(new URL('../../bin/image-unpacker', import.meta.ur
 
 /** Where an agent of our own works, and how it is watched. */
 export interface StartOptions {
-  /** The directory of the store that images come from. */
+  /** The store that images come from: a directory, or s3://bucket/prefix. */
   readonly store: string;
   /** What the images that it unpacks may have at most. */
   readonly limits?: Limits | undefined;
@@ -127,7 +128,7 @@ function spawnAgent(
   { store, limits, configuration, onLog }: StartOptions,
 ): StartedAgent {
   const places = [
-    ...['--listen', address, '--store', resolve(store)],
+    ...['--listen', address, '--store', absoluteLocation(store)],
     ...['--state-dir', state, '--volumes', join(state, 'disks')],
     ...(limits === undefined ? [] : ['--limits', showLimits(limits)]),
     ...(configuration === undefined ? [] : ['--config', resolve(configuration)]),

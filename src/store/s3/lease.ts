@@ -65,6 +65,9 @@ export class S3Lease {
   #rescues = 0;
   #timer: NodeJS.Timeout | undefined;
   #isHeld = false;
+  #aware = '\n';
+  #etag: string | undefined;
+  #renewing: Promise<unknown> = Promise.resolve();
 
   constructor(bucket: Bucket, signal: AbortSignal | undefined) {
     this.#bucket = bucket;
@@ -77,7 +80,7 @@ export class S3Lease {
     for (;;) {
       const aware = `\n${names.join('')}`;
       try {
-        await this.#bucket.put(this.#key, aware);
+        this.#etag = await this.#bucket.put(this.#key, aware);
       } catch (reason) {
         if (isRefusal(reason)) return;
         throw reason;
@@ -88,11 +91,22 @@ export class S3Lease {
       if (`\n${names.join('')}` === aware) break;
     }
     for (const line of names) await this.#learn(line.trimEnd());
+    this.#aware = `\n${names.join('')}`;
     const renew = (): void =>
-      void this.#bucket.put(this.#key, `\n${names.join('')}`).catch(() => {
+      void this.#renew().catch(() => {
         // The next one may do; it holds for several of them.
       });
     this.#timer = setInterval(renew, RENEWAL_MILLISECONDS).unref();
+  }
+
+  /**
+   * Sees to it that it has held all the time until now, and holds on. Throws `STORE_BUSY` when it has run out: a machine that
+   * was asleep may have missed that objects were deleted.
+   */
+  async confirm(): Promise<void> {
+    if (!this.#isHeld || (await this.#renew())) return;
+    const message = `What was stored in ${this.#bucket.location} took so long, or this machine was asleep, that others may have deleted some of it; run this again`;
+    throw new ImageUnpackerError('STORE_BUSY', message, { path: this.#bucket.location });
   }
 
   /**
@@ -114,6 +128,18 @@ export class S3Lease {
     this.#isHeld = false;
     // One that cannot be deleted runs out.
     await this.#bucket.delete(this.#key).catch(() => undefined);
+  }
+
+  /** Whether it was still there: who collects removes what has run out. */
+  async #renew(): Promise<boolean> {
+    // One after the other: each knows the version that the last one has made.
+    const renewed = this.#renewing.then(async () => {
+      if (this.#etag === undefined) return false;
+      this.#etag = await this.#bucket.put(this.#key, this.#aware, { etag: this.#etag });
+      return this.#etag !== undefined;
+    });
+    this.#renewing = renewed.catch(() => undefined);
+    return renewed;
   }
 
   async #rescueFrom(list: string, marks: readonly string[]): Promise<void> {

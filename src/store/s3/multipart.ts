@@ -19,7 +19,7 @@ const PART_BYTES = 8 << 20;
 /** S3 takes no more; so a large object has larger parts. */
 const MAX_PARTS = 10_000;
 /** So many parts are in memory. */
-const PARTS_AT_ONCE = 4;
+const PARTS_AT_ONCE = 3;
 
 interface Part {
   number: number;

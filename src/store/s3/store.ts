@@ -105,7 +105,7 @@ export class S3Store implements Store {
 
   async create(record: ImageRecord, { reuseName = false }: CreateOptions = {}): Promise<void> {
     await this.checkIsNew(record.name);
-    await this.#hold();
+    await (await this.#hold()).confirm();
     await this.#completeness.note(record);
     await this.#records.create(record, reuseName);
   }

@@ -17,7 +17,7 @@ import type { S3Objects } from './objects.js';
 const HELD_BYTES = 1 << 20;
 const SMALL_AT_ONCE = 48;
 /** Each of them has a whole object, or some parts of one, in memory. */
-const LARGE_AT_ONCE = 3;
+const LARGE_AT_ONCE = 2;
 /** So much of files is copied before it is uploaded. */
 const STAGED_BYTES = 1n << 30n;
 

@@ -180,3 +180,23 @@ run('a condemned list that is damaged condemns nothing', async t => {
   t.is(await objectsIn(location), 6);
   await noTraces(t, location);
 });
+
+run('who has stored and slept for so long that his lease has run out makes no image', async t => {
+  const location = await makeStore(t);
+  const sleeper = await bucket!.open(t, location);
+  await sleeper.put(bytesOf('four'));
+  const [lease] = await bucket!.keys(location, 'leases/');
+  // As who collects does once it has run out.
+  await bucket!.delete(location, lease!);
+  t.like(await collect(location), { removedObjects: 2 });
+  await t.throwsAsync(storeImage(sleeper, 's/four', treeOf('four')), {
+    code: 'STORE_BUSY',
+    message: /run this again/,
+  });
+  t.is((await sleeper.list()).length, 2);
+  await sleeper.close();
+  const again = await bucket!.open(t, location);
+  await storeImage(again, 's/four', treeOf('one'));
+  await again.close();
+  await noTraces(t, location);
+});

@@ -29,9 +29,9 @@ export class MotoBucket {
     const bucket = new MotoBucket();
     test.before(async () => {
       bucket.#moto = await startMoto();
+      Object.assign(process.env, bucket.#moto.environment);
       bucket.#client = new S3Client(bucket.config);
       await bucket.client.send(new CreateBucketCommand({ Bucket: BUCKET }));
-      Object.assign(process.env, bucket.#moto.environment);
     });
     test.after.always(async () => {
       bucket.#client?.destroy();
