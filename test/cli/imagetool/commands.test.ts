@@ -123,7 +123,14 @@ test('diff tells what differs and ends well', async t => {
   const { changed, ...rest } = (await json(store, 0, 'diff', 's/1', 's/2')) as {
     changed: { path: string; what: string[] }[];
   };
-  t.deepEqual(rest, { from: 's/1', to: 's/2', added: ['/c'], removed: ['/a/two'], newBytes: 6 } as object);
+  t.deepEqual(rest, {
+    from: 's/1',
+    to: 's/2',
+    added: ['/c'],
+    removed: ['/a/two'],
+    newBytes: 6,
+    packages: null,
+  } as object);
   const what = Object.fromEntries(changed.map(each => [each.path, each.what]));
   t.deepEqual(Object.keys(what), ['/', '/a', '/a/one', '/b']);
   t.deepEqual(what['/b'], ['mtime', 'size', 'content']);
@@ -133,7 +140,8 @@ test('diff tells what differs and ends well', async t => {
   t.regex(
     out,
     /\n- \/a\/two\n {2}\/b: mtime, size, content\n\+ \/c\n1 added, 1 removed, 4 changed, 6 B of new data\n$/,
-  );, packages: null });
+  );
+});
 
 test('unchanged content keeps its times, unless it is told otherwise', async t => {
   const { store, source } = prepare(t);
