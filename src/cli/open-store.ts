@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
 import type { CachePlace } from '../store/open.js';
 import { DEFAULT_CACHE_BYTES, openStoreAt } from '../store/open.js';
+import { readTrustedKeys } from '../store/read-keys.js';
 import type { Store } from '../store/store.js';
+import { trusting } from '../store/trusting.js';
 import type { OptionValues } from './command.js';
 import { parseLimits } from './limits.js';
 import { fromEnvironment, optional } from './option.js';
@@ -28,6 +30,13 @@ export const storeOptions = {
     'IMAGE_LIMITS',
     optional('--limits <limits>', 'what an image may have at most, such as entries=20000000', parseLimits),
   ),
+  trustedKeys: fromEnvironment(
+    'IMAGE_TRUSTED_KEYS',
+    optional(
+      '--trusted-keys <file>',
+      'public keys in PEM: only images that are signed with one of them are read',
+    ),
+  ),
 };
 
 type StoreOptions = OptionValues<typeof storeOptions>;
@@ -50,7 +59,14 @@ export function cacheOf({ cache, cacheSize }: Pick<StoreOptions, 'cache' | 'cach
 /** Opens the store that the options name, which exists. Throws as `locationOf`, and `STORE_MISSING`. */
 export async function openStore(options: StoreOptions, signal: AbortSignal, create = false): Promise<Store> {
   const location = locationOf(options);
-  return openStoreAt(location, { create, signal, limits: options.limits, cache: cacheOf(options) });
+  const keys = options.trustedKeys === undefined ? undefined : await readTrustedKeys(options.trustedKeys);
+  const store = await openStoreAt(location, {
+    create,
+    signal,
+    limits: options.limits,
+    cache: cacheOf(options),
+  });
+  return keys === undefined ? store : trusting(store, keys);
 }
 
 /** Does `work` with the store that the options name, and closes it after. */

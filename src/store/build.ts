@@ -32,6 +32,8 @@ export interface BuildOptions {
   annotations: Readonly<Record<string, string>>;
   /** Whether a name may be used again that an image with other content had. */
   reuseName?: boolean;
+  /** Adds to the record what is only known when its content is stored: its package list, its signature. */
+  complete?: ((record: ImageRecord) => Promise<ImageRecord>) | undefined;
   progress: ProgressSink;
   signal?: AbortSignal | undefined;
 }
@@ -47,7 +49,7 @@ export async function buildImage(
 ): Promise<ImageRecord> {
   const index = await writeEntries(store, tree, options);
   const { name, createdAt, expiresAt, tags, annotations } = options;
-  const record: ImageRecord = {
+  const made: ImageRecord = {
     name,
     digest: index.digest.toString('hex'),
     createdAt: createdAt.toISOString(),
@@ -57,6 +59,7 @@ export async function buildImage(
     tags,
     annotations,
   };
+  const record = (await options.complete?.(made)) ?? made;
   throwIfAborted(options.signal);
   const step = options.progress.step('Making the image durable');
   try {

@@ -40,6 +40,8 @@ export interface AgentOptions {
   cache?: { [Key in keyof CachePlace]?: CachePlace[Key] | undefined } | undefined;
   /** What the images that it unpacks may have at most. */
   limits?: Limits | undefined;
+  /** Public keys in PEM: only images that are signed with one of them are unpacked. */
+  trustedKeys?: string | undefined;
   /** Left out when streams have only the devices that they are pinned to. */
   volumes: OwnVolumes | undefined;
   /** How the volume of a stream is made. */
@@ -99,11 +101,12 @@ export class Agent implements Unpacker {
       try {
         const make = create ? (this.#options.volumes?.size ?? null) : null;
         const volume = await placeOf(record.volume, make);
-        const { limits = DEFAULT_LIMITS, settingsOf } = this.#options;
+        const { limits = DEFAULT_LIMITS, trustedKeys, settingsOf } = this.#options;
         const order = {
           store,
           cache: this.#cache(),
           limits,
+          trustedKeys,
           image,
           digest,
           format: create,

@@ -2,6 +2,7 @@ import { ImageUnpackerError } from '../image/error.js';
 import type { ProgressSink } from '../image/progress.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
 import { openStoreAt } from '../store/open.js';
+import { checkSignature, parseTrustedKeys } from '../store/signature.js';
 import type { ImageRecord } from '../store/store.js';
 import { applyImage } from '../volume/apply.js';
 import { StateDirectory } from '../volume/state-directory.js';
@@ -18,6 +19,9 @@ export async function runUnpack(
   try {
     const image = await store.image(work.image);
     checkDigest(image, work.digest);
+    // Before anything is written.
+    if (work.trustedKeys !== undefined)
+      checkSignature(image, parseTrustedKeys(work.trustedKeys, 'trustedKeys'));
     return await withVolume(work.volume, image.bytes, async device => {
       const state = StateDirectory.inherited(work.stateDirectory);
       // One that holds something is given up by a person, not by a call.

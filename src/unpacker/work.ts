@@ -44,6 +44,8 @@ export interface UnpackWork {
   /** Where objects are kept that come from elsewhere. */
   cache: CachePlace;
   limits: Limits;
+  /** Public keys in PEM: only images that are signed with one of them are unpacked. */
+  trustedKeys?: string | undefined;
   volume: VolumePlace;
   image: string;
   digest: string;

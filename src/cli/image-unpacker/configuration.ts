@@ -56,6 +56,7 @@ const schema = section({
   store: v.optional(place),
   server: v.optional(place),
   certs: v.optional(place),
+  trustedKeys: v.optional(place),
   cache: v.optional(section({ directory: v.optional(place), size: v.optional(size) }), {}),
   limits: v.optional(
     v.pipe(
@@ -89,6 +90,8 @@ export interface AgentConfiguration {
   store?: string | undefined;
   server?: string | undefined;
   certs?: string | undefined;
+  /** A file of public keys: only images that are signed with one of them are unpacked. */
+  trustedKeys?: string | undefined;
   /** Where objects are kept that come from elsewhere. */
   cache?: { directory?: string | undefined; size?: number | undefined } | undefined;
   limits?: Limits | undefined;
@@ -119,6 +122,7 @@ export async function readAgentConfiguration(path: string): Promise<AgentConfigu
     listen: typeof listen === 'string' ? [listen] : listen,
     stateDir: absolute(rest.stateDir),
     certs: absolute(rest.certs),
+    trustedKeys: absolute(rest.trustedKeys),
     store: rest.store?.includes('://') === true ? rest.store : absolute(rest.store),
     cache: { ...rest.cache, directory: absolute(rest.cache.directory) },
     volumes: volumes && { ...volumes, directory: resolve(dirname(path), volumes.directory) },

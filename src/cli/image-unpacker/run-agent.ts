@@ -8,6 +8,7 @@ import type { RunningServer } from '../../rpc/server.js';
 import { startServer } from '../../rpc/server.js';
 import { unpackerService } from '../../rpc/unpacker-service.js';
 import { absoluteLocation } from '../../store/open.js';
+import { readTrustedKeysText } from '../../store/read-keys.js';
 import { Agent } from '../../unpacker/agent.js';
 import { ServiceManager } from '../../unpacker/service-manager.js';
 import { locationOf } from '../open-store.js';
@@ -36,6 +37,7 @@ interface ServeOptions {
   cacheSize: number | undefined;
   limits: Limits | undefined;
   server: string | undefined;
+  trustedKeys: string | undefined;
 }
 
 /** Runs the agent until `signal` is aborted, then ends its work in order. */
@@ -74,6 +76,7 @@ async function settingsOf(options: ServeOptions) {
   const file: Partial<AgentConfiguration> =
     options.config === undefined ? {} : await readConfiguration(options.config);
   const { store = file.store, server = options.store === undefined ? file.server : undefined } = options;
+  const keysFile = options.trustedKeys ?? file.trustedKeys;
   const directory = options.volumes ?? file.volumes?.directory;
   const bytes = file.volumes?.size;
   const size = bytes === undefined ? ({ kind: 'fitting' } as const) : ({ kind: 'fixed', bytes } as const);
@@ -91,6 +94,7 @@ async function settingsOf(options: ServeOptions) {
       maxBytes: options.cacheSize ?? file.cache?.size,
     },
     limits: options.limits ?? file.limits,
+    trustedKeys: keysFile === undefined ? undefined : await readTrustedKeysText(keysFile),
     volumes: directory === undefined ? undefined : { directory: resolve(directory), size },
     settingsOf: file.settingsOf ?? (() => DEFAULT_SETTINGS),
   };

@@ -46,6 +46,7 @@ export const buildOptions = {
     '--mtimes-from <image>',
     'the image whose times unchanged content keeps, or none; default: the newest of the stream',
   ),
+  sign: optional('--sign <file>', 'the private key of Ed25519, in PEM, to sign the image with'),
   reuseName: flag('--reuse-name', 'take a name that an image with other content had, which was deleted'),
   annotations: keyValues(
     '--annotation <key=file>',

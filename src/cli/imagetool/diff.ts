@@ -1,3 +1,4 @@
+import type { PackageChanges } from '../../image/package-list.js';
 import type { ImageDifference } from '../../store/diff.js';
 import { command } from '../command.js';
 import { storeOptions, withStore } from '../open-store.js';
@@ -8,29 +9,52 @@ export const diffCommand = command({
   name: 'diff',
   summary: 'Compare two images',
   details:
-    'Lists what A has not (+), what B has not (-), and in what the other entries differ. A hard link is told of at the first name of its file.',
+    'Lists what A has not (+), what B has not (-), and in what the other entries differ. A hard link is told of at the first name of its file. Then the packages that are not the same.',
   arguments: { from: argument('the image A'), to: argument('the image B') },
   options: storeOptions,
   run: async ({ options, args, signal }) => {
     const { findImage } = await import('../../store/find-image.js');
     const { diffManifests } = await import('../../store/diff.js');
+    const { comparePackages } = await import('../../image/package-list.js');
+    const { readPackages } = await import('../../store/packages/read-packages.js');
     const { ManifestReader } = await import('../../store/manifest-reader.js');
     return withStore(options, signal, async store => {
       const [from, to] = [await findImage(store, args.from), await findImage(store, args.to)];
       const before = await ManifestReader.open(store, Buffer.from(from.digest, 'hex'));
       const after = await ManifestReader.open(store, Buffer.from(to.digest, 'hex'));
-      return { from: from.name, to: to.name, ...(await diffManifests(before, after, { signal })) };
+      const difference = await diffManifests(before, after, { signal });
+      const [had, has] = [await readPackages(store, from), await readPackages(store, to)];
+      const packages = had && has ? comparePackages(had.packages, has.packages) : null;
+      return { from: from.name, to: to.name, ...difference, packages };
     });
   },
   show: showDifference,
 });
 
-function showDifference({ added, removed, changed, newBytes }: ImageDifference): string {
+/** What differs; of packages null if not both images have a list. */
+interface Shown extends ImageDifference {
+  packages: PackageChanges | null;
+}
+
+function showDifference({ added, removed, changed, newBytes, packages }: Shown): string {
   const lines = [
     ...added.map(path => ({ path, line: `+ ${showText(path)}` })),
     ...removed.map(path => ({ path, line: `- ${showText(path)}` })),
     ...changed.map(({ path, what }) => ({ path, line: `  ${showText(path)}: ${showText(what.join(', '))}` })),
   ].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   const counts = `${showCount(added.length)} added, ${showCount(removed.length)} removed, ${showCount(changed.length)} changed`;
-  return [...lines.map(({ line }) => line), `${counts}, ${showSize(newBytes)} of new data`].join('\n');
+  return [
+    ...lines.map(({ line }) => line),
+    ...showPackages(packages),
+    `${counts}, ${showSize(newBytes)} of new data`,
+  ].join('\n');
+}
+
+function showPackages(packages: PackageChanges | null): string[] {
+  if (packages === null) return [];
+  return [
+    ...packages.added.map(({ name, version }) => `+ package ${name} ${version}`),
+    ...packages.removed.map(({ name, version }) => `- package ${name} ${version}`),
+    ...packages.changed.map(({ name, from, to }) => `  package ${name}: ${from} -> ${to}`),
+  ].map(showText);
 }

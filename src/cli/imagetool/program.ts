@@ -8,9 +8,11 @@ import { extractCommand } from './extract.js';
 import { gcCommand } from './gc.js';
 import { latestCommand } from './latest.js';
 import { listCommand } from './list.js';
+import { sbomCommand } from './sbom.js';
 import { setChannelCommand } from './set-channel.js';
 import { setExpiryCommand } from './set-expiry.js';
 import { showCommand } from './show.js';
+import { signCommand } from './sign.js';
 import { tagCommand } from './tag.js';
 import { verifyCommand } from './verify.js';
 
@@ -23,8 +25,10 @@ export const imagetool = {
     latestCommand,
     showCommand,
     diffCommand,
+    sbomCommand,
     verifyCommand,
     extractCommand,
+    signCommand,
     tagCommand,
     setExpiryCommand,
     channelsCommand,

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { ImageUnpackerError } from '../../image/error.js';
@@ -15,8 +16,11 @@ import { findImage } from '../../store/find-image.js';
 import { isWithin } from '../../store/local/is-within.js';
 import { ManifestReader } from '../../store/manifest-reader.js';
 import { isStoreUrl, storeExists } from '../../store/open.js';
+import { PackageFiles, withPackages } from '../../store/packages/collect-packages.js';
+import { readSigningKey } from '../../store/read-keys.js';
 import { checkAnnotationKeys, checkTags } from '../../store/record.js';
-import type { Store } from '../../store/store.js';
+import { withSignature } from '../../store/signature.js';
+import type { ImageRecord, Store } from '../../store/store.js';
 import type { Context } from '../command.js';
 import { cacheOf, locationOf, openStore } from '../open-store.js';
 import type { buildArguments, buildOptions, BuiltImage } from './build.js';
@@ -33,6 +37,7 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
   const location = locationOf(options);
   parseImageName(args.name);
   checkTags(options.tags);
+  const key = options.sign === undefined ? undefined : await readSigningKey(options.sign);
   if (options.platform !== undefined) parsePlatform(options.platform);
   await checkAnnotations(options.annotations);
   const filter = options.filter === undefined ? undefined : await readFilter(options.filter);
@@ -44,7 +49,7 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
     await (await existing?.())?.checkIsNew(args.name);
     const earlier = await findEarlier(context, existing);
     const tree = await readContent(context, open, existing, filter);
-    const built = await build(context, await open(), tree, earlier);
+    const built = await build(context, await open(), tree, earlier, key);
     return { ...built, seconds: Math.round(performance.now() - began) / 1000 };
   } finally {
     await (await opened?.catch(() => undefined))?.close();
@@ -82,6 +87,7 @@ async function build(
   store: Store,
   tree: Tree,
   earlier: EarlierImage | undefined,
+  key: KeyObject | undefined,
 ): Promise<Omit<BuiltImage, 'seconds'>> {
   const annotations: Record<string, string> = {};
   for (const [key, file] of options.annotations) {
@@ -92,8 +98,14 @@ async function build(
   const expiresAt = lifetime === undefined ? null : new Date(createdAt.getTime() + lifetime);
   const tags = Object.fromEntries(options.tags);
   const { reuseName } = options;
-  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations, reuseName };
-  const { name, digest, entries, bytes } = await buildImage(store, tree, { ...facts, progress, signal });
+  const files = new PackageFiles();
+  const watched = { entries: () => files.watch(tree.entries()) };
+  const complete = async (record: ImageRecord): Promise<ImageRecord> => {
+    const listed = await withPackages(record, files, store, message => log.warn(message));
+    return key === undefined ? listed : withSignature(listed, key);
+  };
+  const facts = { name: args.name, earlier, createdAt, expiresAt, tags, annotations, reuseName, complete };
+  const { name, digest, entries, bytes } = await buildImage(store, watched, { ...facts, progress, signal });
   // Only now: what is known refers to objects that are durable.
   await orWarn(log, async () => tree.knowledge && store.remember?.(tree.knowledge()));
   const { newObjects, newBytes, skippedFiles, skippedBytes } = tree;

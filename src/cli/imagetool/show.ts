@@ -1,4 +1,5 @@
 import type { Entry } from '../../image/entry.js';
+import type { Package } from '../../image/package-list.js';
 import type { ImageRecord } from '../../store/store.js';
 import { command } from '../command.js';
 import { storeOptions, withStore } from '../open-store.js';
@@ -12,19 +13,33 @@ interface ShownImage extends ImageRecord {
   objectBytes: bigint;
   types: Partial<Record<Entry['type'], number>>;
   list?: ShownEntry[];
+  /** How many packages are installed; null if no list is kept with the image. */
+  packages: number | null;
+  packageList?: readonly Package[];
 }
 
 export const showCommand = command({
   name: 'show',
   summary: 'Show what is known of an image',
   arguments: { name: argument('the image') },
-  options: { ...storeOptions, list: flag('--entries', 'list its entries as well') },
+  options: {
+    ...storeOptions,
+    list: flag('--entries', 'list its entries as well'),
+    packages: flag('--packages', 'list its packages as well'),
+  },
   run: async ({ options, args, signal }) => {
     const { findImage } = await import('../../store/find-image.js');
+    const { readPackages } = await import('../../store/packages/read-packages.js');
     const { summariseImage } = await import('./summarise-image.js');
     return withStore(options, signal, async (store): Promise<ShownImage> => {
       const record = await findImage(store, args.name);
-      return { ...record, ...(await summariseImage(store, record, options.list)) };
+      const packages = (await readPackages(store, record))?.packages;
+      return {
+        ...record,
+        ...(await summariseImage(store, record, options.list)),
+        packages: packages?.length ?? null,
+        ...(options.packages && { packageList: packages ?? [] }),
+      };
     });
   },
   show: showImage,
@@ -40,10 +55,13 @@ function showImage(image: ShownImage): string {
     `Entries:     ${showCount(image.entries)} (${types.join(', ')})`,
     `Size:        ${showSize(image.bytes)}`,
     `Data:        ${showCount(image.objects)} objects of ${showSize(image.objectBytes)}`,
+    ...(image.packages === null ? [] : [`Packages:    ${showCount(image.packages)}`]),
     ...Object.entries(image.tags).map(([key, value]) => `Tag:         ${key}=${value}`),
     ...Object.entries(image.annotations).map(([key, digest]) => `Annotation:  ${key} ${digest}`),
   ].map(showText);
-  return [...lines, ...(image.list ?? []).map(showEntry)].join('\n');
+  return [...lines, ...(image.packageList ?? []).map(showPackage), ...(image.list ?? []).map(showEntry)].join(
+    '\n',
+  );
 }
 
 function showEntry(entry: ShownEntry): string {
@@ -52,4 +70,8 @@ function showEntry(entry: ShownEntry): string {
   const more = [entry.size, entry.device, entry.xattrs?.map(({ name }) => name).join(',')];
   const target = entry.target === undefined ? [] : ['->', entry.target];
   return showText([...what, ...more.filter(Boolean), entry.path, ...target].join(' '));
+}
+
+function showPackage({ name, version, architecture }: Package): string {
+  return showText([name, version, architecture].join(' '));
 }

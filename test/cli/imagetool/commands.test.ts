@@ -123,7 +123,14 @@ test('diff tells what differs and ends well', async t => {
   const { changed, ...rest } = (await json(store, 0, 'diff', 's/1', 's/2')) as {
     changed: { path: string; what: string[] }[];
   };
-  t.deepEqual(rest, { from: 's/1', to: 's/2', added: ['/c'], removed: ['/a/two'], newBytes: 6 } as object);
+  t.deepEqual(rest, {
+    from: 's/1',
+    to: 's/2',
+    added: ['/c'],
+    removed: ['/a/two'],
+    newBytes: 6,
+    packages: null,
+  } as object);
   const what = Object.fromEntries(changed.map(each => [each.path, each.what]));
   t.deepEqual(Object.keys(what), ['/', '/a', '/a/one', '/b']);
   t.deepEqual(what['/b'], ['mtime', 'size', 'content']);
