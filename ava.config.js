@@ -4,6 +4,12 @@ const all = {
   nodeArguments: ['--import=tsx'],
   // Native code in worker threads is a known source of crashes, and tests as root change the process.
   workerThreads: false,
+  // Whatever of Amazon this machine knows is not for tests, nor is its network.
+  environmentVariables: {
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_CONFIG_FILE: '/dev/null',
+    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+  },
   // Only what hangs is to be ended by this, however slow the machine is.
   timeout: '10m',
 };

@@ -148,6 +148,8 @@ export interface CloudTarget {
   register(diskId: string, tags: Tags, options?: CloudCallOptions): Promise<PublishedImage>;
   /** Reads all of an image's disk; what it holds really. Throws `VOLUME_DAMAGED` when it is no disk any more. */
   readBack(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
+  /** What of an image is not as its target makes images, for people; where targets have settings. */
+  inspect?(imageId: string, options?: CloudCallOptions): Promise<string[]>;
   /** Sets some tags of an image and its disk, and removes others, all at once. Throws `IMAGE_UNKNOWN`. */
   setTags(
     imageId: string,

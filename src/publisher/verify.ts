@@ -52,6 +52,7 @@ async function inspect(
   const digest = image.tags[TAG.diskDigest];
   if (image.fault?.gone === true)
     return { problems: [...problems, image.fault.message], read: false, digest };
+  problems.push(...((await cloud.inspect?.(image.id, { signal })) ?? []));
   if (!content && image.fault === undefined) return { problems, read: false, digest };
   try {
     const onRead = (done: number, total: number): void => onProgress?.(row.Target, done, total);

@@ -144,6 +144,11 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     for (const user of users) image.launchPermissions.add(user);
     return text('return', 'true');
   },
+  DescribeImageAttribute: (_, place, form) => {
+    const image = requireImage(place, form.get('ImageId') ?? '');
+    const users = [...image.launchPermissions].map(user => text('userId', user));
+    return text('imageId', image.id) + set('launchPermission', users);
+  },
   EnableImageDeprecation: (_, place, form) => {
     requireImage(place, form.get('ImageId') ?? '').deprecateAt = form.get('DeprecateAt') ?? undefined;
     return text('return', 'true');
@@ -262,6 +267,8 @@ function describeImage(
       text('snapshotId', snapshotId) +
         text('volumeSize', request[`${ebs}.VolumeSize`]) +
         text('volumeType', request[`${ebs}.VolumeType`] ?? 'gp2') +
+        text('iops', request[`${ebs}.Iops`]) +
+        text('throughput', request[`${ebs}.Throughput`]) +
         text('deleteOnTermination', 'true'),
     );
   return [

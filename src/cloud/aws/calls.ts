@@ -132,7 +132,7 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   DeregisterImage: call('ec2', CHANGE, ['publish', 'manage'], 'own', ['image']),
   DeleteSnapshot: call('ec2', CHANGE, ['publish', 'manage'], 'own', ['snapshot']),
   EnableImageDeprecation: call('ec2', OTHER_CHANGE, ['publish'], 'own', ['image']),
-  DescribeImageAttribute: call('ec2', DESCRIBE, ['share'], 'own', ['image']),
+  DescribeImageAttribute: call('ec2', DESCRIBE, ['look'], 'own', ['image']),
   ModifyImageAttribute: call('ec2', CHANGE, ['share'], 'own', ['image']),
   GetParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
   PutParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),

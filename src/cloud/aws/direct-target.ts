@@ -28,6 +28,7 @@ import {
   rootSnapshot,
 } from './find.js';
 import { finishImage } from './finish-image.js';
+import { imageProblems } from './inspect-image.js';
 import { publishedImage } from './published-image.js';
 import { readSnapshot } from './read-snapshot.js';
 import { registerImage } from './register-image.js';
@@ -200,6 +201,18 @@ export class DirectTarget implements CloudTarget {
     const image = await this.#require(imageId, options);
     const { diskId, diskSize } = publishedImage(image) ?? this.#fail(this.#unknown(imageId));
     return readSnapshot(this.#session, diskId, diskSize, options);
+  }
+
+  async inspect(imageId: string, { signal }: CloudCallOptions = {}): Promise<string[]> {
+    const [session, settings] = [this.#session, this.#settings];
+    const image = await this.#require(imageId, { signal });
+    const snapshot = await findSnapshot(session, rootSnapshot(image) ?? '', { signal });
+    const input = { ImageId: imageId, Attribute: 'launchPermission' as const };
+    const { LaunchPermissions: permissions = [] } = await session.call('DescribeImageAttribute', input, {
+      signal,
+    });
+    const key = await findKey(session, { ...settings, sharedWith: undefined }, this.#target, { signal });
+    return imageProblems({ image, snapshot, permissions }, settings, key);
   }
 
   async setTags(

@@ -120,6 +120,27 @@ test.serial('images are shared with a key of one’s own, deprecated, and named 
   t.like(place.parameters.get('/images/base/os/latest'), { value: image.id });
 });
 
+test.serial('what somebody has changed of an image is told', async t => {
+  const region = newRegion();
+  const place = simulator.world.place(ACCOUNT, region);
+  place.addKey('alias/images', 'CUSTOMER');
+  const sharedWith = { accounts: ['444455556666'], organisations: [], units: [] };
+  const target = await open(region, memoryMaps(), { kmsKey: 'alias/images', sharedWith, iops: 4000 });
+  const { image } = await publish(t, target);
+  t.deepEqual(await target.inspect(image.id), []);
+  const held = place.images.get(image.id)!;
+  held.launchPermissions.clear();
+  held.launchPermissions.add('777788889999');
+  held.request['ImdsSupport'] = '';
+  place.snapshots.get(held.snapshotId)!.keyArn = 'arn:aws:kms:us-east-1:111122223333:key/other';
+  t.deepEqual(await target.inspect(image.id), [
+    'the support of IMDS is , not v2.0',
+    'its disk is encrypted with arn:aws:kms:us-east-1:111122223333:key/other',
+    '444455556666 may not start machines of it',
+    '777788889999 may start machines of it',
+  ]);
+});
+
 test.serial('a key that cannot be shared, or is not there, is said before anything is made', async t => {
   const region = newRegion();
   const sharedWith = { accounts: ['444455556666'], organisations: [], units: [] };
