@@ -60,7 +60,7 @@ function settingProblems(
 }
 
 function shown(value: unknown): string {
-  return value === undefined ? 'not said' : String(value);
+  return value === undefined ? 'not said' : JSON.stringify(value);
 }
 
 function nameOf({ UserId, OrganizationArn, OrganizationalUnitArn, Group }: LaunchPermission): string {

@@ -134,7 +134,7 @@ test.serial('what somebody has changed of an image is told', async t => {
   held.request['ImdsSupport'] = '';
   place.snapshots.get(held.snapshotId)!.keyArn = 'arn:aws:kms:us-east-1:111122223333:key/other';
   t.deepEqual(await target.inspect(image.id), [
-    'the support of IMDS is , not v2.0',
+    'the support of IMDS is "", not "v2.0"',
     'its disk is encrypted with arn:aws:kms:us-east-1:111122223333:key/other',
     '444455556666 may not start machines of it',
     '777788889999 may start machines of it',
