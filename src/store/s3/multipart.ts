@@ -40,43 +40,51 @@ export async function putFile(
 ): Promise<void> {
   const file = await open(path);
   try {
-    const upload = (await pendingUpload(bucket, key)) ?? (await beginUpload(bucket, key));
-    const parts = partsOf(size);
-    const there = await partsThere(bucket, key, upload);
-    const hash = createHash('sha512');
-    // Parts are read, and hashed, in their order, and sent in any.
-    let reading: Promise<unknown> = Promise.resolve();
-    const sent = await inParallel(parts, PARTS_AT_ONCE, async part => {
-      const read = reading.then(() => readPart(file, part));
-      reading = read.then(bytes => hash.update(bytes));
-      const bytes = await read;
-      const md5 = `"${createHash('md5').update(bytes).digest('hex')}"`;
-      const known = there.get(part.number);
-      const etag =
-        known?.etag === md5 && known.size === part.length
-          ? md5
-          : await sendPart(bucket, key, upload, part, bytes);
-      return { PartNumber: part.number, ETag: etag };
-    });
-    await reading;
-    if (!hash.digest().equals(digest)) {
-      await bucket.ask('write to', options =>
-        bucket.client.send(new AbortMultipartUploadCommand({ ...bucket.at(key), UploadId: upload }), options),
-      );
-      throw new ImageUnpackerError('STORE_DAMAGED', `${path} has changed on its way to ${bucket.location}`);
-    }
-    const asked = { ...bucket.at(key), UploadId: upload, MultipartUpload: { Parts: sent } };
-    try {
-      await bucket.ask('write to', options =>
-        bucket.client.send(new CompleteMultipartUploadCommand(asked), options),
-      );
-    } catch (reason) {
-      // Somebody else, who stores the same, has completed the same upload.
-      if ((await bucket.head(key))?.size !== size) throw reason;
-    }
+    await sendFile(bucket, key, file, { path, digest, size });
+  } catch (reason) {
+    if (reason instanceof ImageUnpackerError && reason.code === 'STORE_DAMAGED') throw reason;
+    // Somebody else, who stores the same, has completed the same upload: then it takes no more parts.
+    if ((await bucket.head(key))?.size !== size) throw reason;
   } finally {
     await file.close();
   }
+}
+
+async function sendFile(
+  bucket: Bucket,
+  key: string,
+  file: FileHandle,
+  { path, digest, size }: { path: string; digest: Buffer; size: number },
+): Promise<void> {
+  const upload = (await pendingUpload(bucket, key)) ?? (await beginUpload(bucket, key));
+  const there = await partsThere(bucket, key, upload);
+  const hash = createHash('sha512');
+  // Parts are read, and hashed, in their order, and sent in any.
+  let reading: Promise<unknown> = Promise.resolve();
+  const sent = await inParallel(partsOf(size), PARTS_AT_ONCE, async part => {
+    const read = reading.then(() => readPart(file, part));
+    reading = read.then(bytes => hash.update(bytes));
+    const bytes = await read;
+    const md5 = `"${createHash('md5').update(bytes).digest('hex')}"`;
+    const known = there.get(part.number);
+    const isThere = known?.etag === md5 && known.size === part.length;
+    return {
+      PartNumber: part.number,
+      ETag: isThere ? md5 : await sendPart(bucket, key, upload, part, bytes),
+    };
+  });
+  await reading;
+  const asked = { ...bucket.at(key), UploadId: upload };
+  if (!hash.digest().equals(digest)) {
+    await bucket.ask('write to', options =>
+      bucket.client.send(new AbortMultipartUploadCommand(asked), options),
+    );
+    throw new ImageUnpackerError('STORE_DAMAGED', `${path} has changed on its way to ${bucket.location}`);
+  }
+  const whole = { ...asked, MultipartUpload: { Parts: sent } };
+  await bucket.ask('write to', options =>
+    bucket.client.send(new CompleteMultipartUploadCommand(whole), options),
+  );
 }
 
 function partsOf(size: number): Part[] {
