@@ -8,6 +8,7 @@ import { runSuite, setUp } from './test-suites.mjs';
 
 const requireRoot = process.argv.includes('--require-root');
 const requireBoot = process.argv.includes('--require-boot');
+if (requireRoot) process.env.REQUIRE_ROOT = 'yes';
 if (requireBoot) process.env.REQUIRE_BOOT = 'yes';
 if (process.argv.includes('--require-moto')) process.env.REQUIRE_MOTO = 'yes';
 setUp({ boot: requireBoot });

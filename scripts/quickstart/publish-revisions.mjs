@@ -36,7 +36,8 @@ export async function publishRevisions({ source, stream, published, kept, work, 
 
 async function makeRevision({ stream, places, steps, signal }, which, source) {
   const { showCount, showSize } = await import('../../dist/cli/show.js');
-  const leaf = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+  // To the millisecond: two runs may well make images within a second.
+  const leaf = new Date().toISOString();
   const image = await steps.run(
     `Building the ${which} image`,
     () =>
@@ -55,6 +56,6 @@ async function makeRevision({ stream, places, steps, signal }, which, source) {
 
 async function makeRelease({ places, signal }, image, tree) {
   await call('imagetool', ['extract', image, tree, '--store', places.store], signal);
-  const release = new Date().toISOString().slice(0, 19).replace(/\D/g, '');
+  const release = new Date().toISOString().replace(/\D/g, '');
   return { release, changes: revise(tree, release) };
 }
