@@ -64,7 +64,7 @@ export function decodePackageList(bytes: Buffer): PackageList {
   }
   const result = v.safeParse(listSchema, value, { abortEarly: true });
   if (result.success) return { system: result.output.system, packages: result.output.packages };
-  const message = 'The list of packages that is kept with the image is none; build the image anew';
+  const message = 'it is no list of packages; build the image anew';
   throw new ImageUnpackerError('STORE_DAMAGED', message);
 }
 

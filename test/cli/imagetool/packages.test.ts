@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { prepare } from './prepare.js';
@@ -60,7 +60,36 @@ test('the list of packages does not change the digest, and a hostile database do
   const own = ['--annotation', `image-unpacker.packages=${join(source, 'var/lib/dpkg/status')}`];
   t.like(await json(store, 0, 'build', 's/2', '--from', source, ...own), { digest: one.digest });
   t.like(await json(store, 0, 'show', 's/1'), { packages: 0 });
-  const { code, err } = await imagetoolOn(store, 'show', 's/2');
-  t.is(code, 1);
-  t.regex(err, /list of packages/);
+});
+
+test('an image whose package list cannot be read is shown and compared, and that is said', async t => {
+  const { store, source } = prepare(t);
+  write(source, 'var/lib/dpkg/status', stanza('a', '1'));
+  await json(store, 0, 'build', 's/1', '--from', source);
+  const own = ['--annotation', `image-unpacker.packages=${join(source, 'var/lib/dpkg/status')}`];
+  await json(store, 0, 'build', 's/2', '--from', source, ...own);
+  const shown = (await json(store, 0, 'show', 's/2', '--packages')) as { packagesFault: string };
+  t.like(shown, { name: 's/2', packages: null, packageList: [] });
+  t.regex(shown.packagesFault, /package list of the image s\/2 cannot be read: it is no list of packages/);
+  const { out } = await imagetoolOn(store, 'show', 's/2');
+  t.regex(out, /Packages: {4}The package list of the image s\/2 cannot be read/);
+  t.like(await json(store, 0, 'diff', 's/1', 's/2'), { packages: null, packagesFault: shown.packagesFault });
+  t.regex(
+    (await imagetoolOn(store, 'diff', 's/2', 's/1')).out,
+    /package list of the image s\/2 cannot be read/,
+  );
+  const sbom = await imagetoolOn(store, 'sbom', 's/2');
+  t.is(sbom.code, 1);
+  t.regex(sbom.err, /package list of the image s\/2 cannot be read/);
+});
+
+test('an image whose package list is lost is shown', async t => {
+  const { store, source } = prepare(t);
+  write(source, 'var/lib/dpkg/status', stanza('a', '1'));
+  await json(store, 0, 'build', 's/1', '--from', source);
+  const { annotations } = (await json(store, 0, 'show', 's/1')) as { annotations: Record<string, string> };
+  const digest = annotations['image-unpacker.packages']!;
+  rmSync(join(store, 'objects/sha512', digest.slice(0, 2), digest));
+  const shown = (await json(store, 0, 'show', 's/1')) as { packagesFault: string };
+  t.regex(shown.packagesFault, /package list of the image s\/1 cannot be read/);
 });
