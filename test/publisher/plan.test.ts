@@ -231,7 +231,7 @@ test('the parent that is foreseen is that with which it is there soonest', t => 
   const [near, far] = [of(100 * 2 ** 20, READY_SECONDS), of(200 * 2 ** 20, 0)];
   t.is(soonest([near, far], USUAL_RATES), far);
   t.is(soonest([{ ...near, waitSeconds: 0 }, far], USUAL_RATES)!.newBytes, near.newBytes);
-  t.is(soonest([], USUAL_RATES), undefined);
+  t.is(soonest<typeof near>([], USUAL_RATES), undefined);
 });
 
 test('rates are read from a file, each of them by itself', async t => {
