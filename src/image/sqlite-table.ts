@@ -1,4 +1,5 @@
-import { damaged, SqlitePages } from './sqlite-pages.js';
+import type { SqlitePages } from './sqlite-pages.js';
+import { damaged } from './sqlite-pages.js';
 
 /*
  * Tables of SQLite (sqlite.org/fileformat2.html). A table is a b-tree of pages, its root named by a row of the table whose
