@@ -40,6 +40,10 @@ export interface Simulator {
   world: World;
   calls: SeenCall[];
   schedule: Schedule;
+  /** Whether an account may not make a call in a region. */
+  denies: (account: string, region: string, operation: string) => boolean;
+  /** Whether calls of EC2 with DryRun are not made. */
+  knowsDryRun: boolean;
   /** What a program that is to use it as AWS has in its environment, as the account. */
   environment(account: string): Record<string, string>;
   stop(): Promise<void>;
@@ -54,6 +58,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     world,
     calls: [],
     schedule: options.schedule ?? (() => undefined),
+    denies: () => false,
+    knowsDryRun: true,
     environment: account => ({
       AWS_ENDPOINT_URL: simulator.url,
       AWS_ACCESS_KEY_ID: accessKey(account),
@@ -104,6 +110,13 @@ async function serve(
       throw new ServiceFault(401, 'AuthFailure', 'AWS was not able to validate the credentials');
     if (trouble === 'throttled') throw throttled(service);
     if (trouble === 'failed') throw new ServiceFault(500, 'InternalError', 'An internal error has occurred.');
+    if (simulator.denies(account, region, operation)) throw denied(service, operation);
+    if (
+      simulator.knowsDryRun &&
+      service === 'ec2' &&
+      new URLSearchParams(body.toString()).get('DryRun') === 'true'
+    )
+      throw dryRun();
     answer = answerOf(simulator.world, options, { account, region, service, request, body });
   } catch (reason) {
     if (!(reason instanceof ServiceFault)) throw reason;
@@ -113,6 +126,18 @@ async function serve(
   if (options.latency !== undefined) await options.clock.sleep(options.latency(operation));
   if (trouble === 'lost') return void request.socket.destroy();
   response.writeHead(answer.status, { 'x-amzn-RequestId': 'simulated', ...answer.headers }).end(answer.body);
+}
+
+function denied(service: string, operation: string): ServiceFault {
+  const message = `User is not authorized to perform: ${operation}`;
+  if (service === 'ec2') return new ServiceFault(403, 'UnauthorizedOperation', message);
+  return new ServiceFault(service === 'ebs' ? 403 : 400, 'AccessDeniedException', message);
+}
+
+/** DryRun looks for permissions only, not for what the call would meet. */
+function dryRun(): ServiceFault {
+  const message = 'Request would have succeeded, but DryRun flag is set.';
+  return new ServiceFault(412, 'DryRunOperation', message);
 }
 
 function throttled(service: string): ServiceFault {

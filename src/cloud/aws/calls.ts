@@ -139,3 +139,10 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   ListSnapshotBlocks: call('ebs', LIST, ['read-back'], 'own', ['snapshot']),
   GetSnapshotBlock: call('ebs', PUT, ['read-back'], 'own', ['snapshot']),
 };
+
+/** The calls that are made for any of these purposes. */
+export function callsFor(purposes: readonly Purpose[]): CallName[] {
+  return (Object.keys(CALLS) as CallName[]).filter(name =>
+    CALLS[name].purposes.some(purpose => purposes.includes(purpose)),
+  );
+}

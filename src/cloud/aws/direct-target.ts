@@ -9,6 +9,9 @@ import type {
   CreatedDisk,
   DiskMaps,
   DiskRequest,
+  ParentProspect,
+  PreflightCheck,
+  PreflightRequest,
   PublishedImage,
   Tags,
   UnfinishedDisk,
@@ -29,6 +32,8 @@ import {
 } from './find.js';
 import { finishImage } from './finish-image.js';
 import { imageProblems } from './inspect-image.js';
+import { preflight } from './preflight.js';
+import { MOST_PARENTS, parentProspects } from './prospects.js';
 import { publishedImage } from './published-image.js';
 import { readSnapshot } from './read-snapshot.js';
 import { registerImage } from './register-image.js';
@@ -46,8 +51,6 @@ import {
   visibleTags,
 } from './tags.js';
 
-/** More parents than the newest ones are not worth a look. */
-const MOST_PARENTS = 4;
 const TOKEN_DIGITS = 32;
 
 /** What an account and region is used as a target with. */
@@ -92,6 +95,16 @@ export class DirectTarget implements CloudTarget {
     return images.findLast(
       ({ fault, diskSize }) => fault === undefined && (size === undefined || diskSize === size),
     );
+  }
+
+  async prospects(stream: string, options: CloudCallOptions = {}): Promise<ParentProspect[]> {
+    const key = await findKey(this.#session, this.#settings, this.#target, options);
+    const images = await this.images({ [TAG.stream]: stream }, options);
+    return parentProspects(this.#session, { stream, images, key, maps: this.#maps }, options);
+  }
+
+  preflight(request: PreflightRequest, options: CloudCallOptions = {}): Promise<PreflightCheck[]> {
+    return preflight(this.#session, { ...request, settings: this.#settings, target: this.#target }, options);
   }
 
   async map(imageId: string, options: CloudCallOptions = {}): Promise<DiskMap> {
