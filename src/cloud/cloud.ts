@@ -168,6 +168,34 @@ export interface UseOptions extends CloudCallOptions {
   allVersions?: boolean | undefined;
 }
 
+/** An image whose disk the next one of its stream can be made from. */
+export interface ParentProspect {
+  readonly image: PublishedImage;
+  /** In how many seconds it can be a parent, as far as can be told. */
+  readonly readyInSeconds: number;
+}
+
+/** What was found of something that publishing needs, without anything being changed. */
+export interface PreflightCheck {
+  /** The call that is made, or what there may be so much of. */
+  readonly check: string;
+  readonly kind: 'permission' | 'quota';
+  /**
+   * `ok`: proved. `likely`: nothing was found against it, which does not prove all of it. `unknown`: only doing it
+   * tells. `failed`: publishing would fail.
+   */
+  readonly state: 'ok' | 'likely' | 'unknown' | 'failed';
+  readonly message: string;
+}
+
+/** What is looked at before an image is published. */
+export interface PreflightRequest {
+  /** Of the image. */
+  readonly stream: string;
+  /** How much of each kind there may be: `images`, `snapshots`, `pendingSnapshots`. */
+  readonly quotas: Readonly<Record<'images' | 'snapshots' | 'pendingSnapshots', number>>;
+}
+
 /** How a call is watched and stopped. */
 export interface CloudCallOptions {
   signal?: AbortSignal | undefined;
@@ -184,6 +212,10 @@ export interface CloudTarget {
   images(tags?: Tags, options?: CloudCallOptions): Promise<PublishedImage[]>;
   /** The newest image of the stream whose disk can be the parent of one of `size` bytes, or of any size. */
   parent(stream: string, size?: bigint, options?: CloudCallOptions): Promise<PublishedImage | undefined>;
+  /** The images that can be parents, newest first, with what is known of when; where that is not at once. */
+  prospects?(stream: string, options?: CloudCallOptions): Promise<ParentProspect[]>;
+  /** Looks whether an image could be published, and changes nothing; where that can be told. */
+  preflight?(request: PreflightRequest, options?: CloudCallOptions): Promise<PreflightCheck[]>;
   /** What the disk of an image held when it was published. Throws `STATE_DAMAGED` when that is not known. */
   map(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
   /** Makes a disk. Throws `NO_SPACE`, `NO_PERMISSION`, `DEVICE_FAILED`, `CANCELLED`; what was begun may stay. */

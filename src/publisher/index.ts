@@ -9,7 +9,7 @@
  * Nothing here is global, writes to the console or ends the process. Errors are `ImageUnpackerError` with a
  * stable `code`.
  */
-export type { CloudTarget, DiskBoot, PublishedImage, Tags } from '../cloud/cloud.js';
+export type { CloudTarget, DiskBoot, PreflightCheck, PublishedImage, Tags } from '../cloud/cloud.js';
 export { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
 export type { ErrorCode, ErrorSubject } from '../image/error.js';
 export { connectUnpacker } from '../rpc/unpacker-client.js';
@@ -54,6 +54,8 @@ export { planResume } from './plan-resume.js';
 export { promote } from './promote.js';
 export type { PromotedRow, PromoteOptions } from './promote.js';
 export { publish } from './publish.js';
+export { parseRates, readRates, USUAL_RATES } from './rates.js';
+export type { Prices, Rates } from './rates.js';
 export { parseTargets, readTargets } from './read-targets.js';
 export { resume } from './resume.js';
 export { rollback } from './rollback.js';

@@ -8,6 +8,7 @@ import { promote } from '../../src/publisher/promote.js';
 import { setExclusiveTags } from '../../src/publisher/set-exclusive-tags.js';
 import type { AwsBed } from './aws-bed.js';
 import { ACCOUNTS, openBed } from './aws-bed.js';
+import type { ResultRow } from '../../src/publisher/row.js';
 import { STREAM } from './shop.js';
 
 /* The life of images on AWS after they were published. */
@@ -61,11 +62,11 @@ for (const operation of ['CreateTags', 'PutParameter', 'DeleteTags']) {
     const { openTarget, targets } = it;
     const [one, two] = [await it.publish(1), await it.publish(2)];
     await promote({ results: one, targets, openTarget });
-    it.simulator.schedule = called => (called === operation ? 'denied' : undefined);
+    it.simulator.denies = (_account, _region, called) => called === operation;
     const failed = await promote({ results: two, targets, openTarget });
     t.is(failed[0]?.ErrorCode, 'NO_PERMISSION');
     t.true(withTag(it, 'Preferred').length >= 2, 'there always is one');
-    it.simulator.schedule = () => undefined;
+    it.simulator.denies = () => false;
     await promote({ results: two, targets, openTarget });
     const [old, current] = [one[0]!.AmiId!, two[0]!.AmiId!];
     t.deepEqual(parameters(it), { latest: current, promoted: current, previous: old });
@@ -103,10 +104,10 @@ test.serial('an image whose disk stayed when it was deleted loses it the next ti
   const it = await openBed(t);
   const { openTarget, targets } = it;
   const results = await it.publish(1, targets.slice(0, 1));
-  it.simulator.schedule = called => (called === 'DeleteSnapshot' ? 'denied' : undefined);
+  it.simulator.denies = (_account, _region, called) => called === 'DeleteSnapshot';
   t.is((await deleteImages({ results, targets, openTarget }))[0]?.ErrorCode, 'NO_PERMISSION');
   t.is(it.place().snapshots.size, 1);
-  it.simulator.schedule = () => undefined;
+  it.simulator.denies = () => false;
   t.like((await deleteImages({ results, targets, openTarget }))[0], { Deleted: false });
   t.is(it.place().snapshots.size, 0);
 });
@@ -169,7 +170,7 @@ test.serial(
     const it = await openBed(t);
     const { openTarget } = it;
     const targets = it.targets.slice(0, 1);
-    const rows = [];
+    const rows: ResultRow[] = [];
     for (const leaf of [1, 2, 3]) {
       rows.push(...(await it.shop.publish(leaf, { targets, openTarget, expiresIn: 60 })));
     }
@@ -217,8 +218,7 @@ test.serial('streams are listed once, in the order of their numbers', async t =>
   const { streams, errors } = await listStreams({ targets, openTarget });
   t.deepEqual(streams, [STREAM, 'base/os-9', 'base/os-10']);
   t.deepEqual(errors, []);
-  it.simulator.schedule = (operation, account) =>
-    operation === 'DescribeImages' && account === FIRST ? 'denied' : undefined;
+  it.simulator.denies = (account, _region, operation) => operation === 'DescribeImages' && account === FIRST;
   const partly = await listStreams({ targets, openTarget });
   t.is(partly.streams.length, 3);
   t.is(partly.errors[0]?.ErrorCode, 'NO_PERMISSION');

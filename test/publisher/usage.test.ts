@@ -151,8 +151,8 @@ test.serial(
     });
     // Where the other account cannot be looked into, that is no proof.
     usersOf(it.place(SECOND)).instances.length = 0;
-    it.simulator.schedule = (operation, account) =>
-      operation === 'DescribeAutoScalingGroups' && account === SECOND ? 'denied' : undefined;
+    it.simulator.denies = (account, _region, operation) =>
+      operation === 'DescribeAutoScalingGroups' && account === SECOND;
     const { UnusedImages, Errors } = await listUnusedImages(both);
     t.deepEqual(UnusedImages, []);
     t.deepEqual(
@@ -160,7 +160,7 @@ test.serial(
       [[second!.name, 'NO_PERMISSION']],
     );
     it.place(FIRST).images.get(one!.AmiId!)!.launchPermissions.add('all');
-    it.simulator.schedule = () => undefined;
+    it.simulator.denies = () => false;
     t.deepEqual((await listUnusedImages(both)).UnusedImages, []);
   },
 );
@@ -202,8 +202,7 @@ test.serial('a target that cannot be looked at all of loses nothing; the others 
   await it.publish(1);
   await it.publish(2);
   for (const denied of ['DescribeInstances', 'GetParameters', 'DescribeImageAttribute']) {
-    it.simulator.schedule = (operation, account) =>
-      operation === denied && account === FIRST ? 'denied' : undefined;
+    it.simulator.denies = (account, _region, operation) => operation === denied && account === FIRST;
     it.place().parameters.set('x', { value: 'y', version: 1 });
     const { UnusedImages, Errors, Targets } = await deleteUnusedImages({
       targets: it.targets,

@@ -22,9 +22,7 @@ export type Trouble =
   /** The connection is cut before the service does anything. */
   | 'cut'
   /** The service does it, and the answer is lost. */
-  | 'lost'
-  /** Whoever calls may not. */
-  | 'denied';
+  | 'lost';
 
 /** Decides what goes wrong with a call; undefined for nothing. */
-export type Schedule = (operation: string, account: string) => Trouble | undefined;
+export type Schedule = (operation: string) => Trouble | undefined;

@@ -42,6 +42,10 @@ export interface Simulator {
   world: World;
   calls: SeenCall[];
   schedule: Schedule;
+  /** Whether an account may not make a call in a region. */
+  denies: (account: string, region: string, operation: string) => boolean;
+  /** Whether calls of EC2 with DryRun are not made. */
+  knowsDryRun: boolean;
   /** What a program that is to use it as AWS has in its environment, as the account. */
   environment(account: string): Record<string, string>;
   stop(): Promise<void>;
@@ -56,6 +60,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     world,
     calls: [],
     schedule: options.schedule ?? (() => undefined),
+    denies: () => false,
+    knowsDryRun: true,
     environment: account => ({
       AWS_ENDPOINT_URL: simulator.url,
       AWS_ACCESS_KEY_ID: accessKey(account),
@@ -98,7 +104,7 @@ async function serve(
   const [, key = '', region = '', service = ''] = SCOPE.exec(request.headers.authorization ?? '') ?? [];
   const account = accountOf(key);
   const operation = operationOf(service, request, body);
-  const trouble = simulator.schedule(operation, account ?? '');
+  const trouble = simulator.schedule(operation);
   if (trouble === 'cut') return void request.socket.destroy();
   let answer: Answer;
   try {
@@ -106,7 +112,13 @@ async function serve(
       throw new ServiceFault(401, 'AuthFailure', 'AWS was not able to validate the credentials');
     if (trouble === 'throttled') throw throttled(service);
     if (trouble === 'failed') throw new ServiceFault(500, 'InternalError', 'An internal error has occurred.');
-    if (trouble === 'denied') throw denied(service, operation);
+    if (simulator.denies(account, region, operation)) throw denied(service, operation);
+    if (
+      simulator.knowsDryRun &&
+      service === 'ec2' &&
+      new URLSearchParams(body.toString()).get('DryRun') === 'true'
+    )
+      throw dryRun();
     answer = answerOf(simulator.world, options, { account, region, service, request, body });
   } catch (reason) {
     if (!(reason instanceof ServiceFault)) throw reason;
@@ -119,9 +131,15 @@ async function serve(
 }
 
 function denied(service: string, operation: string): ServiceFault {
-  const message = `You are not authorized to perform this operation: ${operation}`;
+  const message = `User is not authorized to perform: ${operation}`;
   if (service === 'ec2') return new ServiceFault(403, 'UnauthorizedOperation', message);
   return new ServiceFault(service === 'ebs' ? 403 : 400, 'AccessDeniedException', message);
+}
+
+/** DryRun looks for permissions only, not for what the call would meet. */
+function dryRun(): ServiceFault {
+  const message = 'Request would have succeeded, but DryRun flag is set.';
+  return new ServiceFault(412, 'DryRunOperation', message);
 }
 
 function throttled(service: string): ServiceFault {

@@ -172,3 +172,10 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   DescribeParameters: call('ssm', PARAMETERS, ['find-uses']),
   GetParameters: call('ssm', PARAMETERS, ['find-uses']),
 };
+
+/** The calls that are made for any of these purposes. */
+export function callsFor(purposes: readonly Purpose[]): CallName[] {
+  return (Object.keys(CALLS) as CallName[]).filter(name =>
+    CALLS[name].purposes.some(purpose => purposes.includes(purpose)),
+  );
+}

@@ -12,6 +12,9 @@ import type {
   DiskRequest,
   ImageSharing,
   ImageUse,
+  ParentProspect,
+  PreflightCheck,
+  PreflightRequest,
   PublishedImage,
   Tags,
   UnfinishedDisk,
@@ -24,28 +27,23 @@ import { beginDisk, fillDisk } from './create-disk.js';
 import type { EncryptionKey } from './encryption.js';
 import { findKey, isEncryptedWith } from './encryption.js';
 import { findParents } from './find-parents.js';
-import {
-  findImage,
-  findImages,
-  findSnapshot,
-  findSnapshots,
-  imagesOfSnapshot,
-  rootSnapshot,
-} from './find.js';
+import { findImage, findImages, findSnapshot, findSnapshots, imagesOfSnapshot } from './find.js';
 import { finishImage } from './finish-image.js';
 import { findSharing, findUses } from './find-uses.js';
-import { imageProblems } from './inspect-image.js';
+import { inspectImage } from './inspect-image.js';
 import type { NamedImage } from './name-images.js';
 import { nameAsPreferred, nameNoMore } from './name-images.js';
+import { preflight } from './preflight.js';
+import { parentProspects } from './prospects.js';
 import { publishedImage } from './published-image.js';
 import { readSnapshot } from './read-snapshot.js';
 import { registerImage } from './register-image.js';
-import { deleteSnapshot, deregisterImage } from './remove.js';
+import { deleteSnapshot, deregisterImage, unfinishedDisks } from './remove.js';
 import type { AwsSession } from './session.js';
 import { setImageTags } from './set-tags.js';
 import type { AwsImageSettings } from './settings.js';
 import type { DiskFacts } from './tags.js';
-import { decodeFacts, DISK_FACTS, fromTagList, PUBLISH_TOKEN, UNFINISHED, visibleTags } from './tags.js';
+import { decodeFacts, DISK_FACTS, fromTagList, PUBLISH_TOKEN, UNFINISHED } from './tags.js';
 
 const TOKEN_DIGITS = 32;
 
@@ -91,6 +89,16 @@ export class DirectTarget implements CloudTarget {
     return images.findLast(
       ({ fault, diskSize }) => fault === undefined && (size === undefined || diskSize === size),
     );
+  }
+
+  async prospects(stream: string, options: CloudCallOptions = {}): Promise<ParentProspect[]> {
+    const key = await findKey(this.#session, this.#settings, this.#target, options);
+    const images = await this.images({ [TAG.stream]: stream }, options);
+    return parentProspects(this.#session, { stream, images, key, maps: this.#maps }, options);
+  }
+
+  preflight(request: PreflightRequest, options: CloudCallOptions = {}): Promise<PreflightCheck[]> {
+    return preflight(this.#session, { ...request, settings: this.#settings, target: this.#target }, options);
   }
 
   async map(imageId: string, options: CloudCallOptions = {}): Promise<DiskMap> {
@@ -191,15 +199,8 @@ export class DirectTarget implements CloudTarget {
   }
 
   async inspect(imageId: string, { signal }: CloudCallOptions = {}): Promise<string[]> {
-    const [session, settings] = [this.#session, this.#settings];
     const image = await this.#require(imageId, { signal });
-    const snapshot = await findSnapshot(session, rootSnapshot(image) ?? '', { signal });
-    const input = { ImageId: imageId, Attribute: 'launchPermission' as const };
-    const { LaunchPermissions: permissions = [] } = await session.call('DescribeImageAttribute', input, {
-      signal,
-    });
-    const key = await findKey(session, { ...settings, sharedWith: undefined }, this.#target, { signal });
-    return imageProblems({ image, snapshot, permissions }, settings, key);
+    return inspectImage(this.#session, image, this.#settings, this.#target, { signal });
   }
 
   async setTags(
@@ -246,14 +247,7 @@ export class DirectTarget implements CloudTarget {
 
   async unfinished({ signal }: CloudCallOptions = {}): Promise<UnfinishedDisk[]> {
     const finished = new Set((await this.images({}, { signal })).map(({ diskId }) => diskId));
-    const snapshots = await findSnapshots(this.#session, {}, { signal });
-    return snapshots
-      .filter(({ SnapshotId }) => !finished.has(SnapshotId!))
-      .map(({ SnapshotId, Tags: list, StartTime }) => ({
-        id: SnapshotId!,
-        tags: visibleTags(fromTagList(list)),
-        since: (StartTime ?? new Date(this.#session.clock.now())).toISOString(),
-      }));
+    return unfinishedDisks(this.#session, finished, { signal });
   }
 
   async removeDisk(diskId: string, { signal }: CloudCallOptions = {}): Promise<void> {

@@ -5,10 +5,8 @@ import type { ParentCandidate } from './choose-parent.js';
 import type { EncryptionKey } from './encryption.js';
 import { isEncryptedWith } from './encryption.js';
 import { findSnapshot } from './find.js';
+import { MOST_PARENTS } from './prospects.js';
 import type { AwsSession, CallOptions } from './session.js';
-
-/** More parents than the newest ones are not worth a look. */
-const MOST_PARENTS = 4;
 
 /** Those of the images, newest first, whose disks can be parents, with what they hold. */
 export async function findParents(

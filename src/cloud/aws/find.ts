@@ -100,3 +100,28 @@ export function rootSnapshot({ RootDeviceName, BlockDeviceMappings = [] }: Image
   const root = BlockDeviceMappings.find(({ DeviceName }) => DeviceName === RootDeviceName);
   return (root ?? BlockDeviceMappings[0])?.Ebs?.SnapshotId;
 }
+
+/** How much there is in an account and region, whoever made it, of what AWS allows only so much of. */
+export async function countOwn(
+  session: AwsSession,
+  options: CallOptions,
+): Promise<{ images: number; snapshots: number; pendingSnapshots: number }> {
+  const images = await pages(async NextToken => {
+    const input = {
+      Owners: ['self'],
+      IncludeDeprecated: true,
+      IncludeDisabled: true,
+      MaxResults: PAGE,
+      NextToken,
+    };
+    const answer = await session.call('DescribeImages', input, options);
+    return { items: (answer.Images ?? []).map(() => 0), next: answer.NextToken };
+  });
+  const snapshots = await pages(async NextToken => {
+    const input = { OwnerIds: ['self'], MaxResults: PAGE, NextToken };
+    const answer = await session.call('DescribeSnapshots', input, options);
+    return { items: (answer.Snapshots ?? []).map(({ State }) => State), next: answer.NextToken };
+  });
+  const pendingSnapshots = snapshots.filter(state => state === 'pending').length;
+  return { images: images.length, snapshots: snapshots.length, pendingSnapshots };
+}
