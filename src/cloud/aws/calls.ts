@@ -23,6 +23,8 @@ import type {
   DescribeImageAttributeCommandOutput,
   DescribeImagesCommandInput,
   DescribeImagesCommandOutput,
+  DescribeRegionsCommandInput,
+  DescribeRegionsCommandOutput,
   DescribeSnapshotsCommandInput,
   DescribeSnapshotsCommandOutput,
   EnableImageDeprecationCommandInput,
@@ -50,6 +52,7 @@ export interface CallTypes {
   CompleteSnapshot: [CompleteSnapshotCommandInput, CompleteSnapshotCommandOutput];
   ListSnapshotBlocks: [ListSnapshotBlocksCommandInput, ListSnapshotBlocksCommandOutput];
   GetSnapshotBlock: [GetSnapshotBlockCommandInput, GetSnapshotBlockCommandOutput];
+  DescribeRegions: [DescribeRegionsCommandInput, DescribeRegionsCommandOutput];
   DescribeSnapshots: [DescribeSnapshotsCommandInput, DescribeSnapshotsCommandOutput];
   DeleteSnapshot: [DeleteSnapshotCommandInput, DeleteSnapshotCommandOutput];
   DescribeImages: [DescribeImagesCommandInput, DescribeImagesCommandOutput];
@@ -120,6 +123,7 @@ const PARAMETER = [40, 3] as const;
 export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   GetCallerIdentity: call('sts', FEW, ['look']),
   DescribeImages: call('ec2', DESCRIBE, ['look']),
+  DescribeRegions: call('ec2', DESCRIBE, ['look']),
   DescribeSnapshots: call('ec2', DESCRIBE, ['look']),
   GetEbsDefaultKmsKeyId: call('ec2', DESCRIBE, ['look']),
   DescribeKey: call('kms', FEW, ['look'], 'key'),
