@@ -139,6 +139,11 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     requireImage(place, form.get('ImageId') ?? '').deprecateAt = form.get('DeprecateAt') ?? undefined;
     return text('return', 'true');
   },
+  DescribeRegions: (world, place) =>
+    set(
+      'regionInfo',
+      world.enabledRegions(place.account).map(region => text('regionName', region)),
+    ),
   GetEbsDefaultKmsKeyId: () => text('kmsKeyId', 'alias/aws/ebs'),
 };
 

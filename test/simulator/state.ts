@@ -97,6 +97,9 @@ export class World {
     return place;
   }
 
+  /** The regions that an account has enabled. */
+  enabledRegions: (account: string) => string[] = () => ['us-east-1'];
+
   get places(): Place[] {
     return [...this.#places.values()];
   }

@@ -29,6 +29,8 @@ import type {
   DescribeLaunchTemplatesCommandOutput,
   DescribeLaunchTemplateVersionsCommandInput,
   DescribeLaunchTemplateVersionsCommandOutput,
+  DescribeRegionsCommandInput,
+  DescribeRegionsCommandOutput,
   DescribeSnapshotsCommandInput,
   DescribeSnapshotsCommandOutput,
   EnableImageDeprecationCommandInput,
@@ -63,6 +65,7 @@ export interface CallTypes extends AutoScalingCallTypes {
   CompleteSnapshot: [CompleteSnapshotCommandInput, CompleteSnapshotCommandOutput];
   ListSnapshotBlocks: [ListSnapshotBlocksCommandInput, ListSnapshotBlocksCommandOutput];
   GetSnapshotBlock: [GetSnapshotBlockCommandInput, GetSnapshotBlockCommandOutput];
+  DescribeRegions: [DescribeRegionsCommandInput, DescribeRegionsCommandOutput];
   DescribeSnapshots: [DescribeSnapshotsCommandInput, DescribeSnapshotsCommandOutput];
   DeleteSnapshot: [DeleteSnapshotCommandInput, DeleteSnapshotCommandOutput];
   DescribeImages: [DescribeImagesCommandInput, DescribeImagesCommandOutput];
@@ -145,6 +148,7 @@ const GROUPS = [20, 5] as const;
 export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   GetCallerIdentity: call('sts', FEW, ['look']),
   DescribeImages: call('ec2', DESCRIBE, ['look']),
+  DescribeRegions: call('ec2', DESCRIBE, ['look']),
   DescribeSnapshots: call('ec2', DESCRIBE, ['look']),
   GetEbsDefaultKmsKeyId: call('ec2', DESCRIBE, ['look']),
   DescribeKey: call('kms', FEW, ['look'], 'key'),
