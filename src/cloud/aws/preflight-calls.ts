@@ -89,6 +89,7 @@ function resourcesOf({ image, snapshot }: Sample): string[] {
 
 const PROBES: Readonly<Partial<Record<CallName, Probe>>> = {
   DescribeImages: trial => dryRun(trial, 'DescribeImages', { Owners: ['self'], MaxResults: 5 }),
+  DescribeRegions: trial => dryRun(trial, 'DescribeRegions', {}),
   DescribeSnapshots: trial => dryRun(trial, 'DescribeSnapshots', { OwnerIds: ['self'], MaxResults: 5 }),
   GetEbsDefaultKmsKeyId: trial => dryRun(trial, 'GetEbsDefaultKmsKeyId', {}),
   DescribeImageAttribute: onSample('DescribeImageAttribute', ({ image }) => ({
