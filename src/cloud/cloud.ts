@@ -23,6 +23,7 @@ export const TAG = {
   imageDigest: 'ImageDigest',
   diskDigest: 'DiskDigest',
   run: 'Run',
+  preferredBefore: 'PreferredBefore',
 } as const;
 
 /** How many tags a cloud may need for itself. */
@@ -124,6 +125,49 @@ export interface UnfinishedDisk {
   readonly since?: string | undefined;
 }
 
+/** What may use an image. */
+export type ImageUserKind =
+  | 'instance'
+  | 'launch-template'
+  | 'auto-scaling-group'
+  | 'launch-configuration'
+  | 'parameter'
+  | 'process'
+  | 'loop-device';
+
+/** Something that uses an image, or starts machines of it. */
+export interface ImageUse {
+  readonly imageId: string;
+  readonly kind: ImageUserKind;
+  /** What is using it, by its id or name. */
+  readonly id: string;
+  /** More about it, for people: its state, or which version of it. */
+  readonly detail?: string | undefined;
+  /** Of a machine: when it was started, RFC 3339, and its tags. */
+  readonly since?: string | undefined;
+  readonly tags?: Tags | undefined;
+}
+
+/** Who may start machines of an image besides those whose it is. */
+export interface ImageSharing {
+  readonly imageId: string;
+  readonly accounts: readonly string[];
+  /** Those that are no account: organisations, units of them, `everybody`. */
+  readonly others: readonly string[];
+}
+
+/** Where an id means the same image, whoever uses it: an account and a region. */
+export interface CloudPlace {
+  readonly account: string;
+  readonly region: string;
+}
+
+/** Which uses are looked for. */
+export interface UseOptions extends CloudCallOptions {
+  /** Every version of every launch template counts, not only those that something names. */
+  allVersions?: boolean | undefined;
+}
+
 /** An image whose disk the next one of its stream can be made from. */
 export interface ParentProspect {
   readonly image: PublishedImage;
@@ -182,6 +226,20 @@ export interface CloudTarget {
   readBack(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
   /** What of an image is not as its target makes images, for people; where targets have settings. */
   inspect?(imageId: string, options?: CloudCallOptions): Promise<string[]>;
+  /** Where others use the images that are shared with them; where images can be shared. */
+  readonly place?: CloudPlace | undefined;
+  /**
+   * What uses these images here, whosever images they are; where that can be known. It is all of it, or it throws: what
+   * cannot be looked at is no proof that nothing uses them.
+   */
+  uses?(imageIds: readonly string[], options?: UseOptions): Promise<ImageUse[]>;
+  /** Whom these images are shared with; those that are shared with nobody are left out. */
+  sharing?(imageIds: readonly string[], options?: CloudCallOptions): Promise<ImageSharing[]>;
+  /**
+   * Points what names the preferred image of a stream to an image, and what names the one before it to the one that was;
+   * where there is such a thing. It is so when it resolves.
+   */
+  prefer?(image: PublishedImage, before: string | undefined, options?: CloudCallOptions): Promise<void>;
   /** Sets some tags of an image and its disk, and removes others, all at once. Throws `IMAGE_UNKNOWN`. */
   setTags(
     imageId: string,
