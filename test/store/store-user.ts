@@ -16,18 +16,18 @@ const opened = async (): Promise<LocalStore> => (store ??= await openLocalStore(
 const digestOf = (text: string): Buffer => createHash('sha512').update(text).digest();
 
 const CALLS: Record<string, (...parameters: string[]) => Promise<unknown>> = {
-  put: async text => (await (await opened()).put(Buffer.from(text!))).added,
-  has: async text => (await (await opened()).has([digestOf(text!)]))[0],
-  read: async text => (await (await opened()).read(digestOf(text!), 1000)).toString(),
-  create: async (name, text) => storeImage(await opened(), name!, treeOf(text!)),
+  put: async text => (await (await opened()).put(Buffer.from(text))).added,
+  has: async text => (await (await opened()).has([digestOf(text)]))[0],
+  read: async text => (await (await opened()).read(digestOf(text), 1000)).toString(),
+  create: async (name, text) => storeImage(await opened(), name, treeOf(text)),
   // As an uploader does, who asks first.
   upload: async (name, text) => {
     const to = await opened();
-    if (!(await to.has([digestOf(text!)]))[0]) await to.put(Buffer.from(text!));
+    if (!(await to.has([digestOf(text)]))[0]) await to.put(Buffer.from(text));
     await setTimeout(5);
-    return storeImage(to, name!, treeOf(text!));
+    return storeImage(to, name, treeOf(text));
   },
-  remove: async name => (await opened()).remove(name!),
+  remove: async name => (await opened()).remove(name),
   close: async () => {
     await store?.close();
     store = undefined;
