@@ -1,5 +1,5 @@
 import type { ObjectFault, Store } from '../store/store.js';
-import type { Lease } from './leases.js';
+import type { Lease } from './held-store.js';
 import type { Statistics } from './statistics.js';
 
 /** Brings an object that is missing or damaged here from where it is good; resolves to whether it did. */

@@ -38,7 +38,10 @@ export async function sendObject(
 }
 
 /** What of the object is asked for; undefined for all of it, or what is no range of the kind that is known. */
-function rangeOf(header: string | undefined, size: number): { start: number; end: number } | 'none' | undefined {
+function rangeOf(
+  header: string | undefined,
+  size: number,
+): { start: number; end: number } | 'none' | undefined {
   const [, first, last] = RANGE.exec(header ?? '') ?? [];
   if (first === undefined) return undefined;
   const start = Number(first);

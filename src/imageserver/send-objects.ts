@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { ImageUnpackerError } from '../image/error.js';
 import { answerHead, SMALL_BYTES } from '../store/remote/frames.js';
 import type { DamageControl } from './damage.js';
-import type { Lease } from './leases.js';
+import type { Lease } from './held-store.js';
 import type { Statistics } from './statistics.js';
 
 /** So much is read at once for one caller, with the bytes of one object more: there may be many callers. */
@@ -62,7 +62,11 @@ export async function sendObjects(
   await flush();
 }
 
-async function sendGroup(response: ServerResponse, group: readonly Wanted[], context: SendContext): Promise<void> {
+async function sendGroup(
+  response: ServerResponse,
+  group: readonly Wanted[],
+  context: SendContext,
+): Promise<void> {
   const { lease, statistics, signal } = context;
   const digests = group.map(({ digest }) => digest);
   const objects = await lease.store.readMany(digests, SMALL_BYTES).catch(async (reason: unknown) => {
@@ -98,7 +102,11 @@ async function readEach(
 }
 
 /** As it is stored: the caller hashes it, and says so if it is damaged. */
-async function sendLarge(response: ServerResponse, { digest, size }: Wanted, context: SendContext): Promise<void> {
+async function sendLarge(
+  response: ServerResponse,
+  { digest, size }: Wanted,
+  context: SendContext,
+): Promise<void> {
   const { lease, statistics, signal } = context;
   await write(response, answerHead('good', size), signal);
   for await (const chunk of lease.parts.part(digest, 0, size)) await write(response, chunk, signal);

@@ -16,6 +16,8 @@ export const UNPACKER_PORT = 6974;
 export const IMAGE_SERVER_PORT = 6971;
 /** Where an agent listens unless it is told otherwise. */
 export const LOCAL_UNPACKER = 'unix:/run/image-unpacker/agent.sock';
+/** The same for an image server. */
+export const LOCAL_IMAGE_SERVER = 'unix:/run/image-unpacker/imageserver.sock';
 
 const UNIX = 'unix:';
 /** What fits into a socket address with its final NUL (unix(7)). */

@@ -1,15 +1,22 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DIGEST_BYTES } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
 import type { Watch } from '../native.js';
-import type { ChannelRecord, NamedRecord, ObjectAnswer, ServerConnection } from '../store/remote/connection.js';
+import type {
+  ChannelRecord,
+  NamedRecord,
+  ObjectAnswer,
+  ServerConnection,
+} from '../store/remote/connection.js';
 import { BodyReader, readAnswerHead, sentHead, SMALL_BYTES } from '../store/remote/frames.js';
 import { MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
 import type { Address } from './address.js';
-import { showAddress } from './address.js';
+import { IMAGE_SERVER_PORT, parseAddress, showAddress } from './address.js';
 import type { Ask } from './caller.js';
 import { Caller, secure, within } from './caller.js';
 import type { Certificates } from './certificates.js';
+import { readCertificates } from './certificates.js';
 import { CHANNEL_OPTIONS } from './channel-options.js';
 import type * as Wire from './gen/image_unpacker/v1/image_server.js';
 import { ImageServerServiceClient } from './gen/image_unpacker/v1/image_server.js';
@@ -26,6 +33,7 @@ import {
   UPLOADS_PATH,
 } from './image-server-messages.js';
 import type { Wanted } from './probe.js';
+import { probe } from './probe.js';
 
 export const IMAGE_SERVER: Wanted = {
   what: 'image server',
@@ -39,7 +47,25 @@ const CREATE_SECONDS = 600;
 const CHECK_SECONDS = 6 * 3600;
 const LIST_SECONDS = 300;
 const MAP_DIGEST_BYTES = 32;
+/** What somebody else sends is waited for, for two minutes. */
+const BUSY_ATTEMPTS = 240;
+const BUSY_MILLISECONDS = 500;
 const STATES = ['good', 'missing', 'damaged'] as const;
+
+/**
+ * Connects to the image server at `unix:PATH` or `HOST:PORT`, whose store is called `location`. Throws `USAGE` for what is no
+ * address, `TIMEOUT` when no server is there, `CONFIGURATION` for certificates that are not good at either end.
+ */
+export async function connectImageServer(
+  address: string,
+  location: string,
+  { certs, signal, patience = 0 }: { certs: string; signal?: AbortSignal | undefined; patience?: number },
+): Promise<ImageServerClient> {
+  const where = parseAddress(address, IMAGE_SERVER_PORT);
+  const certificates = where.kind === 'tcp' ? await readCertificates(certs) : undefined;
+  await probe(where, IMAGE_SERVER, { certificates, patience, signal });
+  return new ImageServerClient(where, certificates, location, signal);
+}
 
 /** An image server elsewhere. */
 export class ImageServerClient implements ServerConnection {
@@ -207,39 +233,8 @@ export class ImageServerClient implements ServerConnection {
     }
   }
 
-  async *object(digest: Buffer, start: number): AsyncGenerator<Buffer, void, undefined> {
-    const path = objectPath(digest);
-    let at = start;
-    let end: number | undefined;
-    let last = start;
-    const cameFurther = (): boolean => {
-      const further = at > last;
-      last = at;
-      return further;
-    };
-    while (end === undefined || at < end) {
-      const range = at > 0 ? { range: `bytes=${String(at)}-` } : {};
-      const response = await this.#http.again(
-        () => this.#http.send({ method: 'GET', path, headers: range }, [416]),
-        cameFurther,
-      );
-      end = at + Number(response.headers['content-length'] ?? 0);
-      if (response.statusCode === 416 || end === at) {
-        response.resume();
-        return;
-      }
-      const chunks = (response as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
-      try {
-        for (;;) {
-          const next = await this.#http.again(() => onceOnly(chunks.next()), () => false);
-          if (next === undefined || next.done === true) break;
-          at += next.value.length;
-          yield next.value;
-        }
-      } finally {
-        response.destroy();
-      }
-    }
+  object(digest: Buffer, start: number): AsyncIterable<Buffer> {
+    return this.#http.stream(objectPath(digest), start);
   }
 
   async objects(digests: readonly Buffer[], limit: number): Promise<ObjectAnswer[]> {
@@ -286,22 +281,33 @@ export class ImageServerClient implements ServerConnection {
   }
 
   async sendObject(digest: Buffer, size: number, open: (start: number) => Readable): Promise<boolean> {
-    let known = 0;
     let start = 0;
-    return this.#http.again(
-      async () => {
-        if (known > 0) start = await this.#offsetOf(digest);
-        known++;
-        const headers = { [UPLOAD_OFFSET]: start, [UPLOAD_LENGTH]: size, 'content-length': size - start };
-        const body = open(start);
-        const response = await this.#http
-          .send({ method: 'PUT', path: objectPath(digest), headers, body })
-          .finally(() => body.destroy());
+    const send = async (): Promise<boolean> => {
+      const headers = { [UPLOAD_OFFSET]: start, [UPLOAD_LENGTH]: size, 'content-length': size - start };
+      const body = open(start);
+      try {
+        const response = await this.#http.send({ method: 'PUT', path: objectPath(digest), headers, body });
         response.resume();
         return response.statusCode === 201;
-      },
-      () => false,
-    );
+      } finally {
+        body.destroy();
+      }
+    };
+    for (let busy = 1; ; busy++) {
+      try {
+        return await this.#http.again(async attempt => {
+          if (attempt > 1) start = await this.#offsetOf(digest);
+          return send();
+        });
+      } catch (reason) {
+        // Somebody else sends it, or a connection of ours that is lost is not yet given up there.
+        const isBusy = reason instanceof ImageUnpackerError && reason.code === 'STATE_BUSY';
+        if (!isBusy || busy === BUSY_ATTEMPTS) throw reason;
+        await sleep(BUSY_MILLISECONDS, undefined, this.#signal && { signal: this.#signal });
+        if ((await this.sizes([digest]))[0] === size) return false;
+        start = await this.#offsetOf(digest);
+      }
+    }
   }
 
   close(): void {
@@ -310,7 +316,6 @@ export class ImageServerClient implements ServerConnection {
   }
 
   async #sendBytes(digest: Buffer, bytes: Buffer): Promise<boolean> {
-    const { Readable } = await import('node:stream');
     return this.sendObject(digest, bytes.length, start => Readable.from([bytes.subarray(start)]));
   }
 
@@ -330,7 +335,8 @@ export class ImageServerClient implements ServerConnection {
 }
 
 function objectPath(digest: Buffer): string {
-  if (digest.length !== DIGEST_BYTES) throw new ImageUnpackerError('INTERNAL', 'An object has no such digest');
+  if (digest.length !== DIGEST_BYTES)
+    throw new ImageUnpackerError('INTERNAL', 'An object has no such digest');
   return `${OBJECTS_PATH}/${digest.toString('hex')}`;
 }
 

@@ -45,7 +45,12 @@ export class ServerHttp {
     this.#agent =
       address.kind === 'unix' || certificates === undefined
         ? new HttpAgent(options)
-        : new HttpsAgent({ ...options, ...certificates, ...identity(address.host), ALPNProtocols: ['http/1.1'] });
+        : new HttpsAgent({
+            ...options,
+            ...certificates,
+            ...identity(address.host),
+            ALPNProtocols: ['http/1.1'],
+          });
   }
 
   /** Sends a request, and resolves to the answer, whose body is to be read. Throws what the server says. */
@@ -58,23 +63,59 @@ export class ServerHttp {
   }
 
   /** A whole answer of at most `limit` bytes. A request that may be made twice is made again after a failure of the connection. */
-  async fetch(request: HttpRequest & { body?: Buffer | undefined }, limit = SHORT_ANSWER_BYTES): Promise<Buffer> {
+  async fetch(
+    request: HttpRequest & { body?: Buffer | undefined },
+    limit = SHORT_ANSWER_BYTES,
+  ): Promise<Buffer> {
     return this.again(async () => readShort(await this.send(request), limit));
   }
 
-  /** Does `work`, and does it again when the connection failed; `progress` tells whether it came further this time. */
-  async again<T>(work: () => Promise<T>, progress: () => boolean = () => false): Promise<T> {
-    for (let failures = 1; ; failures++) {
+  /** Does `work`, and does it again when the connection failed, a few times; it is told which attempt it is. */
+  async again<T>(work: (attempt: number) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
       try {
-        return await work();
+        return await work(attempt);
       } catch (reason) {
-        if (this.#signal?.aborted === true) throw cancelled();
-        if (!isBroken(reason)) throw reason;
-        if (progress()) failures = 1;
-        if (failures >= ATTEMPTS) throw this.#lost(reason);
-        await sleep(FIRST_WAIT_MILLISECONDS * 2 ** failures);
+        await this.#recover(reason, attempt);
       }
     }
+  }
+
+  /** The body of an answer from byte `start` on; where a connection breaks the next one goes on. */
+  async *stream(path: string, start: number): AsyncGenerator<Buffer, void, undefined> {
+    let at = start;
+    for (let failures = 0; ;) {
+      try {
+        const headers = at > 0 ? { range: `bytes=${String(at)}-` } : {};
+        const response = await this.send({ method: 'GET', path, headers }, [416]);
+        if (response.statusCode === 416) {
+          response.resume();
+          return;
+        }
+        const end = at + Number(response.headers['content-length'] ?? NaN);
+        try {
+          for await (const chunk of response as AsyncIterable<Buffer>) {
+            at += chunk.length;
+            failures = 0;
+            yield chunk;
+          }
+        } finally {
+          response.destroy();
+        }
+        if (at === end) return;
+        throw Object.assign(new Error('it ended too early'), { code: 'ECONNRESET' });
+      } catch (reason) {
+        await this.#recover(reason, ++failures);
+      }
+    }
+  }
+
+  /** Waits a little when it was the connection that failed and there are attempts left, else throws. */
+  async #recover(reason: unknown, failures: number): Promise<void> {
+    if (this.#signal?.aborted === true) throw cancelled();
+    if (!isBroken(reason)) throw reason;
+    if (failures >= ATTEMPTS) throw this.#lost(reason);
+    await sleep(FIRST_WAIT_MILLISECONDS * 2 ** failures);
   }
 
   close(): void {

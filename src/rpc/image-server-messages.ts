@@ -46,5 +46,8 @@ export function checkDigest(digest: Buffer): Buffer {
 
 /** What a server answered that no server of ours answers. */
 export function malformed(what: string): ImageUnpackerError {
-  return new ImageUnpackerError('INTERNAL', `The image server answered with ${what}; is it one of this version?`);
+  return new ImageUnpackerError(
+    'INTERNAL',
+    `The image server answered with ${what}; is it one of this version?`,
+  );
 }

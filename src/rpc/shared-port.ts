@@ -128,7 +128,10 @@ class Port {
     const { maxConnections, events } = this.#options;
     socket.on('error', () => socket.destroy());
     if (this.#sockets.size >= maxConnections) {
-      events.refused(socket.remoteAddress ?? 'this machine', `there are ${String(maxConnections)} connections`);
+      events.refused(
+        socket.remoteAddress ?? 'this machine',
+        `there are ${String(maxConnections)} connections`,
+      );
       socket.destroy();
       return false;
     }
@@ -183,5 +186,10 @@ class Port {
 function cannotListen(address: Address, reason: unknown): ImageUnpackerError {
   const { message } = reason as Error;
   const advice = 'name another address with --listen';
-  return new ImageUnpackerError('STATE_BUSY', `Cannot listen at ${showAddress(address)}: ${message}; ${advice}`, {}, reason);
+  return new ImageUnpackerError(
+    'STATE_BUSY',
+    `Cannot listen at ${showAddress(address)}: ${message}; ${advice}`,
+    {},
+    reason,
+  );
 }

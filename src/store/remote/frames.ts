@@ -45,7 +45,8 @@ export async function readAnswerHead(reader: BodyReader): Promise<{ state: Frame
   const head = await reader.take(ANSWER_HEAD_BYTES);
   const state = FRAME_STATES[head[0]!];
   const size = Number(head.readBigUInt64LE(1));
-  if (state === undefined || !Number.isSafeInteger(size)) throw malformed('it has a state or a size that is none');
+  if (state === undefined || !Number.isSafeInteger(size))
+    throw malformed('it has a state or a size that is none');
   return { state, size };
 }
 
