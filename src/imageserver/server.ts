@@ -2,6 +2,7 @@ import { Server as GrpcServer } from '@grpc/grpc-js';
 import { createServer } from 'node:http';
 import type { Server as HttpServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ImageUnpackerError } from '../image/error.js';
 import type { Address } from '../rpc/address.js';
 import { CHANNEL_OPTIONS } from '../rpc/channel-options.js';
 import { Health } from '../rpc/health.js';
@@ -137,7 +138,7 @@ class Shop {
   }
 
   #grpc(address: Address, health: Health, load: () => { connections: number; uploads: number }): GrpcServer {
-    const { version, log } = this.#options;
+    const { version } = this.#options;
     const server = new GrpcServer({
       ...CHANNEL_OPTIONS,
       'grpc.max_receive_message_length': MAX_SERVER_MESSAGE_BYTES,
@@ -152,7 +153,7 @@ class Shop {
         location: this.#records.location,
         version,
         failed: (path, error) => {
-          log.debug({ path, code: error.code, reason: error.message, err: error.cause }, 'a call failed');
+          this.#failed(path, error);
         },
       },
       address.kind === 'unix' ? 'peer' : 'certificate',
@@ -163,18 +164,23 @@ class Shop {
     return server;
   }
 
-  #http(): HttpServer {
+  /** Who is refused is always told of. */
+  #failed(request: string, error: ImageUnpackerError, caller?: string): void {
     const { log } = this.#options;
+    const facts = { request, caller, code: error.code, reason: error.message, err: error.cause };
+    if (error.code === 'NO_PERMISSION') log.warn(facts, 'a request was refused');
+    else log.debug(facts, 'a request failed');
+  }
+
+  #http(): HttpServer {
     const context = {
       held: this.#held,
       records: this.#records,
       uploads: this.uploads,
       damage: this.#damage,
       statistics: this.#statistics,
-      failed: (request: string, caller: string, error: Error & { code: string }) => {
-        const facts = { request, caller, code: error.code, reason: error.message, err: error.cause };
-        if (error.code === 'NO_PERMISSION') log.warn(facts, 'a request was refused');
-        else log.debug(facts, 'a request failed');
+      failed: (request: string, caller: string, error: ImageUnpackerError) => {
+        this.#failed(request, error, caller);
       },
     };
     const server = createServer((request, response) => {
