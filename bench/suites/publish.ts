@@ -89,15 +89,34 @@ async function runScript(
   environment: Readonly<Record<string, string>>,
 ): Promise<Report> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_MILLISECONDS)]);
-  const { output } = await runCommand([process.execPath, '--import=tsx', scriptPath(script), ...words], {
+  const { output } = await runCommand([process.execPath, await packed(script), ...words], {
     signal: limit,
     environment,
   });
   return JSON.parse(output.toString()) as Report;
 }
 
-function scriptPath(name: string): string {
-  return fileURLToPath(new URL(`../publish/${name}.ts`, import.meta.url));
+const PACKED: Record<string, Promise<string>> = {};
+
+/** The file of a script that is packed as the programs are, so that no compiler takes part in what is measured. */
+function packed(name: string): Promise<string> {
+  return (PACKED[name] ??= pack(name));
+}
+
+async function pack(name: string): Promise<string> {
+  const { build } = await import('esbuild');
+  const outfile = fileURLToPath(new URL(`../../dist/bench/${name}.mjs`, import.meta.url));
+  await build({
+    entryPoints: [fileURLToPath(new URL(`../publish/${name}.ts`, import.meta.url))],
+    outfile,
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    logLevel: 'warning',
+  });
+  return outfile;
 }
 
 interface Simulator {
@@ -113,7 +132,7 @@ async function withSimulator<T>(
 ): Promise<T> {
   await mkdir(parent, { recursive: true });
   const directory = await mkdtemp(join(parent, 'publish-'));
-  const child = spawn(process.execPath, ['--import=tsx', scriptPath('simulate')], {
+  const child = spawn(process.execPath, [await packed('simulate')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   try {
