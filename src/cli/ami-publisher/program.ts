@@ -2,12 +2,16 @@ import { deleteCommand } from './delete.js';
 import { expireCommand } from './expire.js';
 import { iamPolicyCommand } from './iam-policy.js';
 import { listImagesCommand } from './list-images.js';
+import { listUnpackersCommand } from './list-unpackers.js';
 import { planCommand } from './plan.js';
 import { promoteCommand } from './promote.js';
 import { publishCommand } from './publish.js';
 import { resumeCommand } from './resume.js';
 import { rollbackCommand } from './rollback.js';
 import { runsCommand } from './runs.js';
+import { prepareUnpackersCommand, startInstancesCommand } from './start-instances.js';
+import { stopIdleUnpackersCommand } from './stop-idle-unpackers.js';
+import { deleteTagsOnUnpackersCommand, setTagsOnUnpackersCommand } from './tags-on-unpackers.js';
 import { verifyCommand } from './verify.js';
 
 export const amiPublisher = {
@@ -24,6 +28,12 @@ export const amiPublisher = {
     promoteCommand,
     deleteCommand,
     expireCommand,
+    listUnpackersCommand,
+    prepareUnpackersCommand,
+    startInstancesCommand,
+    stopIdleUnpackersCommand,
+    setTagsOnUnpackersCommand,
+    deleteTagsOnUnpackersCommand,
     iamPolicyCommand,
   ],
 };

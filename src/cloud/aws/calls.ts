@@ -42,9 +42,11 @@ import type {
   PutParameterCommandOutput,
 } from '@aws-sdk/client-ssm';
 import type { GetCallerIdentityCommandInput, GetCallerIdentityCommandOutput } from '@aws-sdk/client-sts';
+import type { FleetCallTypes } from './fleet/calls.js';
+import { FLEET_CALLS } from './fleet/calls.js';
 
 /** What each call takes and answers, as the SDK has it. */
-export interface CallTypes {
+export interface CallTypes extends FleetCallTypes {
   StartSnapshot: [StartSnapshotCommandInput, StartSnapshotCommandOutput];
   PutSnapshotBlock: [PutSnapshotBlockCommandInput, PutSnapshotBlockCommandOutput];
   CompleteSnapshot: [CompleteSnapshotCommandInput, CompleteSnapshotCommandOutput];
@@ -71,7 +73,8 @@ export type CallName = keyof CallTypes;
 export type ServiceName = 'ec2' | 'ebs' | 'ssm' | 'kms' | 'sts';
 
 /** What a call needs it for, which decides who must be allowed it. */
-export type Purpose = 'look' | 'publish' | 'share' | 'parameters' | 'manage' | 'read-back';
+export type Purpose =
+  'look' | 'publish' | 'share' | 'parameters' | 'manage' | 'read-back' | 'upload' | 'unpackers';
 
 /** On what a call acts, which is how narrowly it can be allowed. */
 export type Scope =
@@ -81,6 +84,8 @@ export type Scope =
   | 'new'
   /** A snapshot or image that has our tag. */
   | 'own'
+  /** An instance that is an unpacker, by its name, and a volume that has our tag. */
+  | 'unpacker'
   | 'parameter'
   | 'key';
 
@@ -93,7 +98,7 @@ export interface AwsCall {
   readonly purposes: readonly Purpose[];
   readonly scope: Scope;
   /** Kinds of resources that it acts on, as ARNs have them. */
-  readonly resources: readonly ('snapshot' | 'image')[];
+  readonly resources: readonly ('snapshot' | 'image' | 'volume' | 'instance')[];
 }
 
 function call(
@@ -123,9 +128,9 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   DescribeSnapshots: call('ec2', DESCRIBE, ['look']),
   GetEbsDefaultKmsKeyId: call('ec2', DESCRIBE, ['look']),
   DescribeKey: call('kms', FEW, ['look'], 'key'),
-  StartSnapshot: call('ebs', SNAPSHOT, ['publish'], 'new', ['snapshot']),
-  PutSnapshotBlock: call('ebs', PUT, ['publish'], 'own', ['snapshot']),
-  CompleteSnapshot: call('ebs', SNAPSHOT, ['publish'], 'own', ['snapshot']),
+  StartSnapshot: call('ebs', SNAPSHOT, ['upload'], 'new', ['snapshot']),
+  PutSnapshotBlock: call('ebs', PUT, ['upload'], 'own', ['snapshot']),
+  CompleteSnapshot: call('ebs', SNAPSHOT, ['upload'], 'own', ['snapshot']),
   RegisterImage: call('ec2', OTHER_CHANGE, ['publish'], 'new', ['image', 'snapshot']),
   CreateTags: call('ec2', TAGS, ['publish', 'manage'], 'own', ['image', 'snapshot']),
   DeleteTags: call('ec2', TAGS, ['publish', 'manage'], 'own', ['image', 'snapshot']),
@@ -138,4 +143,5 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   PutParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
   ListSnapshotBlocks: call('ebs', LIST, ['read-back'], 'own', ['snapshot']),
   GetSnapshotBlock: call('ebs', PUT, ['read-back'], 'own', ['snapshot']),
+  ...FLEET_CALLS,
 };

@@ -27,6 +27,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** What is not there is waited for, as it may not be known everywhere yet. */
   readonly retryMissing?: boolean | undefined;
+  /** It would be done twice if it was made again after its answer was lost: it fails then. */
+  readonly once?: boolean | undefined;
 }
 
 /** One account and region, as one publisher uses it: every call goes through it. */
@@ -55,7 +57,7 @@ export class AwsSession {
   async call<N extends CallName>(
     name: N,
     input: CallTypes[N][0],
-    { signal, retryMissing = false }: CallOptions = {},
+    { signal, retryMissing = false, once = false }: CallOptions = {},
   ): Promise<CallTypes[N][1]> {
     const began = this.#clock.now();
     for (let attempt = 1; ; attempt++) {
@@ -70,7 +72,7 @@ export class AwsSession {
         const isHopeful =
           fault.kind === 'missing'
             ? retryMissing && waited < MISSING_MILLISECONDS
-            : attempt < MOST_TRIES && passes(fault);
+            : attempt < MOST_TRIES && passes(fault, once);
         if (!isHopeful) {
           throw new AwsError(name, this.#place, fault, this.#subject, reason);
         }
@@ -122,6 +124,6 @@ export class AwsSession {
   }
 }
 
-function passes({ kind }: CallFault): boolean {
-  return kind === 'throttled' || kind === 'transient';
+function passes({ kind }: CallFault, once: boolean): boolean {
+  return kind === 'throttled' || (kind === 'transient' && !once);
 }

@@ -139,7 +139,7 @@ test('what a disk tells of itself is read as it was written, and fits into a tag
 
 test('the policy allows each call that is made, and nothing to be changed that is not ours', t => {
   const { Statement } = iamPolicy({
-    purposes: ['look', 'publish', 'manage', 'share', 'parameters', 'read-back'],
+    purposes: ['look', 'publish', 'upload', 'unpackers', 'manage', 'share', 'parameters', 'read-back'],
     partition: 'aws-cn',
     parameters: '/images',
     keys: ['arn:aws-cn:kms:cn-north-1:111122223333:key/1'],
