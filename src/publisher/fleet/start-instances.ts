@@ -1,7 +1,8 @@
 import { ImageUnpackerError } from '../../image/error.js';
+import { noUnpacker } from '../../cloud/aws/fleet/choose-unpacker.js';
 import type { TargetRow } from '../row.js';
 import type { FleetOptions } from './unpackers.js';
-import { bootPatience, forEachFleet, noUnpacker, withAgent } from './unpackers.js';
+import { bootPatience, forEachFleet, withAgent } from './unpackers.js';
 
 /** An instance that was started, with the reference system's keys. */
 export interface InstanceRow extends TargetRow {

@@ -1,8 +1,9 @@
 import type { Tags } from '../../cloud/cloud.js';
 import { ImageUnpackerError } from '../../image/error.js';
+import { noUnpacker } from '../../cloud/aws/fleet/choose-unpacker.js';
 import type { TargetRow } from '../row.js';
 import type { FleetOptions } from './unpackers.js';
-import { forEachFleet, noUnpacker } from './unpackers.js';
+import { forEachFleet } from './unpackers.js';
 
 /** The unpackers of a target whose tags were changed, or would be. */
 export interface TaggedRow extends TargetRow {

@@ -1,3 +1,4 @@
+import type { ConnectAgent as AnyConnectAgent } from '../../cloud/aws/fleet/agent.js';
 import type { FleetInstance, FleetPlace } from '../../cloud/aws/fleet/instances.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { showAddress, UNPACKER_PORT } from '../../rpc/address.js';
@@ -11,10 +12,7 @@ import { errorColumns, rowOf } from '../row.js';
 const BOOT_SECONDS = 600;
 
 /** Connects to the agent of an unpacker, which may be coming up: it may take `patience` seconds. */
-export type ConnectAgent = (
-  address: string,
-  how: { patience: number; signal?: AbortSignal | undefined },
-) => Promise<Unpacker>;
+export type ConnectAgent = AnyConnectAgent<Unpacker>;
 
 /** What everything that looks at unpackers takes. */
 export interface FleetOptions {
@@ -113,10 +111,4 @@ export async function withAgent<T>(
 export function bootPatience({ launchedAt }: FleetInstance, now: number): number {
   const LEAST_SECONDS = 60;
   return Math.max(LEAST_SECONDS, BOOT_SECONDS - (now - launchedAt) / 1000);
-}
-
-/** The error of a target that has no unpacker. */
-export function noUnpacker({ target, name }: FleetPlace): ImageUnpackerError {
-  const message = `There is no unpacker in ${target}: no instance has the tag Name=${name}; start one, or publish with the strategy direct`;
-  return new ImageUnpackerError('CLOUD_FAILED', message, { target });
 }
