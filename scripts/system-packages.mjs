@@ -8,7 +8,7 @@ const FAMILIES = [
   {
     ids: ['debian', 'ubuntu'],
     packages:
-      'e2fsprogs util-linux fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 libfuse3-dev qemu-utils xfsprogs zsh fish groff-base umoci skopeo systemd-container busybox python3 g++ make',
+      'e2fsprogs util-linux fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 libfuse3-dev qemu-utils xfsprogs zsh fish groff-base umoci skopeo systemd-container busybox rpm sqlite3 python3 g++ make',
     boot: 'qemu-system-x86 ovmf seabios qemu-system-arm qemu-efi-aarch64 mmdebstrap debian-archive-keyring',
     isInstalled: name => outputOf('dpkg-query', ['-W', '-f=${db:Status-Status}', name]) === 'installed',
     // Without lists of packages, or with old ones, an installation fails; then they are fetched.
@@ -20,7 +20,7 @@ const FAMILIES = [
   {
     ids: ['amzn', 'fedora', 'rhel', 'centos'],
     packages:
-      'e2fsprogs util-linux dosfstools mtools grub2-tools grub2-pc-modules openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 fuse3-devel xfsprogs zsh groff-base systemd-container python3 gcc-c++ make',
+      'e2fsprogs util-linux dosfstools mtools grub2-tools grub2-pc-modules openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 fuse3-devel xfsprogs zsh groff-base systemd-container rpm-build sqlite python3 gcc-c++ make',
     boot: 'qemu-system-x86-core edk2-ovmf',
     isInstalled: name => outputOf('rpm', ['-q', name]) !== undefined,
     install: names => runs('dnf', ['install', '-y', ...names]),

@@ -24,6 +24,7 @@ export const TAG = {
   imageDigest: 'ImageDigest',
   diskDigest: 'DiskDigest',
   run: 'Run',
+  preferredBefore: 'PreferredBefore',
 } as const;
 
 /** How many tags a cloud may need for itself. */
@@ -155,6 +156,77 @@ export interface UnfinishedDisk {
   readonly since?: string | undefined;
 }
 
+/** What may use an image. */
+export type ImageUserKind =
+  | 'instance'
+  | 'launch-template'
+  | 'auto-scaling-group'
+  | 'launch-configuration'
+  | 'parameter'
+  | 'process'
+  | 'loop-device';
+
+/** Something that uses an image, or starts machines of it. */
+export interface ImageUse {
+  readonly imageId: string;
+  readonly kind: ImageUserKind;
+  /** What is using it, by its id or name. */
+  readonly id: string;
+  /** More about it, for people: its state, or which version of it. */
+  readonly detail?: string | undefined;
+  /** Of a machine: when it was started, RFC 3339, and its tags. */
+  readonly since?: string | undefined;
+  readonly tags?: Tags | undefined;
+}
+
+/** Who may start machines of an image besides those whose it is. */
+export interface ImageSharing {
+  readonly imageId: string;
+  readonly accounts: readonly string[];
+  /** Those that are no account: organisations, units of them, `everybody`. */
+  readonly others: readonly string[];
+}
+
+/** Where an id means the same image, whoever uses it: an account and a region. */
+export interface CloudPlace {
+  readonly account: string;
+  readonly region: string;
+}
+
+/** Which uses are looked for. */
+export interface UseOptions extends CloudCallOptions {
+  /** Every version of every launch template counts, not only those that something names. */
+  allVersions?: boolean | undefined;
+}
+
+/** An image whose disk the next one of its stream can be made from. */
+export interface ParentProspect {
+  readonly image: PublishedImage;
+  /** In how many seconds it can be a parent, as far as can be told. */
+  readonly readyInSeconds: number;
+}
+
+/** What was found of something that publishing needs, without anything being changed. */
+export interface PreflightCheck {
+  /** The call that is made, or what there may be so much of. */
+  readonly check: string;
+  readonly kind: 'permission' | 'quota';
+  /**
+   * `ok`: proved. `likely`: nothing was found against it, which does not prove all of it. `unknown`: only doing it
+   * tells. `failed`: publishing would fail.
+   */
+  readonly state: 'ok' | 'likely' | 'unknown' | 'failed';
+  readonly message: string;
+}
+
+/** What is looked at before an image is published. */
+export interface PreflightRequest {
+  /** Of the image. */
+  readonly stream: string;
+  /** How much of each kind there may be: `images`, `snapshots`, `pendingSnapshots`. */
+  readonly quotas: Readonly<Record<'images' | 'snapshots' | 'pendingSnapshots', number>>;
+}
+
 /** How a call is watched and stopped. */
 export interface CloudCallOptions {
   signal?: AbortSignal | undefined;
@@ -171,6 +243,10 @@ export interface CloudTarget {
   images(tags?: Tags, options?: CloudCallOptions): Promise<PublishedImage[]>;
   /** The newest image of the stream whose disk can be the parent of one of `size` bytes, or of any size. */
   parent(stream: string, size?: bigint, options?: CloudCallOptions): Promise<PublishedImage | undefined>;
+  /** The images that can be parents, newest first, with what is known of when; where that is not at once. */
+  prospects?(stream: string, options?: CloudCallOptions): Promise<ParentProspect[]>;
+  /** Looks whether an image could be published, and changes nothing; where that can be told. */
+  preflight?(request: PreflightRequest, options?: CloudCallOptions): Promise<PreflightCheck[]>;
   /** What the disk of an image held when it was published. Throws `STATE_DAMAGED` when that is not known. */
   map(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
   /** Makes a disk. Throws `NO_SPACE`, `NO_PERMISSION`, `DEVICE_FAILED`, `CANCELLED`; what was begun may stay. */
@@ -189,6 +265,20 @@ export interface CloudTarget {
   readBack(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
   /** What of an image is not as its target makes images, for people; where targets have settings. */
   inspect?(imageId: string, options?: CloudCallOptions): Promise<string[]>;
+  /** Where others use the images that are shared with them; where images can be shared. */
+  readonly place?: CloudPlace | undefined;
+  /**
+   * What uses these images here, whosever images they are; where that can be known. It is all of it, or it throws: what
+   * cannot be looked at is no proof that nothing uses them.
+   */
+  uses?(imageIds: readonly string[], options?: UseOptions): Promise<ImageUse[]>;
+  /** Whom these images are shared with; those that are shared with nobody are left out. */
+  sharing?(imageIds: readonly string[], options?: CloudCallOptions): Promise<ImageSharing[]>;
+  /**
+   * Points what names the preferred image of a stream to an image, and what names the one before it to the one that was;
+   * where there is such a thing. It is so when it resolves.
+   */
+  prefer?(image: PublishedImage, before: string | undefined, options?: CloudCallOptions): Promise<void>;
   /** Sets some tags of an image and its disk, and removes others, all at once. Throws `IMAGE_UNKNOWN`. */
   setTags(
     imageId: string,

@@ -15,7 +15,7 @@ export interface SbomSubject {
 
 const TOOL = 'image-unpacker';
 
-/** The packages as SPDX 2.3. Databases of dpkg do not tell licences, so there are none. */
+/** The packages as SPDX 2.3. Databases of dpkg do not tell licences, and those of rpm tell them in words of their own. */
 export function toSpdx({ name, digest, createdAt }: SbomSubject, { system, packages }: PackageList): object {
   const described = {
     SPDXID: 'SPDXRef-Image',
@@ -38,6 +38,7 @@ export function toSpdx({ name, digest, createdAt }: SbomSubject, { system, packa
     sourceInfo: `built from ${each.source} ${each.sourceVersion}`,
     licenseConcluded: 'NOASSERTION',
     licenseDeclared: 'NOASSERTION',
+    ...(each.license !== undefined && { licenseComments: `The package says: ${each.license}` }),
     copyrightText: 'NOASSERTION',
     externalRefs: [
       {
@@ -76,6 +77,7 @@ export function toCycloneDx(
   { name, digest, createdAt }: SbomSubject,
   { system, packages }: PackageList,
 ): object {
+  const references = new Set<string>();
   return {
     bomFormat: 'CycloneDX',
     specVersion: '1.5',
@@ -94,31 +96,69 @@ export function toCycloneDx(
     },
     components: packages.map(each => ({
       type: 'library',
-      'bom-ref': packageUrl(each, system),
+      'bom-ref': uniqueReference(packageUrl(each, system), references),
       ...(each.maintainer !== '' && { supplier: { name: each.maintainer } }),
       name: each.name,
       version: each.version,
+      ...(each.license !== undefined && { licenses: [{ license: { name: each.license } }] }),
       purl: packageUrl(each, system),
     })),
   };
 }
 
-/** A package URL, of the type deb. */
-export function packageUrl(
-  { name, version, architecture, source, sourceVersion }: Package,
-  { id, version: release }: PackageList['system'],
-): string {
+/** A reference that none of `taken` is, and which is one of them from now on. */
+function uniqueReference(wanted: string, taken: Set<string>): string {
+  const reference = taken.has(wanted) ? `${wanted}#${String(taken.size)}` : wanted;
+  taken.add(reference);
+  return reference;
+}
+
+/** A package URL, of the type deb or rpm. */
+export function packageUrl(each: Package, { id, version: release }: PackageList['system']): string {
+  const { type, namespace, name, version, qualifiers } =
+    each.manager === 'dpkg' ? ofDeb(each, id) : ofRpm(each, id);
+  const distro = ['distro', id === '' ? '' : [id, release].filter(Boolean).join('-')] as const;
+  const query = [['arch', each.architecture] as const, distro, ...qualifiers]
+    .filter(([, value]) => value !== '')
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${key}=${encode(value)}`)
+    .join('&');
+  const path = [type, namespace, name].filter(Boolean).map(encode).join('/');
+  return `pkg:${path}@${encode(version)}${query === '' ? '' : `?${query}`}`;
+}
+
+/** What the types of package URLs differ in. */
+interface UrlParts {
+  type: string;
+  namespace: string;
+  name: string;
+  version: string;
+  qualifiers: (readonly [key: string, value: string])[];
+}
+
+function ofDeb({ name, version, source, sourceVersion }: Package, id: string): UrlParts {
   const isOwnSource = source === name && sourceVersion === version;
   const upstream = isOwnSource ? '' : sourceVersion === version ? source : `${source}@${sourceVersion}`;
-  const qualifiers = [
-    ['arch', architecture],
-    ['distro', id === '' ? '' : [id, release].filter(Boolean).join('-')],
-    ['upstream', upstream],
-  ]
-    .filter(([, value]) => value !== '')
-    .map(([key, value]) => `${key!}=${encode(value!)}`);
-  const query = qualifiers.length === 0 ? '' : `?${qualifiers.join('&')}`;
-  return `pkg:deb/${encode(id === '' ? 'debian' : id)}/${encode(name.toLowerCase())}@${encode(version)}${query}`;
+  const namespace = id === '' ? 'debian' : id;
+  return { type: 'deb', namespace, name: name.toLowerCase(), version, qualifiers: [['upstream', upstream]] };
+}
+
+/** The epoch is a qualifier, and the source is named by its file. */
+function ofRpm({ name, version: full, source, sourceVersion }: Package, id: string): UrlParts {
+  const [, epoch = '', version = full] = /^(?:(\d+):)?(.*)$/.exec(full) ?? [];
+  const isOwnSource = source === name && sourceVersion === version;
+  const upstream = isOwnSource ? '' : `${source}-${sourceVersion}.src.rpm`;
+  const namespace = id === 'rhel' ? 'redhat' : id;
+  return {
+    type: 'rpm',
+    namespace,
+    name,
+    version,
+    qualifiers: [
+      ['epoch', epoch],
+      ['upstream', upstream],
+    ],
+  };
 }
 
 function encode(text: string): string {

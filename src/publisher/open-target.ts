@@ -23,6 +23,8 @@ export function makeOpenTarget(store?: Store, clock?: Clock): OpenTarget {
       const { LocalTarget } = await import('../cloud/local/local-target.js');
       return LocalTarget.open(target.directory, { format: target.format, write, now });
     }
+    if (target.fault !== undefined)
+      throw new ImageUnpackerError('NO_PERMISSION', target.fault, { target: target.name });
     if (target.strategy === 'snapshot') {
       const message = `The strategy snapshot (${target.name}) is not in this version; use direct`;
       throw new ImageUnpackerError('UNSUPPORTED', message, { target: target.name });

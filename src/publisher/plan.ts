@@ -1,20 +1,24 @@
 import { TAG } from '../cloud/cloud.js';
-import type { PublishedImage } from '../cloud/cloud.js';
-import { DISK_BLOCK_SIZE } from '../image/disk-map.js';
-import { ImageUnpackerError } from '../image/error.js';
+import type { PreflightCheck } from '../cloud/cloud.js';
+import { parseImageName } from '../image/name.js';
 import { findImage } from '../store/find-image.js';
-import { diffManifests } from '../store/diff.js';
-import { ManifestReader } from '../store/manifest-reader.js';
-import type { ImageRecord, Store } from '../store/store.js';
+import type { Store } from '../store/store.js';
 import { checkContent } from './check-content.js';
+import type { Estimate } from './estimate.js';
+import { estimateRun } from './estimate.js';
+import { makeOpenTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
+import type { Foresight } from './outlook.js';
+import { Foreseer } from './outlook.js';
+import type { Rates } from './rates.js';
+import { USUAL_RATES } from './rates.js';
 import type { TargetRow } from './row.js';
 import { planned } from './run-targets.js';
 import type { SurveyedTarget } from './survey-all.js';
-import { surveyAll } from './survey-all.js';
+import { failedRow, surveyAll } from './survey-all.js';
 import type { StrategyName } from './target.js';
 
-/** What would be done in a target. */
+/** What would be done in a target. All that is estimated has a key that says so. */
 export interface PlanRow extends TargetRow {
   Strategy: StrategyName;
   ImageName: string;
@@ -29,72 +33,98 @@ export interface PlanRow extends TargetRow {
   ParentImage?: string;
   /** Bytes of content that the parent has not. */
   NewBytes?: number;
-  /** Blocks of 512 KiB that so much content takes at least; how many it will be shows only when it is unpacked. */
+  /** Blocks of 512 KiB that are to be sent. */
   EstimatedBlocks?: number;
+  /** From what that was told: what the image's disk holds where it was published already, or its content. */
+  EstimatedFrom?: 'disk' | 'content';
+  /** Seconds until the image is there, and by stage. */
+  EstimatedSeconds?: number;
+  EstimatedStages?: Readonly<Record<string, number>>;
+  /** US dollars, once and a month. */
+  EstimatedCost?: number;
+  EstimatedMonthlyCost?: number;
+  /** What was found of permissions and quotas, when that was asked for. */
+  Preflight?: readonly PreflightCheck[];
 }
 
 /** What is asked about. */
 export interface PlanOptions extends TargetsOptions {
   readonly image: string;
   readonly store: Store;
+  /** What estimates are made with; default: `USUAL_RATES`. */
+  readonly rates?: Rates | undefined;
+  /** Whether to look for permissions and quotas as well. */
+  readonly preflight?: boolean | undefined;
 }
 
 /**
- * Says for each target what `publish` would do there, and changes nothing. Throws `IMAGE_UNKNOWN`, `CANCELLED`, and
- * `IMAGE_UNSUPPORTED` for an image that would have to be unpacked and that no volume can hold.
+ * Says for each target what `publish` would do there, with estimates of its time and cost, and changes nothing. With
+ * `preflight` a target where publishing would fail for want of a permission or of room is `refused`. Throws
+ * `IMAGE_UNKNOWN`, `CANCELLED`, and `IMAGE_UNSUPPORTED` for an image that would have to be unpacked and that no volume
+ * can hold.
  */
 export async function plan(options: PlanOptions): Promise<PlanRow[]> {
-  const { image, store, signal } = options;
+  const { image, store, signal, rates = USUAL_RATES, preflight = false } = options;
+  const now = options.now ?? (() => new Date());
+  const openTarget = options.openTarget ?? makeOpenTarget(store);
   const record = await findImage(store, image);
-  const surveys = await surveyAll(record, options, options.now ?? (() => new Date()));
+  const surveys = await surveyAll(record, { ...options, openTarget }, now);
   if (planned(surveys)) await checkContent(store, record, surveys, signal);
-  const estimates = new Map<string, Promise<bigint>>();
-  const estimate = (parent: PublishedImage | undefined): Promise<bigint> => {
-    const digest = parent?.tags[TAG.imageDigest] ?? '';
-    const known = estimates.get(digest) ?? newBytes(store, record, digest, signal);
-    estimates.set(digest, known);
-    return known;
-  };
-  return Promise.all(surveys.map(survey => planRow(survey, estimate)));
+  const foreseer = new Foreseer({ store, image: record, surveys, rates, signal });
+  const { stream } = parseImageName(record.name);
+  const foreseen = await Promise.all(
+    surveys.map(async (survey): Promise<[SurveyedTarget, Foresight | undefined]> => {
+      if (survey.survey?.kind !== 'publish') return [survey, undefined];
+      const how = { open: openTarget, now, stream, preflight };
+      return foreseer.foresee(survey, survey.survey.parent, how).then(
+        found => [survey, found],
+        (reason: unknown) => [
+          { ...survey, survey: undefined, row: failedRow(survey.row, reason) },
+          undefined,
+        ],
+      );
+    }),
+  );
+  const outlooks = foreseen.flatMap(([, foresight]) => (foresight === undefined ? [] : [foresight.outlook]));
+  const estimates = estimateRun(outlooks, rates);
+  return foreseen.map(([survey, foresight]) =>
+    foresight === undefined ? settledRow(survey) : publishRow(survey, foresight, estimates.shift()!),
+  );
 }
 
-async function planRow(
-  { row, survey }: SurveyedTarget,
-  estimate: (parent: PublishedImage | undefined) => Promise<bigint>,
-): Promise<PlanRow> {
-  const { Stages, BlocksSent, AlreadyPublished, ...columns } = row;
-  const planned = { ...columns, AlreadyPublished };
-  if (survey === undefined) return { ...planned, Action: 'refused' };
-  if (survey.kind === 'published') return { ...planned, Action: 'none' };
-  const { parent } = survey;
-  const bytes = await estimate(parent);
+function columnsOf({ row }: SurveyedTarget) {
+  const { Stages, BlocksSent, ...columns } = row;
+  return columns;
+}
+
+function settledRow(surveyed: SurveyedTarget): PlanRow {
+  return { ...columnsOf(surveyed), Action: surveyed.survey === undefined ? 'refused' : 'none' };
+}
+
+function publishRow(surveyed: SurveyedTarget, foresight: Foresight, estimate: Estimate): PlanRow {
+  const { parent, outlook, checks } = foresight;
   const imageName = parent?.tags[TAG.imageName];
   return {
-    ...planned,
+    ...columnsOf(surveyed),
     Action: 'publish',
     ...(parent === undefined ? {} : { ParentSnapshotId: parent.diskId }),
     ...(imageName === undefined ? {} : { ParentImage: imageName }),
-    NewBytes: Number(bytes),
-    EstimatedBlocks: Math.ceil(Number(bytes) / DISK_BLOCK_SIZE),
+    NewBytes: outlook.newBytes,
+    EstimatedBlocks: estimate.blocks,
+    EstimatedFrom: outlook.knownBlocks === undefined ? 'content' : 'disk',
+    EstimatedSeconds: estimate.seconds,
+    EstimatedStages: estimate.stages,
+    EstimatedCost: estimate.cost,
+    EstimatedMonthlyCost: estimate.monthlyCost,
+    ...(checks === undefined ? {} : { Preflight: checks, ...refusal(checks) }),
   };
 }
 
-/** The bytes of content that an image has and the one with `digest` has not; all, if that is not in the store. */
-async function newBytes(
-  store: Store,
-  image: ImageRecord,
-  digest: string,
-  signal: AbortSignal | undefined,
-): Promise<bigint> {
-  const bytes = Buffer.from(digest, 'hex');
-  if (digest === '' || (await store.has([bytes]))[0] !== true) return image.bytes;
-  try {
-    const from = await ManifestReader.open(store, bytes);
-    const to = await ManifestReader.open(store, Buffer.from(image.digest, 'hex'));
-    return (await diffManifests(from, to, { signal })).newBytes;
-  } catch (reason) {
-    // Of an image that was deleted, not all pages need be there any more.
-    if (reason instanceof ImageUnpackerError && reason.code === 'STORE_DAMAGED') return image.bytes;
-    throw reason;
-  }
+/** Why publishing would fail, if anything was found to be against it. */
+function refusal(checks: readonly PreflightCheck[]): Partial<PlanRow> {
+  const failed = checks.filter(({ state }) => state === 'failed');
+  if (failed.length === 0) return {};
+  const Error = failed.map(({ check, message }) => `${check}: ${message}`).join('; ');
+  const isQuota = failed.every(({ kind }) => kind === 'quota');
+  return { Action: 'refused', Error, ErrorCode: isQuota ? 'QUOTA_EXCEEDED' : 'NO_PERMISSION' };
 }

@@ -19,7 +19,7 @@ import { localTarget } from './target.js';
  *       format: raw | qcow2
  *     - account: "111122223333"   twelve digits, as a string
  *       name: production          what it is called in results; the account if left out
- *       regions: [us-east-1]
+ *       regions: [us-east-1]      or ["*"], every one that is enabled
  *       role: ARN                 that is taken on there; with it externalId and sessionName
  *       profile: NAME             of the SDK's files, which gives the credentials
  *       strategy, group, and settings:
@@ -45,7 +45,10 @@ const accountId = v.pipe(
   v.string('an account is a text of twelve digits: put it between quotes'),
   v.regex(/^\d{12}$/, 'an account is twelve digits'),
 );
-const region = v.pipe(text, v.regex(/^[a-z]{2,}(-[a-z]+)+-\d+$/, 'a region is like us-east-1'));
+const region = v.pipe(
+  text,
+  v.regex(/^([a-z]{2,}(-[a-z]+)+-\d+|\*)$/, 'a region is like us-east-1, or "*" for all'),
+);
 
 const path = v.pipe(text, v.regex(/^(\/[A-Za-z0-9_.-]+)+$/, 'a path is like /images'));
 const organisation = v.pipe(

@@ -15,20 +15,22 @@ import { directoryOf, LOCAL, localTarget } from './target.js';
  */
 
 /** Which targets are meant. */
-interface Pattern {
+export interface Pattern {
   readonly text: string;
   readonly account: string;
   readonly region: string;
 }
 
-const ANY = '*';
+/** Stands for every account, and for every region. */
+export const ANY = '*';
 
 /** Whether a text is written in that way, rather than being the name of a file. */
 export function isTargetSyntax(text: string): boolean {
   return /[,;*]/.test(text) || text.startsWith(LOCAL);
 }
 
-function parsePatterns(text: string): Pattern[] {
+/** What the parts of a text say. Throws `USAGE`. */
+export function parsePatterns(text: string): Pattern[] {
   return text
     .split(';')
     .map(each => each.trim())
@@ -43,22 +45,29 @@ function parsePatterns(text: string): Pattern[] {
     });
 }
 
-/** The targets that a text names by themselves, without a file. Throws `USAGE`. */
+/** The targets that a text names one by one, without a file and without `*`. Throws `USAGE`. */
 export function parseTargetSyntax(text: string): Target[] {
   const patterns = parsePatterns(text);
   if (patterns.length === 0) throw new ImageUnpackerError('USAGE', 'No targets are given');
-  return patterns.map(({ text: given, account, region }): Target => {
-    if (account !== 'local' && account !== ANY && region !== ANY) return awsTarget(account, region);
-    if (account !== 'local') {
-      const remedy = 'write ACCOUNT,REGION; * chooses from a file of targets, in --only and --skip';
-      throw new ImageUnpackerError('USAGE', `"${given}" does not say which account and region; ${remedy}`);
-    }
-    if (region !== ANY) return localTarget(region);
-    throw new ImageUnpackerError('USAGE', `"${given}" does not say which directory; write local:DIR`);
+  return patterns.map(pattern => {
+    const target = patternTarget(pattern);
+    if (target.account !== ANY && target.region !== ANY) return target;
+    const remedy = 'write ACCOUNT,REGION';
+    const message = `"${pattern.text}" does not say which account and region; ${remedy}`;
+    throw new ImageUnpackerError('USAGE', message);
   });
 }
 
-function awsTarget(account: string, region: string): AwsTarget {
+/** The target that a pattern names whose account is one. Throws `USAGE` when no directory is said. */
+export function patternTarget(pattern: Pattern): Target {
+  const { text: given, account, region } = pattern;
+  if (account !== 'local') return awsTarget(account, region);
+  if (region !== ANY) return localTarget(region);
+  throw new ImageUnpackerError('USAGE', `"${given}" does not say which directory; write local:DIR`);
+}
+
+/** An account and region with the usual settings. */
+export function awsTarget(account: string, region: string): AwsTarget {
   return {
     kind: 'aws',
     name: `${account}/${region}`,

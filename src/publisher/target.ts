@@ -30,6 +30,8 @@ export interface AwsTarget {
   readonly strategy: 'direct' | 'snapshot';
   readonly group?: string | undefined;
   readonly access: AccountAccess;
+  /** Why it cannot be used, where that is known already. */
+  readonly fault?: string | undefined;
   readonly settings: AwsImageSettings;
 }
 

@@ -3,9 +3,10 @@ import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs
 import { isIP } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
+import { checkStreamName } from '../image/name.js';
 import { makeDirectory } from '../store/make-directory.js';
 import { runTool } from '../volume/tool.js';
-import type { Role } from './role.js';
+import { REPLICATOR_NAME, uploadName } from './rights.js';
 import { roleName } from './role.js';
 
 /** What a set of certificates is made for. */
@@ -15,10 +16,19 @@ export interface CertificateSet {
   hosts: readonly string[];
   /** How long all of them are valid. */
   days: number;
+  /** The streams below which the uploader may send images to an image server; none of them: any. */
+  uploads?: readonly string[];
 }
 
-/** The certificates of those who may do less, each in a directory of its own. */
-const LESSER_ROLES: readonly Role[] = ['publisher', 'reader'];
+/** The names that give those who may do less what they may, each in a directory of its own. */
+function lesserNames(uploads: readonly string[]): Record<string, readonly string[]> {
+  return {
+    publisher: [roleName('publisher')],
+    reader: [roleName('reader')],
+    replicator: [REPLICATOR_NAME],
+    uploader: uploads.length === 0 ? [uploadName()] : uploads.map(uploadName),
+  };
+}
 
 /** Nothing that the system's own configuration would add. */
 const OPENSSL_CONFIGURATION = '[req]\ndistinguished_name = name\n[name]\n';
@@ -28,14 +38,17 @@ const OPENSSL_CONFIGURATION = '[req]\ndistinguished_name = name\n[name]\n';
  *
  *   DIR/ca.pem cert.pem key.pem         for the machine that serves, and for its administrator
  *   DIR/ca-key.pem                      the authority's key; whoever has it can make more
- *   DIR/publisher DIR/reader            ca.pem, cert.pem and key.pem for who has that role
+ *   DIR/publisher DIR/reader
+ *   DIR/replicator DIR/uploader         ca.pem, cert.pem and key.pem for who may do that (rights.ts)
  *
- * Throws `OUTPUT` when DIR is there and not empty, `TOOL_MISSING` without openssl, `CANCELLED`.
+ * Throws `IMAGE_NAME` for uploads to what is no stream, `OUTPUT` when DIR is there and not empty, `TOOL_MISSING` without openssl, `CANCELLED`.
  */
 export async function makeCertificates(
   set: CertificateSet,
   signal?: AbortSignal,
 ): Promise<{ expiresAt: string }> {
+  const { uploads = [] } = set;
+  for (const stream of uploads) checkStreamName(stream);
   const target = resolve(set.directory);
   const work = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}`);
   try {
@@ -44,10 +57,11 @@ export async function makeCertificates(
     await authority.make();
     const names = set.hosts.map(host => `${isIP(host) === 0 ? 'DNS' : 'IP'}:${host}`);
     await authority.issue(work, 'image-unpacker server', [...names, `URI:${roleName('admin')}`], true);
-    for (const role of LESSER_ROLES) {
-      const directory = join(work, role);
+    for (const [who, given] of Object.entries(lesserNames(uploads))) {
+      const directory = join(work, who);
       await mkdir(directory, { mode: 0o700 });
-      await authority.issue(directory, `image-unpacker ${role}`, [`URI:${roleName(role)}`], false);
+      const uris = given.map(name => `URI:${name}`);
+      await authority.issue(directory, `image-unpacker ${who}`, uris, false);
       await copyFile(join(work, 'ca.pem'), join(directory, 'ca.pem'));
     }
     await rm(authority.configuration);

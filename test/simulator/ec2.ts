@@ -1,29 +1,13 @@
 import { ServiceFault } from './fault.js';
 import { describeFleetInstances, fleetOf, FLEET_OPERATIONS } from './fleet.js';
 import type { Image, Place, Snapshot, World } from './state.js';
+import { USER_OPERATIONS } from './users.js';
+import type { Xml } from './xml.js';
+import { element, set, text } from './xml.js';
 
 /* EC2 by its query protocol, as far as publishing takes it. */
 
 export type Form = URLSearchParams;
-
-/** An answer in XML: the elements in the envelope of the operation. */
-export type Xml = string;
-
-export function escapeXml(text: string): string {
-  return text.replace(/[<>&"]/g, each => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' })[each]!);
-}
-
-export function element(name: string, content: string): Xml {
-  return `<${name}>${content}</${name}>`;
-}
-
-export function text(name: string, value: string | undefined): Xml {
-  return value === undefined ? '' : element(name, escapeXml(value));
-}
-
-export function set(name: string, items: readonly Xml[]): Xml {
-  return element(name, items.map(item => element('item', item)).join(''));
-}
 
 /** The values of a list: `ImageId.1`, `ImageId.2` … */
 export function listOf(form: Form, name: string): string[] {
@@ -86,7 +70,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   DeleteSnapshot: (_, place, form) => {
     const id = form.get('SnapshotId') ?? '';
     if (!place.snapshots.has(id)) throw noSnapshot(id);
-    const users = [...place.images.values()].filter(({ snapshotId }) => snapshotId === id);
+    const users = [...place.images.values()].filter(
+      ({ snapshotId, more = [] }) => snapshotId === id || more.includes(id),
+    );
     if (users.length > 0) {
       const message = `The snapshot ${id} is currently in use by ${users.map(({ id: user }) => user).join(', ')}`;
       throw new ServiceFault(400, 'InvalidSnapshot.InUse', message);
@@ -151,20 +137,30 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   DescribeImageAttribute: (_, place, form) => {
     const image = requireImage(place, form.get('ImageId') ?? '');
-    const users = [...image.launchPermissions].map(user => text('userId', user));
+    const users = [...image.launchPermissions].map(user => text(permissionKind(user), user));
     return text('imageId', image.id) + set('launchPermission', users);
   },
   EnableImageDeprecation: (_, place, form) => {
     requireImage(place, form.get('ImageId') ?? '').deprecateAt = form.get('DeprecateAt') ?? undefined;
     return text('return', 'true');
   },
+  DescribeRegions: (world, place) =>
+    set(
+      'regionInfo',
+      world.enabledRegions(place.account).map(region => text('regionName', region)),
+    ),
   GetEbsDefaultKmsKeyId: () => text('kmsKeyId', 'alias/aws/ebs'),
 };
 
 /** Answers a request, or throws what the service says against it. */
 export function answerEc2(world: World, place: Place, form: Form): Xml {
   const action = form.get('Action') ?? '';
-  if (action === 'DescribeInstances') return describeFleetInstances(world, place, form);
+  // Unpackers are looked for by their tag, users of images are not.
+  if (action === 'DescribeInstances' && [...form.values()].includes('tag:Name')) {
+    return describeFleetInstances(world, place, form);
+  }
+  const ofUsers = USER_OPERATIONS[action];
+  if (ofUsers !== undefined) return ofUsers(place, form);
   const operation = OPERATIONS[action] ?? FLEET_OPERATIONS[action];
   if (operation === undefined) {
     throw new ServiceFault(400, 'InvalidAction', `The action ${action} is not valid for this web service.`);
@@ -225,6 +221,12 @@ function tagged(place: Place, form: Form): Map<string, string>[] {
   });
 }
 
+function permissionKind(user: string): string {
+  if (user === 'all') return 'group';
+  if (/:ou\//.test(user)) return 'organizationalUnitArn';
+  return user.startsWith('arn:') ? 'organizationArn' : 'userId';
+}
+
 function requireImage(place: Place, id: string): Image {
   const image = place.images.get(id);
   if (image !== undefined) return image;
@@ -262,9 +264,16 @@ function describeSnapshot(world: World, place: Place, snapshot: Snapshot): Xml {
   ].join('');
 }
 
+/** A mapping of another device than the root: of a snapshot, or of a disk of the machine itself. */
+function otherMapping(snapshotId: string | undefined, at: number): Xml {
+  const device = text('deviceName', `/dev/sd${String.fromCharCode('b'.charCodeAt(0) + at)}`);
+  const virtual = text('virtualName', `ephemeral${String(at)}`);
+  return device + (snapshotId === undefined ? virtual : element('ebs', text('snapshotId', snapshotId)));
+}
+
 function describeImage(
   place: Place,
-  { id, name, createdAt, tags, request, snapshotId, deprecateAt }: Image,
+  { id, name, createdAt, tags, request, snapshotId, deprecateAt, more }: Image,
 ): Xml {
   const ebs = 'BlockDeviceMapping.1.Ebs';
   const mapping =
@@ -297,7 +306,7 @@ function describeImage(
     text('virtualizationType', request['VirtualizationType']),
     text('creationDate', new Date(createdAt).toISOString().replace(/\.\d+Z$/, '.000Z')),
     text('deprecationTime', deprecateAt),
-    set('blockDeviceMapping', [mapping]),
+    set('blockDeviceMapping', [...(more ?? []).map(otherMapping), mapping]),
     tagSet(tags),
   ].join('');
 }

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Form, Xml } from './ec2.js';
-import { element, filtersHold, listOf, set, tagMatches, tagSet, tagsOf, text } from './ec2.js';
+import type { Form } from './ec2.js';
+import { filtersHold, listOf, tagMatches, tagSet, tagsOf } from './ec2.js';
 import { ServiceFault } from './fault.js';
 import type { Place, Snapshot, World } from './state.js';
+import type { Xml } from './xml.js';
+import { element, set, text } from './xml.js';
 
 /*
  * Instances and volumes of EC2. Volumes hold blocks as snapshots do; who stands for an agent reads and writes those of

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../../src/cloud/aws/clock.js';
 import { answerEbs, ebsOperation } from './ebs.js';
-import { answerEc2, escapeXml } from './ec2.js';
+import { answerEc2 } from './ec2.js';
 import type { Schedule } from './fault.js';
 import { ServiceFault } from './fault.js';
 import { answerJson } from './json-services.js';
@@ -12,6 +12,8 @@ import type { Timing } from './state.js';
 import { World } from './state.js';
 import type { Role } from './sts.js';
 import { accessKey, accountOf, answerSts } from './sts.js';
+import { answerAutoScaling } from './users.js';
+import { escapeXml } from './xml.js';
 
 /*
  * AWS, as far as publishing takes it, on one port of this machine: EC2, EBS direct, SSM, KMS and STS, for any number of
@@ -40,6 +42,10 @@ export interface Simulator {
   world: World;
   calls: SeenCall[];
   schedule: Schedule;
+  /** Whether an account may not make a call in a region. */
+  denies: (account: string, region: string, operation: string) => boolean;
+  /** Whether calls of EC2 with DryRun are not made. */
+  knowsDryRun: boolean;
   /** What a program that is to use it as AWS has in its environment, as the account. */
   environment(account: string): Record<string, string>;
   stop(): Promise<void>;
@@ -54,6 +60,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     world,
     calls: [],
     schedule: options.schedule ?? (() => undefined),
+    denies: () => false,
+    knowsDryRun: true,
     environment: account => ({
       AWS_ENDPOINT_URL: simulator.url,
       AWS_ACCESS_KEY_ID: accessKey(account),
@@ -104,6 +112,13 @@ async function serve(
       throw new ServiceFault(401, 'AuthFailure', 'AWS was not able to validate the credentials');
     if (trouble === 'throttled') throw throttled(service);
     if (trouble === 'failed') throw new ServiceFault(500, 'InternalError', 'An internal error has occurred.');
+    if (simulator.denies(account, region, operation)) throw denied(service, operation);
+    if (
+      simulator.knowsDryRun &&
+      service === 'ec2' &&
+      new URLSearchParams(body.toString()).get('DryRun') === 'true'
+    )
+      throw dryRun();
     answer = answerOf(simulator.world, options, { account, region, service, request, body });
   } catch (reason) {
     if (!(reason instanceof ServiceFault)) throw reason;
@@ -113,6 +128,18 @@ async function serve(
   if (options.latency !== undefined) await options.clock.sleep(options.latency(operation));
   if (trouble === 'lost') return void request.socket.destroy();
   response.writeHead(answer.status, { 'x-amzn-RequestId': 'simulated', ...answer.headers }).end(answer.body);
+}
+
+function denied(service: string, operation: string): ServiceFault {
+  const message = `User is not authorized to perform: ${operation}`;
+  if (service === 'ec2') return new ServiceFault(403, 'UnauthorizedOperation', message);
+  return new ServiceFault(service === 'ebs' ? 403 : 400, 'AccessDeniedException', message);
+}
+
+/** DryRun looks for permissions only, not for what the call would meet. */
+function dryRun(): ServiceFault {
+  const message = 'Request would have succeeded, but DryRun flag is set.';
+  return new ServiceFault(412, 'DryRunOperation', message);
 }
 
 function throttled(service: string): ServiceFault {
@@ -168,6 +195,11 @@ function answerOf(
     const xml = `<${action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><${action}Result>${result}</${action}Result><ResponseMetadata><RequestId>simulated</RequestId></ResponseMetadata></${action}Response>`;
     return { status: 200, headers, body: xml };
   }
+  if (service === 'autoscaling') {
+    const result = answerAutoScaling(place, form);
+    const xml = `<${action}Response xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><${action}Result>${result}</${action}Result><ResponseMetadata><RequestId>simulated</RequestId></ResponseMetadata></${action}Response>`;
+    return { status: 200, headers, body: xml };
+  }
   const content = answerEc2(world, place, form);
   const xml = `<${action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>simulated</requestId>${content}</${action}Response>`;
   return { status: 200, headers, body: xml };
@@ -189,10 +221,10 @@ function faultAnswer(service: string, { status, code, message, reason }: Service
       body: JSON.stringify({ __type: code, ...(message === '' ? {} : { message }) }),
     };
   }
-  const error = `<Error>${service === 'sts' ? '<Type>Sender</Type>' : ''}<Code>${code}</Code><Message>${escapeXml(message)}</Message></Error>`;
-  const xml =
-    service === 'sts'
-      ? `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">${error}<RequestId>simulated</RequestId></ErrorResponse>`
-      : `<Response><Errors>${error}</Errors><RequestID>simulated</RequestID></Response>`;
+  const isQuery = service === 'sts' || service === 'autoscaling';
+  const error = `<Error>${isQuery ? '<Type>Sender</Type>' : ''}<Code>${code}</Code><Message>${escapeXml(message)}</Message></Error>`;
+  const xml = isQuery
+    ? `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">${error}<RequestId>simulated</RequestId></ErrorResponse>`
+    : `<Response><Errors>${error}</Errors><RequestID>simulated</RequestID></Response>`;
   return { status, headers: { 'content-type': 'text/xml;charset=UTF-8', connection: 'close' }, body: xml };
 }

@@ -28,6 +28,10 @@ export const iamPolicyCommand = command({
     ),
     unpackerName: optional('--unpacker-name <name>', 'what unpackers are called; default: ImageUnpacker'),
     share: flag('--share', 'also to let other accounts start machines of the images'),
+    findUses: flag(
+      '--find-uses',
+      'also to look for what uses images: list-used-images, list-unused-images, delete-unused-images',
+    ),
     parameters: optional(
       '--parameters <path>',
       'also to name images by parameters below this path: /images',
@@ -46,11 +50,21 @@ export const iamPolicyCommand = command({
   },
   run: async ({ options }) => {
     const { iamPolicy } = await import('../../cloud/aws/iam-policy.js');
-    const { planOnly, share, parameters, keys, partition = 'aws', strategy, unpackerName } = options;
+    const {
+      planOnly,
+      share,
+      findUses,
+      parameters,
+      keys,
+      partition = 'aws',
+      strategy,
+      unpackerName,
+    } = options;
     const own = strategy === 'snapshot' ? 'unpackers' : 'upload';
     const changing = planOnly ? [] : (['publish', own, 'manage', 'read-back'] as const);
     const more = [
       ...(share ? (['share'] as const) : []),
+      ...(findUses ? (['find-uses'] as const) : []),
       ...(parameters === undefined ? [] : (['parameters'] as const)),
     ];
     return iamPolicy({ purposes: ['look', ...changing, ...more], partition, parameters, keys, unpackerName });

@@ -1,8 +1,9 @@
+import type { AccountAccess } from '../../cloud/aws/access.js';
 import type { Target } from '../../publisher/target.js';
 import type { OptionValues } from '../command.js';
 import { optional, required } from '../option.js';
 
-const TARGETS = 'a file of targets, or account,region;account,region or local:DIR';
+const TARGETS = 'a file of targets, or account,region;account,region (with *) or local:DIR';
 
 const selection = {
   only: optional('--only <targets>', 'only these of them: account,region;account,region, with *'),
@@ -25,8 +26,25 @@ export async function targetsOf({
 }: OptionValues<typeof targetOptions>): Promise<Target[]> {
   const syntax = await import('../../publisher/target-syntax.js');
   const { readTargets } = await import('../../publisher/read-targets.js');
-  const all = syntax.isTargetSyntax(targets) ? syntax.parseTargetSyntax(targets) : await readTargets(targets);
+  const isSyntax = syntax.isTargetSyntax(targets);
+  const given = isSyntax ? undefined : await readTargets(targets);
+  const all = await expanded(given ?? targets);
   return syntax.selectTargets(group === undefined ? all : syntax.selectGroup(all, group), only, skip);
+}
+
+/** The targets of a file or a text, with those that `*` stands for, for which AWS is asked only if need be. */
+async function expanded(given: string | readonly Target[]): Promise<Target[]> {
+  const { expandRegions, expandTargetSyntax } = await import('../../publisher/expand-targets.js');
+  const lazy = async () => {
+    const { AccountDirectory } = await import('../../cloud/aws/account-directory.js');
+    return new AccountDirectory();
+  };
+  let directory: ReturnType<typeof lazy> | undefined;
+  const accounts = {
+    accounts: async () => (await (directory ??= lazy())).accounts(),
+    regions: async (access: AccountAccess) => (await (directory ??= lazy())).regions(access),
+  };
+  return typeof given === 'string' ? expandTargetSyntax(given, accounts) : expandRegions(given, accounts);
 }
 
 /** What a command that is given results works with. */

@@ -16,27 +16,32 @@ export const diffCommand = command({
     const { findImage } = await import('../../store/find-image.js');
     const { diffManifests } = await import('../../store/diff.js');
     const { comparePackages } = await import('../../image/package-list.js');
-    const { readPackages } = await import('../../store/packages/read-packages.js');
+    const { tryReadPackages } = await import('../../store/packages/read-packages.js');
     const { ManifestReader } = await import('../../store/manifest-reader.js');
     return withStore(options, signal, async store => {
       const [from, to] = [await findImage(store, args.from), await findImage(store, args.to)];
       const before = await ManifestReader.open(store, Buffer.from(from.digest, 'hex'));
       const after = await ManifestReader.open(store, Buffer.from(to.digest, 'hex'));
       const difference = await diffManifests(before, after, { signal });
-      const [had, has] = [await readPackages(store, from), await readPackages(store, to)];
-      const packages = had && has ? comparePackages(had.packages, has.packages) : null;
-      return { from: from.name, to: to.name, ...difference, packages };
+      const [had, has] = [await tryReadPackages(store, from), await tryReadPackages(store, to)];
+      const packages = had.list && has.list ? comparePackages(had.list.packages, has.list.packages) : null;
+      const fault = had.fault ?? has.fault;
+      const packagesFault = fault === undefined ? {} : { packagesFault: fault };
+      return { from: from.name, to: to.name, ...difference, packages, ...packagesFault };
     });
   },
   show: showDifference,
 });
 
-/** What differs; of packages null if not both images have a list. */
+/** What differs; of packages null if not both images have a list that can be read. */
 interface Shown extends ImageDifference {
   packages: PackageChanges | null;
+  /** Why a list cannot be read. */
+  packagesFault?: string;
 }
 
-function showDifference({ added, removed, changed, newBytes, packages }: Shown): string {
+function showDifference(shown: Shown): string {
+  const { added, removed, changed, newBytes, packages, packagesFault } = shown;
   const lines = [
     ...added.map(path => ({ path, line: `+ ${showText(path)}` })),
     ...removed.map(path => ({ path, line: `- ${showText(path)}` })),
@@ -46,6 +51,7 @@ function showDifference({ added, removed, changed, newBytes, packages }: Shown):
   return [
     ...lines.map(({ line }) => line),
     ...showPackages(packages),
+    ...(packagesFault === undefined ? [] : [showText(packagesFault)]),
     `${counts}, ${showSize(newBytes)} of new data`,
   ].join('\n');
 }

@@ -6,8 +6,8 @@ import { argument, oneOf, withDefault } from '../option.js';
 export const sbomCommand = command({
   name: 'sbom',
   summary: 'Print the packages of an image as a software bill of materials',
-  details: `SPDX 2.3 or CycloneDX 1.5, in JSON. The packages are those of dpkg's database, as it was when the image was built. The same
-image makes the same document.`,
+  details: `SPDX 2.3 or CycloneDX 1.5, in JSON. The packages are those of the databases of dpkg and rpm, as they were when the image was built.
+The same image makes the same document.`,
   arguments: { name: argument('the image') },
   options: {
     ...storeOptions,
@@ -26,7 +26,7 @@ image makes the same document.`,
       const record = await findImage(store, args.name);
       const list = await readPackages(store, record);
       if (list === undefined) {
-        const message = `No packages are known of the image ${record.name}: it has no database of dpkg, or was built by an older version`;
+        const message = `No packages are known of the image ${record.name}: it has no database of dpkg or rpm that could be read, or was built by an older version`;
         throw new ImageUnpackerError('UNSUPPORTED', message, { image: record.name });
       }
       return (options.format === 'spdx' ? toSpdx : toCycloneDx)(record, list);

@@ -13,8 +13,10 @@ interface ShownImage extends ImageRecord {
   objectBytes: bigint;
   types: Partial<Record<Entry['type'], number>>;
   list?: ShownEntry[];
-  /** How many packages are installed; null if no list is kept with the image. */
+  /** How many packages are installed; null if no list is kept with the image, or it cannot be read. */
   packages: number | null;
+  /** Why the list cannot be read. */
+  packagesFault?: string;
   packageList?: readonly Package[];
 }
 
@@ -29,16 +31,17 @@ export const showCommand = command({
   },
   run: async ({ options, args, signal }) => {
     const { findImage } = await import('../../store/find-image.js');
-    const { readPackages } = await import('../../store/packages/read-packages.js');
+    const { tryReadPackages } = await import('../../store/packages/read-packages.js');
     const { summariseImage } = await import('./summarise-image.js');
     return withStore(options, signal, async (store): Promise<ShownImage> => {
       const record = await findImage(store, args.name);
-      const packages = (await readPackages(store, record))?.packages;
+      const { list, fault } = await tryReadPackages(store, record);
       return {
         ...record,
         ...(await summariseImage(store, record, options.list)),
-        packages: packages?.length ?? null,
-        ...(options.packages && { packageList: packages ?? [] }),
+        packages: list?.packages.length ?? null,
+        ...(fault !== undefined && { packagesFault: fault }),
+        ...(options.packages && { packageList: list?.packages ?? [] }),
       };
     });
   },
@@ -56,6 +59,7 @@ function showImage(image: ShownImage): string {
     `Size:        ${showSize(image.bytes)}`,
     `Data:        ${showCount(image.objects)} objects of ${showSize(image.objectBytes)}`,
     ...(image.packages === null ? [] : [`Packages:    ${showCount(image.packages)}`]),
+    ...(image.packagesFault === undefined ? [] : [`Packages:    ${image.packagesFault}`]),
     ...Object.entries(image.tags).map(([key, value]) => `Tag:         ${key}=${value}`),
     ...Object.entries(image.annotations).map(([key, digest]) => `Annotation:  ${key} ${digest}`),
   ].map(showText);

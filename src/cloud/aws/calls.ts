@@ -23,6 +23,12 @@ import type {
   DescribeImageAttributeCommandOutput,
   DescribeImagesCommandInput,
   DescribeImagesCommandOutput,
+  DescribeLaunchTemplatesCommandInput,
+  DescribeLaunchTemplatesCommandOutput,
+  DescribeLaunchTemplateVersionsCommandInput,
+  DescribeLaunchTemplateVersionsCommandOutput,
+  DescribeRegionsCommandInput,
+  DescribeRegionsCommandOutput,
   DescribeSnapshotsCommandInput,
   DescribeSnapshotsCommandOutput,
   EnableImageDeprecationCommandInput,
@@ -36,22 +42,30 @@ import type {
 } from '@aws-sdk/client-ec2';
 import type { DescribeKeyCommandInput, DescribeKeyCommandOutput } from '@aws-sdk/client-kms';
 import type {
+  DeleteParameterCommandInput,
+  DeleteParameterCommandOutput,
+  DescribeParametersCommandInput,
+  DescribeParametersCommandOutput,
   GetParameterCommandInput,
   GetParameterCommandOutput,
+  GetParametersCommandInput,
+  GetParametersCommandOutput,
   PutParameterCommandInput,
   PutParameterCommandOutput,
 } from '@aws-sdk/client-ssm';
 import type { GetCallerIdentityCommandInput, GetCallerIdentityCommandOutput } from '@aws-sdk/client-sts';
+import type { AutoScalingCallTypes } from './auto-scaling.js';
 import type { FleetCallTypes } from './fleet/calls.js';
 import { FLEET_CALLS } from './fleet/calls.js';
 
 /** What each call takes and answers, as the SDK has it. */
-export interface CallTypes extends FleetCallTypes {
+export interface CallTypes extends AutoScalingCallTypes, FleetCallTypes {
   StartSnapshot: [StartSnapshotCommandInput, StartSnapshotCommandOutput];
   PutSnapshotBlock: [PutSnapshotBlockCommandInput, PutSnapshotBlockCommandOutput];
   CompleteSnapshot: [CompleteSnapshotCommandInput, CompleteSnapshotCommandOutput];
   ListSnapshotBlocks: [ListSnapshotBlocksCommandInput, ListSnapshotBlocksCommandOutput];
   GetSnapshotBlock: [GetSnapshotBlockCommandInput, GetSnapshotBlockCommandOutput];
+  DescribeRegions: [DescribeRegionsCommandInput, DescribeRegionsCommandOutput];
   DescribeSnapshots: [DescribeSnapshotsCommandInput, DescribeSnapshotsCommandOutput];
   DeleteSnapshot: [DeleteSnapshotCommandInput, DeleteSnapshotCommandOutput];
   DescribeImages: [DescribeImagesCommandInput, DescribeImagesCommandOutput];
@@ -66,15 +80,32 @@ export interface CallTypes extends FleetCallTypes {
   DescribeKey: [DescribeKeyCommandInput, DescribeKeyCommandOutput];
   GetParameter: [GetParameterCommandInput, GetParameterCommandOutput];
   PutParameter: [PutParameterCommandInput, PutParameterCommandOutput];
+  DeleteParameter: [DeleteParameterCommandInput, DeleteParameterCommandOutput];
+  DescribeParameters: [DescribeParametersCommandInput, DescribeParametersCommandOutput];
+  GetParameters: [GetParametersCommandInput, GetParametersCommandOutput];
+  DescribeLaunchTemplates: [DescribeLaunchTemplatesCommandInput, DescribeLaunchTemplatesCommandOutput];
+  DescribeLaunchTemplateVersions: [
+    DescribeLaunchTemplateVersionsCommandInput,
+    DescribeLaunchTemplateVersionsCommandOutput,
+  ];
   GetCallerIdentity: [GetCallerIdentityCommandInput, GetCallerIdentityCommandOutput];
 }
 
 export type CallName = keyof CallTypes;
-export type ServiceName = 'ec2' | 'ebs' | 'ssm' | 'kms' | 'sts';
+export type ServiceName = 'ec2' | 'ebs' | 'ssm' | 'kms' | 'sts' | 'autoscaling';
 
 /** What a call needs it for, which decides who must be allowed it. */
 export type Purpose =
-  'look' | 'publish' | 'share' | 'parameters' | 'manage' | 'read-back' | 'upload' | 'unpackers';
+  | 'look'
+  | 'publish'
+  /** Of a publication: block by block, or by unpackers. */
+  | 'upload'
+  | 'unpackers'
+  | 'share'
+  | 'parameters'
+  | 'manage'
+  | 'read-back'
+  | 'find-uses';
 
 /** On what a call acts, which is how narrowly it can be allowed. */
 export type Scope =
@@ -121,10 +152,14 @@ const SNAPSHOT = [10, 10] as const;
 /** KMS and STS allow far more than is ever asked of them. */
 const FEW = [50, 20] as const;
 const PARAMETER = [40, 3] as const;
+const PARAMETERS = [40, 20] as const;
+/** What Auto Scaling allows is not published. */
+const GROUPS = [20, 5] as const;
 
 export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   GetCallerIdentity: call('sts', FEW, ['look']),
   DescribeImages: call('ec2', DESCRIBE, ['look']),
+  DescribeRegions: call('ec2', DESCRIBE, ['look']),
   DescribeSnapshots: call('ec2', DESCRIBE, ['look']),
   GetEbsDefaultKmsKeyId: call('ec2', DESCRIBE, ['look']),
   DescribeKey: call('kms', FEW, ['look'], 'key'),
@@ -141,7 +176,21 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   ModifyImageAttribute: call('ec2', CHANGE, ['share'], 'own', ['image']),
   GetParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
   PutParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
+  DeleteParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
   ListSnapshotBlocks: call('ebs', LIST, ['read-back'], 'own', ['snapshot']),
   GetSnapshotBlock: call('ebs', PUT, ['read-back'], 'own', ['snapshot']),
   ...FLEET_CALLS,
+  DescribeLaunchTemplates: call('ec2', DESCRIBE, ['find-uses']),
+  DescribeLaunchTemplateVersions: call('ec2', DESCRIBE, ['find-uses']),
+  DescribeAutoScalingGroups: call('autoscaling', GROUPS, ['find-uses']),
+  DescribeLaunchConfigurations: call('autoscaling', GROUPS, ['find-uses']),
+  DescribeParameters: call('ssm', PARAMETERS, ['find-uses']),
+  GetParameters: call('ssm', PARAMETERS, ['find-uses']),
 };
+
+/** The calls that are made for any of these purposes. */
+export function callsFor(purposes: readonly Purpose[]): CallName[] {
+  return (Object.keys(CALLS) as CallName[]).filter(name =>
+    CALLS[name].purposes.some(purpose => purposes.includes(purpose)),
+  );
+}

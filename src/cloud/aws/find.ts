@@ -1,11 +1,12 @@
 import type { Filter, Image, Snapshot } from '@aws-sdk/client-ec2';
+import { ImageUnpackerError } from '../../image/error.js';
 import type { Tags } from '../cloud.js';
 import { isAnswer, isMissing } from './fault.js';
 import type { CallOptions, AwsSession } from './session.js';
 import { MANAGED_BY } from './tags.js';
 
 /** A list that never ends is a defect of the other end. */
-const MOST_PAGES = 1000;
+const MOST_PAGES = 10_000;
 const PAGE = 1000;
 /** An id that is none names nothing. */
 const MALFORMED = /Malformed$|^InvalidParameterValue$/;
@@ -18,7 +19,8 @@ function filtersOf(tags: Tags): Filter[] {
   }));
 }
 
-async function pages<T>(
+/** All that a list has, page by page. Throws `CLOUD_FAILED` for one that does not end: half of it would mislead. */
+export async function pages<T>(
   ask: (token: string | undefined) => Promise<{ items: readonly T[]; next: string | undefined }>,
 ): Promise<T[]> {
   const all: T[] = [];
@@ -30,7 +32,7 @@ async function pages<T>(
     if (next === undefined || next === '') return all;
     token = next;
   }
-  return all;
+  throw new ImageUnpackerError('CLOUD_FAILED', `A list of AWS has more than ${String(MOST_PAGES)} pages`);
 }
 
 /** All of our images in an account and region that have these tags. */
@@ -97,4 +99,29 @@ export async function imagesOfSnapshot(
 export function rootSnapshot({ RootDeviceName, BlockDeviceMappings = [] }: Image): string | undefined {
   const root = BlockDeviceMappings.find(({ DeviceName }) => DeviceName === RootDeviceName);
   return (root ?? BlockDeviceMappings[0])?.Ebs?.SnapshotId;
+}
+
+/** How much there is in an account and region, whoever made it, of what AWS allows only so much of. */
+export async function countOwn(
+  session: AwsSession,
+  options: CallOptions,
+): Promise<{ images: number; snapshots: number; pendingSnapshots: number }> {
+  const images = await pages(async NextToken => {
+    const input = {
+      Owners: ['self'],
+      IncludeDeprecated: true,
+      IncludeDisabled: true,
+      MaxResults: PAGE,
+      NextToken,
+    };
+    const answer = await session.call('DescribeImages', input, options);
+    return { items: (answer.Images ?? []).map(() => 0), next: answer.NextToken };
+  });
+  const snapshots = await pages(async NextToken => {
+    const input = { OwnerIds: ['self'], MaxResults: PAGE, NextToken };
+    const answer = await session.call('DescribeSnapshots', input, options);
+    return { items: (answer.Snapshots ?? []).map(({ State }) => State), next: answer.NextToken };
+  });
+  const pendingSnapshots = snapshots.filter(state => state === 'pending').length;
+  return { images: images.length, snapshots: snapshots.length, pendingSnapshots };
 }

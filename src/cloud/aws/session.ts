@@ -1,5 +1,6 @@
 import type { ErrorSubject } from '../../image/error.js';
 import { cancelled, ImageUnpackerError, throwIfAborted } from '../../image/error.js';
+import type { CloudPlace } from '../cloud.js';
 import type { CallName, CallTypes, ServiceName } from './calls.js';
 import { CALLS } from './calls.js';
 import type { AwsClients } from './clients.js';
@@ -15,6 +16,7 @@ const ATTEMPT_MILLISECONDS: Readonly<Record<ServiceName, number>> = {
   ssm: 20_000,
   kms: 20_000,
   sts: 20_000,
+  autoscaling: 30_000,
 };
 const MOST_TRIES = 8;
 const FIRST_WAIT = 200;
@@ -39,11 +41,16 @@ export class AwsSession {
   readonly #subject: ErrorSubject;
   readonly #buckets = new Map<CallName, TokenBucket>();
 
-  constructor(clients: AwsClients, clock: Clock, place: string) {
+  /** Whose session it is and where, when that is known. */
+  readonly place: CloudPlace | undefined;
+
+  /** `place` is what it is called in errors. */
+  constructor(clients: AwsClients, clock: Clock, place: string | CloudPlace) {
     this.#clients = clients;
     this.#clock = clock;
-    this.#place = place;
-    this.#subject = { target: place };
+    this.place = typeof place === 'string' ? undefined : place;
+    this.#place = typeof place === 'string' ? place : `${place.account}/${place.region}`;
+    this.#subject = { target: this.#place };
   }
 
   get clock(): Clock {

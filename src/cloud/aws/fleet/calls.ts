@@ -51,7 +51,8 @@ const START = [5, 2] as const;
 
 /** The calls on unpackers and their volumes. */
 export const FLEET_CALLS: Readonly<Record<keyof FleetCallTypes, AwsCall>> = {
-  DescribeInstances: call(DESCRIBE, 'all', []),
+  // Unpackers are found by it, and what uses images is.
+  DescribeInstances: { ...call(DESCRIBE, 'all', []), purposes: ['unpackers', 'find-uses'] },
   DescribeVolumes: call(DESCRIBE, 'all', []),
   StartInstances: call(START, 'unpacker', ['instance']),
   StopInstances: call(START, 'unpacker', ['instance']),
