@@ -8,6 +8,8 @@ export interface ErrorSubject {
   target?: string;
   /** A SHA-512 digest of an object, page or index, in hex. */
   digest?: string;
+  /** How many inodes are in use, where they should be more or fewer. */
+  inodes?: number;
   /** How many bytes would be enough. */
   needed?: number;
   /** How many bytes there are. */

@@ -69,6 +69,8 @@ export function readRpmHeader(header: Buffer): Package | undefined {
   const [name, version, release] = [textOf(NAME), textOf(VERSION), textOf(RELEASE)];
   if (![name, version, release].every(isPlain)) return undefined;
   const epoch = values.has(EPOCH) ? `${textOf(EPOCH)}:` : '';
+  const full = `${epoch}${version}-${release}`;
+  if (full.length > MAX_VALUE) return undefined;
   // A package of keys is of no architecture; `rpm` prints "(none)" then.
   const [, source = name, sourceVersion = `${version}-${release}`] =
     /^(.+)-([^-]+-[^-]+)\.(?:no)?src\.rpm$/.exec(textOf(SOURCE_PACKAGE)) ?? [];
@@ -76,7 +78,7 @@ export function readRpmHeader(header: Buffer): Package | undefined {
   return {
     manager: 'rpm',
     name,
-    version: `${epoch}${version}-${release}`,
+    version: full,
     architecture: textOf(ARCHITECTURE),
     source,
     sourceVersion,

@@ -13,6 +13,7 @@ import { differenceOf } from './difference.js';
 import { areaDigest, extentsOf } from './disk/boot-area.js';
 import { growFileSystem } from './grow-file-system.js';
 import { makeFileSystem } from './make-file-system.js';
+import { inodesInUse, inodesMore, isInodesAstray, requireInodes } from './inode-count.js';
 import type { InodeRow } from './known-tree.js';
 import { nextTree } from './next-tree.js';
 import { OpenVolume } from './open-volume.js';
@@ -74,6 +75,8 @@ export async function applyImage(request: ApplyRequest): Promise<ApplyResult> {
   const account: Account = { clock: new StageClock(), writes: new WriteTally(request.device) };
   try {
     return await applyOnce(request, account).catch((reason: unknown) => {
+      // Then the work counts as interrupted, and is repaired.
+      if (isInodesAstray(reason)) return applyOnce(request, account);
       if (request.verify === 'full' || !isDamagedState(reason)) throw reason;
       // Pages of what is known are read when they are needed. Without them all of the volume is read.
       return applyOnce({ ...request, verify: 'full' }, account);
@@ -204,8 +207,14 @@ class Application {
         to: this.#imageReference(),
         paths: [...new Set([...difference.changes.map(({ path }) => path), ...plan.touched].map(keyOf))],
       });
+      const before = inodesInUse(await checkedSuperblock(this.#device));
       const options = { ...this.#request, objects: objects.directory, contents };
       const rows = await patchVolume(this.#device, plan, options);
+      requireInodes(
+        this.#device,
+        await checkedSuperblock(this.#device),
+        before + inodesMore(difference.changes),
+      );
       this.#clock.enter('settle');
       await this.#settleArea(record, current.from);
       await Promise.all([this.#writes.end(), this.#remember(current, record, plan.touched, rows)]);

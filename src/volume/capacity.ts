@@ -2,6 +2,7 @@ import { BLOCK_SIZE_BIG } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
 import type { ManifestIndex } from '../image/manifest.js';
 import type { Change } from '../image/plan.js';
+import { inodesMore } from './inode-count.js';
 import type { FileSystemShape } from './make-file-system.js';
 import { fileSystemShape, overheadOf } from './make-file-system.js';
 import { metadataBlocks } from './metadata-blocks.js';
@@ -55,7 +56,7 @@ export function checkRoom(
     const missing = (more - superblock.freeBlocks) * BLOCK_SIZE_BIG;
     throw tooSmall(device, device.size + missing + missing / 32n, device.size);
   }
-  const inodes = countInodes(changes, 'want') - countInodes(changes, 'have');
+  const inodes = inodesMore(changes);
   if (inodes > superblock.freeInodes) {
     const { path } = device;
     throw new ImageUnpackerError(
@@ -64,10 +65,6 @@ export function checkRoom(
       { device: path, needed: inodes, available: superblock.freeInodes },
     );
   }
-}
-
-function countInodes(changes: readonly Change[], side: 'have' | 'want'): number {
-  return changes.filter(change => change[side] !== undefined && change[side].type !== 'link').length;
 }
 
 function tooSmall(device: Space, needed: bigint, available: bigint): ImageUnpackerError {

@@ -3,10 +3,12 @@ import { ImageUnpackerError } from '../image/error.js';
 import type { ProgressSink } from '../image/progress.js';
 import type { Watch } from '../native.js';
 import type { BlockDevice } from './device.js';
+import { inodesWith, isInodesAstray, requireInodes } from './inode-count.js';
 import type { KnownTree } from './known-tree.js';
 import { KnownTreeBuilder } from './known-tree.js';
 import { withMount } from './mounted.js';
 import { repairFileSystem } from './repair-file-system.js';
+import type { ScannedTree } from './scan-volume.js';
 import { scanVolume } from './scan-volume.js';
 import type { StateDirectory } from './state-directory.js';
 import { isDamagedState } from './state-directory.js';
@@ -60,18 +62,40 @@ export async function currentTree(
     const from = record.journal?.from ?? record.state?.image ?? null;
     if (scan === 'none')
       return { tree: known!, stored: true, scan, from, record, close: () => known!.close() };
-    if (!superblock.clean || scan === 'repair') {
+    const look = (): Promise<ScannedTree> =>
+      scanned(device, record, scan === 'full' ? undefined : known, options);
+    const repair = async (): Promise<void> => {
       await options.beforeWrite();
       // What somebody else's crash left, and what is repaired of it, no stat shows; were this one cut short, none would.
       if (scan !== 'repair') await forgetState(record);
       await repairFileSystem(device, options);
-    }
-    const tree = await scanned(device, record, scan === 'full' ? undefined : known, options);
+    };
+    if (!superblock.clean || scan === 'repair') await repair();
+    const tree = await wholeTree(device, look, repair);
     await known?.close();
     return { tree, stored: false, scan, from, record, close: () => Promise.resolve() };
   } catch (reason) {
     await known?.close();
     throw reason;
+  }
+}
+
+/** What `look` finds. When something is in use that has no name, it is repaired first. */
+async function wholeTree(
+  device: BlockDevice,
+  look: () => Promise<ScannedTree>,
+  repair: () => Promise<void>,
+): Promise<KnownTree> {
+  const requireWhole = async ({ tree, inodes }: ScannedTree): Promise<KnownTree> => {
+    requireInodes(device, await checkedSuperblock(device), inodesWith(inodes));
+    return tree;
+  };
+  try {
+    return await requireWhole(await look());
+  } catch (reason) {
+    if (!isInodesAstray(reason)) throw reason;
+    await repair();
+    return requireWhole(await look());
   }
 }
 
@@ -128,7 +152,7 @@ async function scanned(
   record: VolumeRecord,
   known: KnownTree | undefined,
   options: LookOptions,
-): Promise<KnownTree> {
+): Promise<ScannedTree> {
   const step = options.progress.step('Scanning the volume', 'entries');
   const watch: Watch = {
     signal: options.signal,

@@ -18,8 +18,14 @@ export interface ScanBasis {
   doubtful?: ReadonlySet<string> | undefined;
 }
 
+/** What a scan finds: the tree, and how many inodes it has, its root included. */
+export interface ScannedTree {
+  tree: KnownTree;
+  inodes: number;
+}
+
 /** Scans the tree on the volume that is mounted at `root`. What is not known to be as it was is read and hashed. */
-export async function scanVolume(root: number, basis: ScanBasis, watch: Watch): Promise<KnownTree> {
+export async function scanVolume(root: number, basis: ScanBasis, watch: Watch): Promise<ScannedTree> {
   const { known } = basis;
   const scan = await scanTree(root, known === undefined, watch);
   const found = [...inodesOf(scan)];
@@ -33,7 +39,7 @@ export async function scanVolume(root: number, basis: ScanBasis, watch: Watch): 
     const entry = inode.first ? (rows[at] ?? read.get(inode)!) : linkTo(inode);
     builder.add(entry, row);
   });
-  return builder.finish();
+  return { tree: builder.finish(), inodes: found.filter(({ first }) => first).length };
 }
 
 /** A path of a scan, and the group of paths of its inode. */

@@ -7,7 +7,13 @@ import { TARGETS } from './targets.js';
  * A short run of what `npm run fuzz` does for longer, always with the same cases.
  */
 
-const CASES: Readonly<Record<string, number>> = { tar: 1500, compressed: 100, ext4: 200 };
+const CASES: Readonly<Record<string, number>> = {
+  tar: 1500,
+  compressed: 100,
+  ext4: 200,
+  'OCI layout': 400,
+  'Docker archive': 400,
+};
 const USUAL_CASES = 3000;
 
 for (const target of TARGETS) {

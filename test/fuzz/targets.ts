@@ -1,5 +1,7 @@
+import { dockerTarget, layoutTarget } from './container-targets.js';
 import { ext4Target } from './ext4-target.js';
 import { indexTarget, pageTarget } from './manifest-targets.js';
+import { dpkgTarget, rpmTarget } from './package-targets.js';
 import { aclTarget, diskMapTarget, filterTarget, recordTarget } from './record-targets.js';
 import { compressedTarget, tarTarget } from './tar-targets.js';
 import type { Target } from './target.js';
@@ -15,4 +17,8 @@ export const TARGETS: readonly Target[] = [
   tarTarget,
   compressedTarget,
   ext4Target,
+  layoutTarget,
+  dockerTarget,
+  dpkgTarget,
+  rpmTarget,
 ];

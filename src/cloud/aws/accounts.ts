@@ -40,19 +40,18 @@ export class AwsAccounts {
 
   async #open(access: AccountAccess, region: string, signal?: AbortSignal): Promise<AwsSession> {
     const place = `${access.accountId ?? 'the account'}/${region}`;
-    const session = new AwsSession(
-      makeClients(region, this.#provider(access, region)),
-      this.#clock,
-      place,
-      this.#sending,
+    const clients = makeClients(region, this.#provider(access, region));
+    const { Account } = await new AwsSession(clients, this.#clock, place).call(
+      'GetCallerIdentity',
+      {},
+      { signal },
     );
-    const { Account } = await session.call('GetCallerIdentity', {}, { signal });
     if (access.accountId !== undefined && Account !== access.accountId) {
       const remedy = 'give a role of that account, or other credentials';
       const message = `The credentials for ${place} are those of the account ${Account ?? 'unknown'}; ${remedy}`;
       throw new ImageUnpackerError('CONFIGURATION', message, { target: place });
     }
-    return session;
+    return new AwsSession(clients, this.#clock, { account: Account ?? '', region }, this.#sending);
   }
 
   /** One provider for all clients of an account: each of them would take on the role anew. */

@@ -48,6 +48,7 @@ function purposesOf({ sharedWith, parameters }: AwsImageSettings): Purpose[] {
   return [
     'look',
     'publish',
+    'upload',
     ...(sharedWith === undefined ? [] : (['share'] as const)),
     ...(parameters === undefined ? [] : (['parameters'] as const)),
   ];

@@ -1,5 +1,6 @@
 import type { ErrorSubject } from '../../image/error.js';
 import { cancelled, ImageUnpackerError, throwIfAborted } from '../../image/error.js';
+import type { CloudPlace } from '../cloud.js';
 import type { CallName, CallTypes, ServiceName } from './calls.js';
 import { CALLS } from './calls.js';
 import type { AwsClients } from './clients.js';
@@ -16,6 +17,7 @@ const ATTEMPT_MILLISECONDS: Readonly<Record<ServiceName, number>> = {
   ssm: 20_000,
   kms: 20_000,
   sts: 20_000,
+  autoscaling: 30_000,
 };
 /**
  * Blocks on their way at once, to all targets together: what is on its way takes memory, each in a connection of its own, and
@@ -33,6 +35,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** What is not there is waited for, as it may not be known everywhere yet. */
   readonly retryMissing?: boolean | undefined;
+  /** It would be done twice if it was made again after its answer was lost: it fails then. */
+  readonly once?: boolean | undefined;
 }
 
 /** One account and region, as one publisher uses it: every call goes through it. */
@@ -44,13 +48,22 @@ export class AwsSession {
   readonly #buckets = new Map<CallName, TokenBucket>();
   readonly #sending: Slots;
 
-  /** `sending` is shared by sessions that send blocks at the same time. */
-  constructor(clients: AwsClients, clock: Clock, place: string, sending = new Slots(MOST_SENDING)) {
+  /** Whose session it is and where, when that is known. */
+  readonly place: CloudPlace | undefined;
+
+  /** `place` is what it is called in errors. `sending` is shared by sessions that send blocks at the same time. */
+  constructor(
+    clients: AwsClients,
+    clock: Clock,
+    place: string | CloudPlace,
+    sending = new Slots(MOST_SENDING),
+  ) {
     this.#sending = sending;
     this.#clients = clients;
     this.#clock = clock;
-    this.#place = place;
-    this.#subject = { target: place };
+    this.place = typeof place === 'string' ? undefined : place;
+    this.#place = typeof place === 'string' ? place : `${place.account}/${place.region}`;
+    this.#subject = { target: this.#place };
   }
 
   get clock(): Clock {
@@ -64,7 +77,7 @@ export class AwsSession {
   async call<N extends CallName>(
     name: N,
     input: CallTypes[N][0],
-    { signal, retryMissing = false }: CallOptions = {},
+    { signal, retryMissing = false, once = false }: CallOptions = {},
   ): Promise<CallTypes[N][1]> {
     const began = this.#clock.now();
     for (let attempt = 1; ; attempt++) {
@@ -80,7 +93,7 @@ export class AwsSession {
         const isHopeful =
           fault.kind === 'missing'
             ? retryMissing && waited < MISSING_MILLISECONDS
-            : attempt < MOST_TRIES && passes(fault);
+            : attempt < MOST_TRIES && passes(fault, once);
         if (!isHopeful) {
           throw new AwsError(name, this.#place, fault, this.#subject, reason);
         }
@@ -132,6 +145,6 @@ export class AwsSession {
   }
 }
 
-function passes({ kind }: CallFault): boolean {
-  return kind === 'throttled' || kind === 'transient';
+function passes({ kind }: CallFault, once: boolean): boolean {
+  return kind === 'throttled' || (kind === 'transient' && !once);
 }

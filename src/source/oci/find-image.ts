@@ -47,6 +47,15 @@ const LAYER =
   /^application\/vnd\.(oci\.image\.layer\.(nondistributable\.)?v1\.tar(\+gzip|\+zstd)?|docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip|\.zstd)?)$/;
 const REFERENCE_KEYS = ['org.opencontainers.image.ref.name', 'io.containerd.image.name'];
 
+/** A few indexes that name each other often enough would be read for ever. */
+const MAX_INDEXES = 1024;
+
+/** The manifests that are in the layout, and how many indexes they were found in. */
+interface Found {
+  candidates: Candidate[];
+  indexes: number;
+}
+
 /** A manifest that is in the layout. */
 interface Candidate {
   descriptor: Descriptor;
@@ -66,13 +75,14 @@ interface Described {
 export async function findLayoutImage(files: ImageFiles, choice: Choice): Promise<Layer[]> {
   await readDocument(files, 'oci-layout', layoutSchema);
   const { manifests } = await readDocument(files, 'index.json', indexSchema);
-  const candidates: Candidate[] = [];
-  await collect(files, manifests, [], 0, candidates);
+  const found: Found = { candidates: [], indexes: 0 };
+  await collect(files, manifests, [], 0, found);
+  const { candidates } = found;
   const named = candidates.filter(({ references }) => isNamed(references, choice.reference));
   const images: Described[] = [];
   for (const candidate of named) {
-    const found = await describe(files, candidate);
-    if (found !== undefined) images.push(found);
+    const described = await describe(files, candidate);
+    if (described !== undefined) images.push(described);
   }
   const { candidate } = chooseImage(
     files.location,
@@ -91,13 +101,15 @@ async function collect(
   descriptors: readonly Descriptor[],
   inherited: readonly string[],
   depth: number,
-  found: Candidate[],
+  found: Found,
 ): Promise<void> {
   for (const descriptor of descriptors) {
     const own = REFERENCE_KEYS.map(key => descriptor.annotations?.[key]).filter(each => each !== undefined);
     const references = [...inherited, ...own];
     if (INDEXES.has(descriptor.mediaType ?? '')) {
       if (depth === MAX_DEPTH) throw imageUnsupported(files.location, 'its indexes are nested too deeply');
+      if (++found.indexes > MAX_INDEXES)
+        throw imageUnsupported(files.location, `it has more than ${String(MAX_INDEXES)} indexes`);
       const index = parseDocument(
         indexSchema,
         await readBlob(files, descriptor),
@@ -106,8 +118,8 @@ async function collect(
       );
       await collect(files, index.manifests, references, depth + 1, found);
     } else if (MANIFESTS.has(descriptor.mediaType ?? '')) {
-      found.push({ descriptor, references });
-      if (found.length > MAX_CANDIDATES)
+      found.candidates.push({ descriptor, references });
+      if (found.candidates.length > MAX_CANDIDATES)
         throw imageUnsupported(files.location, `it has more than ${String(MAX_CANDIDATES)} images`);
     }
   }

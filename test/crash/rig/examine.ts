@@ -158,8 +158,8 @@ function touchedBytes(trees: readonly (readonly Entry[])[]): number {
 async function requireExact(engine: Engine, revision: Revision, when: string): Promise<void> {
   const { identical, differences } = await engine.check(revision);
   if (identical) return;
-  const some = differences.slice(0, 5).map(({ path, what, detail }) => `${path}: ${what} ${detail ?? ''}`);
-  throw new BrokenPromise(`The volume is not exactly ${revision.letter} ${when}: ${some.join('; ')}`);
+  const all = differences.map(({ path, what, detail }) => `${path}: ${what} ${detail ?? ''}`);
+  throw new BrokenPromise(`The volume is not exactly ${revision.letter} ${when}:\n${all.join('\n')}`);
 }
 
 /** The same once more by the kernel's own reading. */

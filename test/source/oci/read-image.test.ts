@@ -415,3 +415,14 @@ withUmoci('a Docker archive is what skopeo and umoci make of it', async t => {
   t.deepEqual(comparable(await read(`docker-archive:${archive}`)), comparable(unpacked));
   t.deepEqual(comparable(await read(`oci:${target}`)), comparable(unpacked));
 });
+
+test('indexes that name each other again and again are refused, not read for hours', async t => {
+  const layout = new Layout();
+  for (let depth = 0; depth < 3; depth++) {
+    layout.nest();
+    const [index] = layout.manifests.splice(0);
+    for (let count = 0; count < 300; count++) layout.manifests.push(index!);
+  }
+  const source = `oci:${layout.write(join(temporaryDirectory(t), 'layout'))}`;
+  await t.throwsAsync(read(source), { code: 'SOURCE_UNSUPPORTED', message: /more than 1024 indexes/ });
+});
