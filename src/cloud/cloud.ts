@@ -1,4 +1,5 @@
 import type { DiskMap } from '../image/disk-map.js';
+import type { ProgressUnit } from '../image/progress.js';
 
 /*
  * What a publisher needs of a place that images are published to: a directory, or one account and region
@@ -23,6 +24,7 @@ export const TAG = {
   imageDigest: 'ImageDigest',
   diskDigest: 'DiskDigest',
   run: 'Run',
+  preferredBefore: 'PreferredBefore',
 } as const;
 
 /** How many tags a cloud may need for itself. */
@@ -107,6 +109,36 @@ export interface DiskRequest {
   readonly sent?: SentBlocks | undefined;
 }
 
+/** An image that a target unpacks itself. */
+export interface ImageDiskRequest {
+  /** What is made under one token is one disk, however often it is asked for. */
+  readonly token: string;
+  readonly image: { readonly name: string; readonly digest: string; readonly bytes: bigint };
+  /** Of the disk; an image gets its own at `register`. */
+  readonly tags: Tags;
+}
+
+/** How a target that unpacks an image itself tells what it is at. */
+export interface UnpackDiskOptions {
+  signal?: AbortSignal | undefined;
+  /** Told of each part of the work, which it calls. */
+  stage: RunStage;
+  /** Told what people should know. */
+  note: (message: string) => void;
+}
+
+/** Does a part of the work, which tells how far it is. */
+export type RunStage = <T>(
+  stage: 'unpacker' | 'volume' | 'unpack' | 'snapshot',
+  work: (progress: TellProgress) => Promise<T>,
+) => Promise<T>;
+export type TellProgress = (
+  what: string,
+  done: number,
+  total: number | null,
+  unit: ProgressUnit | null,
+) => void;
+
 /** A disk that was made and is durable. */
 export interface CreatedDisk {
   readonly id: string;
@@ -122,6 +154,49 @@ export interface UnfinishedDisk {
   readonly tags: Tags;
   /** When it was begun, RFC 3339, where somebody may still be at work on it without being known here. */
   readonly since?: string | undefined;
+}
+
+/** What may use an image. */
+export type ImageUserKind =
+  | 'instance'
+  | 'launch-template'
+  | 'auto-scaling-group'
+  | 'launch-configuration'
+  | 'parameter'
+  | 'process'
+  | 'loop-device';
+
+/** Something that uses an image, or starts machines of it. */
+export interface ImageUse {
+  readonly imageId: string;
+  readonly kind: ImageUserKind;
+  /** What is using it, by its id or name. */
+  readonly id: string;
+  /** More about it, for people: its state, or which version of it. */
+  readonly detail?: string | undefined;
+  /** Of a machine: when it was started, RFC 3339, and its tags. */
+  readonly since?: string | undefined;
+  readonly tags?: Tags | undefined;
+}
+
+/** Who may start machines of an image besides those whose it is. */
+export interface ImageSharing {
+  readonly imageId: string;
+  readonly accounts: readonly string[];
+  /** Those that are no account: organisations, units of them, `everybody`. */
+  readonly others: readonly string[];
+}
+
+/** Where an id means the same image, whoever uses it: an account and a region. */
+export interface CloudPlace {
+  readonly account: string;
+  readonly region: string;
+}
+
+/** Which uses are looked for. */
+export interface UseOptions extends CloudCallOptions {
+  /** Every version of every launch template counts, not only those that something names. */
+  allVersions?: boolean | undefined;
 }
 
 /** An image whose disk the next one of its stream can be made from. */
@@ -176,12 +251,34 @@ export interface CloudTarget {
   map(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
   /** Makes a disk. Throws `NO_SPACE`, `NO_PERMISSION`, `DEVICE_FAILED`, `CANCELLED`; what was begun may stay. */
   createDisk(request: DiskRequest, options?: CloudCallOptions): Promise<CreatedDisk>;
+  /**
+   * Has an image unpacked there and makes a disk of that, in targets that do so; `createDisk` is not used then. Throws
+   * as that, and what the unpacker says.
+   */
+  unpackDisk?(
+    request: ImageDiskRequest,
+    options: UnpackDiskOptions,
+  ): Promise<{ id: string; blocksWritten: number | null }>;
   /** Makes a disk an image, with its tags, all at once. A disk that is one already is left as it is. */
   register(diskId: string, tags: Tags, options?: CloudCallOptions): Promise<PublishedImage>;
   /** Reads all of an image's disk; what it holds really. Throws `VOLUME_DAMAGED` when it is no disk any more. */
   readBack(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
   /** What of an image is not as its target makes images, for people; where targets have settings. */
   inspect?(imageId: string, options?: CloudCallOptions): Promise<string[]>;
+  /** Where others use the images that are shared with them; where images can be shared. */
+  readonly place?: CloudPlace | undefined;
+  /**
+   * What uses these images here, whosever images they are; where that can be known. It is all of it, or it throws: what
+   * cannot be looked at is no proof that nothing uses them.
+   */
+  uses?(imageIds: readonly string[], options?: UseOptions): Promise<ImageUse[]>;
+  /** Whom these images are shared with; those that are shared with nobody are left out. */
+  sharing?(imageIds: readonly string[], options?: CloudCallOptions): Promise<ImageSharing[]>;
+  /**
+   * Points what names the preferred image of a stream to an image, and what names the one before it to the one that was;
+   * where there is such a thing. It is so when it resolves.
+   */
+  prefer?(image: PublishedImage, before: string | undefined, options?: CloudCallOptions): Promise<void>;
   /** Sets some tags of an image and its disk, and removes others, all at once. Throws `IMAGE_UNKNOWN`. */
   setTags(
     imageId: string,

@@ -1,3 +1,4 @@
+import type { CloudTarget, PublishedImage, UnfinishedDisk } from '../cloud/cloud.js';
 import { TAG } from '../cloud/cloud.js';
 import { throwIfAborted } from '../image/error.js';
 import { hasExpired, parseExpiry } from './expiry.js';
@@ -5,55 +6,82 @@ import { makeOpenTarget, withTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
 import type { TargetRow } from './row.js';
 import { errorColumns, rowOf } from './row.js';
+import type { Target } from './target.js';
 
 /** An image that has expired, or a target or time that something is wrong with. */
 export interface ExpiredRow extends TargetRow {
   AmiId?: string;
+  /** Of a disk that is of no image. */
+  SnapshotId?: string;
   ImageName?: string;
   ExpiresAt?: string;
   /** Whether it is gone now. */
   Deleted: boolean;
 }
 
+/** What of a target has expired. */
+interface Due {
+  readonly images: readonly PublishedImage[];
+  readonly disks: readonly UnfinishedDisk[];
+}
+
 /**
- * Deletes the images that have expired, with their disks. With `dryRun` it only says which. A time that can not
- * be read has an error in its row, and the image stays.
+ * Deletes the images that have expired, with their disks, and disks of no image that have. With `dryRun` it only says
+ * which. A time that can not be read has an error in its row, and the image stays; so has what cannot be deleted, and the
+ * others are.
  */
 export async function expire(options: TargetsOptions & { readonly dryRun?: boolean }): Promise<ExpiredRow[]> {
-  const {
-    targets,
+  const rows = await Promise.all(
+    options.targets.map(async (target): Promise<ExpiredRow[]> => {
+      try {
+        return await expireTarget(target, options);
+      } catch (reason) {
+        const error = errorColumns(reason, `Expiring the images of ${target.name} failed`);
+        return [{ ...rowOf(target), Deleted: false, ...error }];
+      }
+    }),
+  );
+  throwIfAborted(options.signal);
+  return rows.flat();
+}
+
+async function expireTarget(
+  target: Target,
+  {
     dryRun = false,
     signal,
     openTarget: open = makeOpenTarget(),
     now = () => new Date(),
-  } = options;
-  const rows = await Promise.all(
-    targets.map(async (target): Promise<ExpiredRow[]> => {
-      const found: ExpiredRow[] = [];
+  }: TargetsOptions & { readonly dryRun?: boolean },
+): Promise<ExpiredRow[]> {
+  const find = async (cloud: CloudTarget): Promise<Due> => ({
+    images: (await cloud.images({}, { signal })).filter(({ tags }) => isDue(tags[TAG.expiresAt], now())),
+    disks: (await cloud.unfinished({ signal })).filter(({ tags }) => hasExpired(tags[TAG.expiresAt], now())),
+  });
+  const due = await withTarget(target, { write: false, now, signal, open }, find);
+  if (due.images.length + due.disks.length === 0) return [];
+  const rows: ExpiredRow[] = [];
+  await withTarget(target, { write: !dryRun, now, signal, open }, async cloud => {
+    const expireOne = async (about: Partial<ExpiredRow>, remove: () => Promise<void>): Promise<void> => {
+      const row: ExpiredRow = { ...rowOf(target), ...about, Deleted: false };
+      rows.push(row);
+      if (row.Error !== undefined || dryRun) return;
+      throwIfAborted(signal);
       try {
-        const due = await withTarget(target, { write: false, now, signal, open }, async cloud => {
-          const images = await cloud.images({}, { signal });
-          return images.filter(({ tags }) => isDue(tags[TAG.expiresAt], now()));
-        });
-        if (due.length === 0) return found;
-        await withTarget(target, { write: !dryRun, now, signal, open }, async cloud => {
-          for (const { id, tags } of due) {
-            const row: ExpiredRow = { ...rowOf(target), AmiId: id, ...columnsOf(tags), Deleted: false };
-            found.push(row);
-            if (row.Error !== undefined || dryRun) continue;
-            await cloud.remove(id, { signal });
-            row.Deleted = true;
-          }
-        });
-        return found;
+        await remove();
+        row.Deleted = true;
       } catch (reason) {
-        const error = errorColumns(reason, `Expiring the images of ${target.name} failed`);
-        return [...found, { ...rowOf(target), Deleted: false, ...error }];
+        Object.assign(row, errorColumns(reason, `Deleting ${about.AmiId ?? about.SnapshotId ?? ''} failed`));
       }
-    }),
-  );
-  throwIfAborted(signal);
-  return rows.flat();
+    };
+    for (const { id, tags } of due.images) {
+      await expireOne({ AmiId: id, ...columnsOf(tags) }, () => cloud.remove(id, { signal }));
+    }
+    for (const { id, tags } of due.disks) {
+      await expireOne({ SnapshotId: id, ...columnsOf(tags) }, () => cloud.removeDisk(id, { signal }));
+    }
+  });
+  return rows;
 }
 
 function isDue(expiresAt: string | undefined, now: Date): boolean {

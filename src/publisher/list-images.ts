@@ -5,6 +5,7 @@ import { makeOpenTarget, withTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
 import type { TargetRow } from './row.js';
 import { errorColumns, imageColumns, rowOf } from './row.js';
+import type { Target } from './target.js';
 
 /** An image that is published, or a target that cannot be looked at. */
 export interface PublishedRow extends TargetRow {
@@ -40,7 +41,7 @@ export async function listImages(
         const images = await withTarget(target, { write: false, now, signal, open }, cloud =>
           cloud.images(tags, { signal }),
         );
-        return images.map(image => ({ ...rowOf(target), ...describe(image) }));
+        return images.map(image => publishedImageRow(target, image));
       } catch (reason) {
         return [{ ...rowOf(target), ...errorColumns(reason, `Listing the images of ${target.name} failed`) }];
       }
@@ -50,10 +51,12 @@ export async function listImages(
   return rows.flat();
 }
 
-function describe(image: PublishedImage): Partial<PublishedRow> {
+/** What is said of an image that is published. */
+export function publishedImageRow(target: Target, image: PublishedImage): PublishedRow {
   const { createdAt, tags, fault } = image;
   const name = tags[TAG.imageName];
   return {
+    ...rowOf(target),
     ...imageColumns(image),
     ...(name === undefined ? {} : { AmiName: name, Description: name }),
     CreationDate: createdAt,

@@ -96,6 +96,7 @@ export function errorColumns(reason: unknown, doing: string): { Error: string; E
 const rowSchema = v.object({
   Target: v.string(),
   AmiId: v.optional(v.string()),
+  SnapshotId: v.optional(v.string()),
   ImageName: v.optional(v.string()),
   ImageDigest: v.optional(v.string()),
   DiskDigest: v.optional(v.string()),

@@ -1,38 +1,23 @@
 import { ServiceFault } from './fault.js';
+import { describeFleetInstances, fleetOf, FLEET_OPERATIONS } from './fleet.js';
 import type { Image, Place, Snapshot, World } from './state.js';
+import { USER_OPERATIONS } from './users.js';
+import type { Xml } from './xml.js';
+import { element, set, text } from './xml.js';
 
 /* EC2 by its query protocol, as far as publishing takes it. */
 
 export type Form = URLSearchParams;
 
-/** An answer in XML: the elements in the envelope of the operation. */
-export type Xml = string;
-
-export function escapeXml(text: string): string {
-  return text.replace(/[<>&"]/g, each => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' })[each]!);
-}
-
-function element(name: string, content: string): Xml {
-  return `<${name}>${content}</${name}>`;
-}
-
-function text(name: string, value: string | undefined): Xml {
-  return value === undefined ? '' : element(name, escapeXml(value));
-}
-
-function set(name: string, items: readonly Xml[]): Xml {
-  return element(name, items.map(item => element('item', item)).join(''));
-}
-
 /** The values of a list: `ImageId.1`, `ImageId.2` … */
-function listOf(form: Form, name: string): string[] {
+export function listOf(form: Form, name: string): string[] {
   const found = [...form].filter(([key]) => new RegExp(`^${name}\\.\\d+$`).test(key));
   return found
     .sort(([a], [b]) => Number(a.split('.').at(-1)) - Number(b.split('.').at(-1)))
     .map(([, value]) => value);
 }
 
-function tagsOf(form: Form, prefix: string): Map<string, string> {
+export function tagsOf(form: Form, prefix: string): Map<string, string> {
   const tags = new Map<string, string>();
   for (let at = 1; form.has(`${prefix}.${String(at)}.Key`); at++) {
     tags.set(form.get(`${prefix}.${String(at)}.Key`)!, form.get(`${prefix}.${String(at)}.Value`) ?? '');
@@ -42,7 +27,7 @@ function tagsOf(form: Form, prefix: string): Map<string, string> {
 
 type Matches = (name: string, values: readonly string[]) => boolean;
 
-function filtersHold(form: Form, matches: Matches): boolean {
+export function filtersHold(form: Form, matches: Matches): boolean {
   for (let at = 1; form.has(`Filter.${String(at)}.Name`); at++) {
     const prefix = `Filter.${String(at)}`;
     if (!matches(form.get(`${prefix}.Name`)!, listOf(form, `${prefix}.Value`))) return false;
@@ -50,7 +35,11 @@ function filtersHold(form: Form, matches: Matches): boolean {
   return true;
 }
 
-function tagMatches(tags: ReadonlyMap<string, string>, name: string, values: readonly string[]): boolean {
+export function tagMatches(
+  tags: ReadonlyMap<string, string>,
+  name: string,
+  values: readonly string[],
+): boolean {
   const plain = values.map(value => value.replace(/\\(.)/g, '$1'));
   return plain.includes(tags.get(name.slice('tag:'.length)) ?? '\0');
 }
@@ -81,7 +70,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   DeleteSnapshot: (_, place, form) => {
     const id = form.get('SnapshotId') ?? '';
     if (!place.snapshots.has(id)) throw noSnapshot(id);
-    const users = [...place.images.values()].filter(({ snapshotId }) => snapshotId === id);
+    const users = [...place.images.values()].filter(
+      ({ snapshotId, more = [] }) => snapshotId === id || more.includes(id),
+    );
     if (users.length > 0) {
       const message = `The snapshot ${id} is currently in use by ${users.map(({ id: user }) => user).join(', ')}`;
       throw new ServiceFault(400, 'InvalidSnapshot.InUse', message);
@@ -146,7 +137,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   DescribeImageAttribute: (_, place, form) => {
     const image = requireImage(place, form.get('ImageId') ?? '');
-    const users = [...image.launchPermissions].map(user => text('userId', user));
+    const users = [...image.launchPermissions].map(user => text(permissionKind(user), user));
     return text('imageId', image.id) + set('launchPermission', users);
   },
   EnableImageDeprecation: (_, place, form) => {
@@ -164,7 +155,13 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 /** Answers a request, or throws what the service says against it. */
 export function answerEc2(world: World, place: Place, form: Form): Xml {
   const action = form.get('Action') ?? '';
-  const operation = OPERATIONS[action];
+  // Unpackers are looked for by their tag, users of images are not.
+  if (action === 'DescribeInstances' && [...form.values()].includes('tag:Name')) {
+    return describeFleetInstances(world, place, form);
+  }
+  const ofUsers = USER_OPERATIONS[action];
+  if (ofUsers !== undefined) return ofUsers(place, form);
+  const operation = OPERATIONS[action] ?? FLEET_OPERATIONS[action];
   if (operation === undefined) {
     throw new ServiceFault(400, 'InvalidAction', `The action ${action} is not valid for this web service.`);
   }
@@ -215,12 +212,19 @@ function tagged(place: Place, form: Form): Map<string, string>[] {
   const ids = listOf(form, 'ResourceId');
   if (ids.length === 0) throw missing('resourceIdSet');
   return ids.map(id => {
-    const found = place.images.get(id) ?? place.snapshots.get(id);
+    const { volumes, instances } = fleetOf(place);
+    const found = place.images.get(id) ?? place.snapshots.get(id) ?? volumes.get(id) ?? instances.get(id);
     if (found !== undefined) return found.tags;
     throw id.startsWith('ami-')
       ? new ServiceFault(400, 'InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`)
       : noSnapshot(id);
   });
+}
+
+function permissionKind(user: string): string {
+  if (user === 'all') return 'group';
+  if (/:ou\//.test(user)) return 'organizationalUnitArn';
+  return user.startsWith('arn:') ? 'organizationArn' : 'userId';
 }
 
 function requireImage(place: Place, id: string): Image {
@@ -233,7 +237,7 @@ function noSnapshot(id: string): ServiceFault {
   return new ServiceFault(400, 'InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
 }
 
-function tagSet(tags: ReadonlyMap<string, string>): Xml {
+export function tagSet(tags: ReadonlyMap<string, string>): Xml {
   return set(
     'tagSet',
     [...tags].map(([key, value]) => text('key', key) + text('value', value)),
@@ -260,9 +264,16 @@ function describeSnapshot(world: World, place: Place, snapshot: Snapshot): Xml {
   ].join('');
 }
 
+/** A mapping of another device than the root: of a snapshot, or of a disk of the machine itself. */
+function otherMapping(snapshotId: string | undefined, at: number): Xml {
+  const device = text('deviceName', `/dev/sd${String.fromCharCode('b'.charCodeAt(0) + at)}`);
+  const virtual = text('virtualName', `ephemeral${String(at)}`);
+  return device + (snapshotId === undefined ? virtual : element('ebs', text('snapshotId', snapshotId)));
+}
+
 function describeImage(
   place: Place,
-  { id, name, createdAt, tags, request, snapshotId, deprecateAt }: Image,
+  { id, name, createdAt, tags, request, snapshotId, deprecateAt, more }: Image,
 ): Xml {
   const ebs = 'BlockDeviceMapping.1.Ebs';
   const mapping =
@@ -295,7 +306,7 @@ function describeImage(
     text('virtualizationType', request['VirtualizationType']),
     text('creationDate', new Date(createdAt).toISOString().replace(/\.\d+Z$/, '.000Z')),
     text('deprecationTime', deprecateAt),
-    set('blockDeviceMapping', [mapping]),
+    set('blockDeviceMapping', [...(more ?? []).map(otherMapping), mapping]),
     tagSet(tags),
   ].join('');
 }

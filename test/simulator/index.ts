@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../../src/cloud/aws/clock.js';
 import { answerEbs, ebsOperation } from './ebs.js';
-import { answerEc2, escapeXml } from './ec2.js';
+import { answerEc2 } from './ec2.js';
 import type { Schedule } from './fault.js';
 import { ServiceFault } from './fault.js';
 import { answerJson } from './json-services.js';
@@ -12,6 +12,8 @@ import type { Timing } from './state.js';
 import { World } from './state.js';
 import type { Role } from './sts.js';
 import { accessKey, accountOf, answerSts } from './sts.js';
+import { answerAutoScaling } from './users.js';
+import { escapeXml } from './xml.js';
 
 /*
  * AWS, as far as publishing takes it, on one port of this machine: EC2, EBS direct, SSM, KMS and STS, for any number of
@@ -102,7 +104,7 @@ async function serve(
   const [, key = '', region = '', service = ''] = SCOPE.exec(request.headers.authorization ?? '') ?? [];
   const account = accountOf(key);
   const operation = operationOf(service, request, body);
-  const trouble = simulator.schedule(operation);
+  const trouble = simulator.schedule(operation, { account: account ?? '', region });
   if (trouble === 'cut') return void request.socket.destroy();
   let answer: Answer;
   try {
@@ -193,6 +195,11 @@ function answerOf(
     const xml = `<${action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><${action}Result>${result}</${action}Result><ResponseMetadata><RequestId>simulated</RequestId></ResponseMetadata></${action}Response>`;
     return { status: 200, headers, body: xml };
   }
+  if (service === 'autoscaling') {
+    const result = answerAutoScaling(place, form);
+    const xml = `<${action}Response xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><${action}Result>${result}</${action}Result><ResponseMetadata><RequestId>simulated</RequestId></ResponseMetadata></${action}Response>`;
+    return { status: 200, headers, body: xml };
+  }
   const content = answerEc2(world, place, form);
   const xml = `<${action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>simulated</requestId>${content}</${action}Response>`;
   return { status: 200, headers, body: xml };
@@ -214,10 +221,10 @@ function faultAnswer(service: string, { status, code, message, reason }: Service
       body: JSON.stringify({ __type: code, ...(message === '' ? {} : { message }) }),
     };
   }
-  const error = `<Error>${service === 'sts' ? '<Type>Sender</Type>' : ''}<Code>${code}</Code><Message>${escapeXml(message)}</Message></Error>`;
-  const xml =
-    service === 'sts'
-      ? `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">${error}<RequestId>simulated</RequestId></ErrorResponse>`
-      : `<Response><Errors>${error}</Errors><RequestID>simulated</RequestID></Response>`;
+  const isQuery = service === 'sts' || service === 'autoscaling';
+  const error = `<Error>${isQuery ? '<Type>Sender</Type>' : ''}<Code>${code}</Code><Message>${escapeXml(message)}</Message></Error>`;
+  const xml = isQuery
+    ? `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">${error}<RequestId>simulated</RequestId></ErrorResponse>`
+    : `<Response><Errors>${error}</Errors><RequestID>simulated</RequestID></Response>`;
   return { status, headers: { 'content-type': 'text/xml;charset=UTF-8', connection: 'close' }, body: xml };
 }

@@ -42,6 +42,8 @@ export interface Image {
   snapshotId: string;
   launchPermissions: Set<string>;
   deprecateAt: string | undefined;
+  /** Further disks before the root: a snapshot each, or none for one of the machine itself. */
+  more?: (string | undefined)[];
 }
 
 /** An account in a region. */
@@ -50,7 +52,7 @@ export class Place {
   readonly region: string;
   readonly snapshots = new Map<string, Snapshot>();
   readonly images = new Map<string, Image>();
-  readonly parameters = new Map<string, { value: string; version: number }>();
+  readonly parameters = new Map<string, { value: string; version: number; history?: string[] }>();
   /** What StartSnapshot answered, by its token: for ever. */
   readonly tokens = new Map<string, { body: string; snapshot: Snapshot }>();
   /** Aliases of keys. */

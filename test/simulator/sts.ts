@@ -1,5 +1,6 @@
 import { ServiceFault } from './fault.js';
-import type { Form, Xml } from './ec2.js';
+import type { Form } from './ec2.js';
+import type { Xml } from './xml.js';
 
 /** A role that can be taken on. */
 export interface Role {

@@ -19,7 +19,7 @@ export const expireCommand = command({
       ['TARGET', 'ID', 'IMAGE', 'EXPIRED', ''].map(title => ({ title })),
       rows.map(row => [
         row.Target,
-        row.AmiId ?? '-',
+        row.AmiId ?? row.SnapshotId ?? '-',
         row.ImageName ?? '-',
         row.ExpiresAt ?? '-',
         row.Deleted ? 'deleted' : dryRun && row.Error === undefined ? 'would be deleted' : 'still there',

@@ -7,13 +7,19 @@ import { resultOptions, resultsOf } from './target-options.js';
 export const promoteCommand = command({
   name: 'promote',
   summary: 'Make the images of some results the preferred ones of their streams',
-  details: 'They get the tag Preferred=true first; then the others of the stream lose it.',
+  details: `They get the tag Preferred=true first; then, on AWS, the parameters of the stream name them; only then the others
+lose the tag. An image notes which one was preferred before it: with --back that one is preferred again, in place of those
+of the results.`,
   arguments: { results: manyArguments('files that hold what publish --json printed') },
-  options: { ...resultOptions, dryRun: flag('--dry-run', 'only say what would be done') },
+  options: {
+    ...resultOptions,
+    back: flag('--back', 'prefer again what was preferred before them'),
+    dryRun: flag('--dry-run', 'only say what would be done'),
+  },
   run: async ({ args, options, signal }) => {
     const given = await resultsOf(args.results, options);
     const { promote } = await import('../../publisher/promote.js');
-    return promote({ ...given, dryRun: options.dryRun, signal });
+    return promote({ ...given, back: options.back, dryRun: options.dryRun, signal });
   },
   show: (rows, { dryRun }) =>
     joinLines(

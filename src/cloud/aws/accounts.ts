@@ -5,7 +5,8 @@ import type { CredentialProvider } from './clients.js';
 import { loadSdk, makeClients } from './clients.js';
 import type { Clock } from './clock.js';
 import { SYSTEM_CLOCK } from './clock.js';
-import { AwsSession } from './session.js';
+import { Slots } from './slots.js';
+import { AwsSession, MOST_SENDING } from './session.js';
 
 type Provider = Exclude<CredentialProvider, undefined>;
 type MakeProvider = (options: object) => Provider;
@@ -14,6 +15,7 @@ type MakeProvider = (options: object) => Provider;
 export class AwsAccounts {
   readonly #clock: Clock;
   readonly #providers = new Map<string, Provider>();
+  readonly #sending = new Slots(MOST_SENDING);
   readonly #sessions = new Map<string, Promise<AwsSession>>();
 
   constructor(clock: Clock = SYSTEM_CLOCK) {
@@ -38,14 +40,18 @@ export class AwsAccounts {
 
   async #open(access: AccountAccess, region: string, signal?: AbortSignal): Promise<AwsSession> {
     const place = `${access.accountId ?? 'the account'}/${region}`;
-    const session = new AwsSession(makeClients(region, this.#provider(access, region)), this.#clock, place);
-    const { Account } = await session.call('GetCallerIdentity', {}, { signal });
+    const clients = makeClients(region, this.#provider(access, region));
+    const { Account } = await new AwsSession(clients, this.#clock, place).call(
+      'GetCallerIdentity',
+      {},
+      { signal },
+    );
     if (access.accountId !== undefined && Account !== access.accountId) {
       const remedy = 'give a role of that account, or other credentials';
       const message = `The credentials for ${place} are those of the account ${Account ?? 'unknown'}; ${remedy}`;
       throw new ImageUnpackerError('CONFIGURATION', message, { target: place });
     }
-    return session;
+    return new AwsSession(clients, this.#clock, { account: Account ?? '', region }, this.#sending);
   }
 
   /** One provider for all clients of an account: each of them would take on the role anew. */

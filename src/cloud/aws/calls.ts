@@ -23,6 +23,10 @@ import type {
   DescribeImageAttributeCommandOutput,
   DescribeImagesCommandInput,
   DescribeImagesCommandOutput,
+  DescribeLaunchTemplatesCommandInput,
+  DescribeLaunchTemplatesCommandOutput,
+  DescribeLaunchTemplateVersionsCommandInput,
+  DescribeLaunchTemplateVersionsCommandOutput,
   DescribeRegionsCommandInput,
   DescribeRegionsCommandOutput,
   DescribeSnapshotsCommandInput,
@@ -38,15 +42,24 @@ import type {
 } from '@aws-sdk/client-ec2';
 import type { DescribeKeyCommandInput, DescribeKeyCommandOutput } from '@aws-sdk/client-kms';
 import type {
+  DeleteParameterCommandInput,
+  DeleteParameterCommandOutput,
+  DescribeParametersCommandInput,
+  DescribeParametersCommandOutput,
   GetParameterCommandInput,
   GetParameterCommandOutput,
+  GetParametersCommandInput,
+  GetParametersCommandOutput,
   PutParameterCommandInput,
   PutParameterCommandOutput,
 } from '@aws-sdk/client-ssm';
 import type { GetCallerIdentityCommandInput, GetCallerIdentityCommandOutput } from '@aws-sdk/client-sts';
+import type { AutoScalingCallTypes } from './auto-scaling.js';
+import type { FleetCallTypes } from './fleet/calls.js';
+import { FLEET_CALLS } from './fleet/calls.js';
 
 /** What each call takes and answers, as the SDK has it. */
-export interface CallTypes {
+export interface CallTypes extends AutoScalingCallTypes, FleetCallTypes {
   StartSnapshot: [StartSnapshotCommandInput, StartSnapshotCommandOutput];
   PutSnapshotBlock: [PutSnapshotBlockCommandInput, PutSnapshotBlockCommandOutput];
   CompleteSnapshot: [CompleteSnapshotCommandInput, CompleteSnapshotCommandOutput];
@@ -67,14 +80,32 @@ export interface CallTypes {
   DescribeKey: [DescribeKeyCommandInput, DescribeKeyCommandOutput];
   GetParameter: [GetParameterCommandInput, GetParameterCommandOutput];
   PutParameter: [PutParameterCommandInput, PutParameterCommandOutput];
+  DeleteParameter: [DeleteParameterCommandInput, DeleteParameterCommandOutput];
+  DescribeParameters: [DescribeParametersCommandInput, DescribeParametersCommandOutput];
+  GetParameters: [GetParametersCommandInput, GetParametersCommandOutput];
+  DescribeLaunchTemplates: [DescribeLaunchTemplatesCommandInput, DescribeLaunchTemplatesCommandOutput];
+  DescribeLaunchTemplateVersions: [
+    DescribeLaunchTemplateVersionsCommandInput,
+    DescribeLaunchTemplateVersionsCommandOutput,
+  ];
   GetCallerIdentity: [GetCallerIdentityCommandInput, GetCallerIdentityCommandOutput];
 }
 
 export type CallName = keyof CallTypes;
-export type ServiceName = 'ec2' | 'ebs' | 'ssm' | 'kms' | 'sts';
+export type ServiceName = 'ec2' | 'ebs' | 'ssm' | 'kms' | 'sts' | 'autoscaling';
 
 /** What a call needs it for, which decides who must be allowed it. */
-export type Purpose = 'look' | 'publish' | 'share' | 'parameters' | 'manage' | 'read-back';
+export type Purpose =
+  | 'look'
+  | 'publish'
+  /** Of a publication: block by block, or by unpackers. */
+  | 'upload'
+  | 'unpackers'
+  | 'share'
+  | 'parameters'
+  | 'manage'
+  | 'read-back'
+  | 'find-uses';
 
 /** On what a call acts, which is how narrowly it can be allowed. */
 export type Scope =
@@ -84,6 +115,8 @@ export type Scope =
   | 'new'
   /** A snapshot or image that has our tag. */
   | 'own'
+  /** An instance that is an unpacker, by its name, and a volume that has our tag. */
+  | 'unpacker'
   | 'parameter'
   | 'key';
 
@@ -96,7 +129,7 @@ export interface AwsCall {
   readonly purposes: readonly Purpose[];
   readonly scope: Scope;
   /** Kinds of resources that it acts on, as ARNs have them. */
-  readonly resources: readonly ('snapshot' | 'image')[];
+  readonly resources: readonly ('snapshot' | 'image' | 'volume' | 'instance')[];
 }
 
 function call(
@@ -119,6 +152,9 @@ const SNAPSHOT = [10, 10] as const;
 /** KMS and STS allow far more than is ever asked of them. */
 const FEW = [50, 20] as const;
 const PARAMETER = [40, 3] as const;
+const PARAMETERS = [40, 20] as const;
+/** What Auto Scaling allows is not published. */
+const GROUPS = [20, 5] as const;
 
 export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   GetCallerIdentity: call('sts', FEW, ['look']),
@@ -127,9 +163,9 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   DescribeSnapshots: call('ec2', DESCRIBE, ['look']),
   GetEbsDefaultKmsKeyId: call('ec2', DESCRIBE, ['look']),
   DescribeKey: call('kms', FEW, ['look'], 'key'),
-  StartSnapshot: call('ebs', SNAPSHOT, ['publish'], 'new', ['snapshot']),
-  PutSnapshotBlock: call('ebs', PUT, ['publish'], 'own', ['snapshot']),
-  CompleteSnapshot: call('ebs', SNAPSHOT, ['publish'], 'own', ['snapshot']),
+  StartSnapshot: call('ebs', SNAPSHOT, ['upload'], 'new', ['snapshot']),
+  PutSnapshotBlock: call('ebs', PUT, ['upload'], 'own', ['snapshot']),
+  CompleteSnapshot: call('ebs', SNAPSHOT, ['upload'], 'own', ['snapshot']),
   RegisterImage: call('ec2', OTHER_CHANGE, ['publish'], 'new', ['image', 'snapshot']),
   CreateTags: call('ec2', TAGS, ['publish', 'manage'], 'own', ['image', 'snapshot']),
   DeleteTags: call('ec2', TAGS, ['publish', 'manage'], 'own', ['image', 'snapshot']),
@@ -140,8 +176,16 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   ModifyImageAttribute: call('ec2', CHANGE, ['share'], 'own', ['image']),
   GetParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
   PutParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
+  DeleteParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
   ListSnapshotBlocks: call('ebs', LIST, ['read-back'], 'own', ['snapshot']),
   GetSnapshotBlock: call('ebs', PUT, ['read-back'], 'own', ['snapshot']),
+  ...FLEET_CALLS,
+  DescribeLaunchTemplates: call('ec2', DESCRIBE, ['find-uses']),
+  DescribeLaunchTemplateVersions: call('ec2', DESCRIBE, ['find-uses']),
+  DescribeAutoScalingGroups: call('autoscaling', GROUPS, ['find-uses']),
+  DescribeLaunchConfigurations: call('autoscaling', GROUPS, ['find-uses']),
+  DescribeParameters: call('ssm', PARAMETERS, ['find-uses']),
+  GetParameters: call('ssm', PARAMETERS, ['find-uses']),
 };
 
 /** The calls that are made for any of these purposes. */

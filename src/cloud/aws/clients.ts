@@ -31,7 +31,11 @@ const CLASSES: Readonly<Record<ServiceName, string>> = {
   ssm: 'SSMClient',
   kms: 'KMSClient',
   sts: 'STSClient',
+  autoscaling: 'AutoScalingClient',
 };
+
+/** What the package of a service is called, where it is not the service's own name. */
+const PACKAGES: Readonly<Partial<Record<ServiceName, string>>> = { autoscaling: 'auto-scaling' };
 
 /** Loads a package of the SDK, whose hundreds of modules are worth it only when AWS is called. */
 export function loadSdk(name: string): Sdk {
@@ -50,7 +54,7 @@ export function makeClients(region: string, credentials: CredentialProvider): Aw
   const open = (service: ServiceName): { client: Client; sdk: Sdk } => {
     let opened = clients.get(service);
     if (opened === undefined) {
-      const sdk = loadSdk(`client-${service}`);
+      const sdk = loadSdk(`client-${PACKAGES[service] ?? service}`);
       const client = new sdk[CLASSES[service]]!({
         region,
         credentials,

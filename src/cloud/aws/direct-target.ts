@@ -5,16 +5,20 @@ import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import type {
   CloudCallOptions,
+  CloudPlace,
   CloudTarget,
   CreatedDisk,
   DiskMaps,
   DiskRequest,
+  ImageSharing,
+  ImageUse,
   ParentProspect,
   PreflightCheck,
   PreflightRequest,
   PublishedImage,
   Tags,
   UnfinishedDisk,
+  UseOptions,
 } from '../cloud.js';
 import { TAG } from '../cloud.js';
 import type { ParentCandidate } from './choose-parent.js';
@@ -22,34 +26,24 @@ import type { BegunDisk, DiskWork } from './create-disk.js';
 import { beginDisk, fillDisk } from './create-disk.js';
 import type { EncryptionKey } from './encryption.js';
 import { findKey, isEncryptedWith } from './encryption.js';
-import {
-  findImage,
-  findImages,
-  findSnapshot,
-  findSnapshots,
-  imagesOfSnapshot,
-  rootSnapshot,
-} from './find.js';
+import { findParents } from './find-parents.js';
+import { findImage, findImages, findSnapshot, findSnapshots, imagesOfSnapshot } from './find.js';
 import { finishImage } from './finish-image.js';
-import { imageProblems } from './inspect-image.js';
+import { findSharing, findUses } from './find-uses.js';
+import { inspectImage } from './inspect-image.js';
+import type { NamedImage } from './name-images.js';
+import { nameAsPreferred, nameNoMore } from './name-images.js';
 import { preflight } from './preflight.js';
-import { MOST_PARENTS, parentProspects } from './prospects.js';
+import { parentProspects } from './prospects.js';
 import { publishedImage } from './published-image.js';
 import { readSnapshot } from './read-snapshot.js';
 import { registerImage } from './register-image.js';
-import { deleteSnapshot, deregisterImage } from './remove.js';
+import { deleteSnapshot, deregisterImage, unfinishedDisks } from './remove.js';
 import type { AwsSession } from './session.js';
+import { setImageTags } from './set-tags.js';
 import type { AwsImageSettings } from './settings.js';
 import type { DiskFacts } from './tags.js';
-import {
-  decodeFacts,
-  DISK_FACTS,
-  fromTagList,
-  PUBLISH_TOKEN,
-  toTagList,
-  UNFINISHED,
-  visibleTags,
-} from './tags.js';
+import { decodeFacts, DISK_FACTS, fromTagList, PUBLISH_TOKEN, UNFINISHED } from './tags.js';
 
 const TOKEN_DIGITS = 32;
 
@@ -165,7 +159,6 @@ export class DirectTarget implements CloudTarget {
     return map === undefined ? 'unknown' : { snapshotId, digest, map, completedAt: 0 };
   }
 
-  /** The newest disks of the stream that can be parents, with what they hold. */
   async #candidates(
     { parent, content }: DiskRequest,
     key: EncryptionKey,
@@ -175,21 +168,10 @@ export class DirectTarget implements CloudTarget {
     const stream = parent.image.tags[TAG.stream];
     const all = stream === undefined ? [] : await this.images({ [TAG.stream]: stream }, options);
     const others = all.filter(({ id }) => id !== parent.image.id).reverse();
-    const newest = [parent.image, ...others].filter(({ diskSize }) => diskSize === content.map.size);
-    const candidates: ParentCandidate[] = [];
-    for (const image of newest.slice(0, MOST_PARENTS)) {
-      const map = image === parent.image ? parent.map : await this.#mapOf(image.tags);
-      const snapshot = await findSnapshot(this.#session, image.diskId, options);
-      if (map === undefined || snapshot?.State !== 'completed' || !isEncryptedWith(snapshot, key)) continue;
-      const completedAt = (snapshot.CompletionTime ?? snapshot.StartTime)?.getTime() ?? 0;
-      candidates.push({
-        snapshotId: image.diskId,
-        digest: diskDigest(map).toString('hex'),
-        map,
-        completedAt,
-      });
-    }
-    return candidates;
+    const images = [parent.image, ...others].filter(({ diskSize }) => diskSize === content.map.size);
+    const mapOf = (image: PublishedImage): Promise<DiskMap | undefined> =>
+      image === parent.image ? Promise.resolve(parent.map) : this.#mapOf(image.tags);
+    return findParents(this.#session, images, key, mapOf, options);
   }
 
   async #mapOf(tags: Tags): Promise<DiskMap | undefined> {
@@ -217,15 +199,8 @@ export class DirectTarget implements CloudTarget {
   }
 
   async inspect(imageId: string, { signal }: CloudCallOptions = {}): Promise<string[]> {
-    const [session, settings] = [this.#session, this.#settings];
     const image = await this.#require(imageId, { signal });
-    const snapshot = await findSnapshot(session, rootSnapshot(image) ?? '', { signal });
-    const input = { ImageId: imageId, Attribute: 'launchPermission' as const };
-    const { LaunchPermissions: permissions = [] } = await session.call('DescribeImageAttribute', input, {
-      signal,
-    });
-    const key = await findKey(session, { ...settings, sharedWith: undefined }, this.#target, { signal });
-    return imageProblems({ image, snapshot, permissions }, settings, key);
+    return inspectImage(this.#session, image, this.#settings, this.#target, { signal });
   }
 
   async setTags(
@@ -235,23 +210,35 @@ export class DirectTarget implements CloudTarget {
     { signal }: CloudCallOptions = {},
   ): Promise<PublishedImage> {
     const image = await this.#require(imageId, { signal });
-    const snapshotId = rootSnapshot(image);
-    const Resources = [imageId, ...(snapshotId === undefined ? [] : [snapshotId])];
-    if (Object.keys(set).length > 0) {
-      await this.#session.call('CreateTags', { Resources, Tags: toTagList(set) }, { signal });
-    }
-    if (remove.length > 0) {
-      const Tags = remove.map(Key => ({ Key }));
-      await this.#session.call('DeleteTags', { Resources, Tags }, { signal });
-    }
-    const kept = Object.entries(fromTagList(image.Tags)).filter(([key]) => !remove.includes(key));
-    const tags = { ...Object.fromEntries(kept), ...set };
-    return publishedImage({ ...image, Tags: toTagList(tags) }) ?? this.#fail(this.#unknown(imageId));
+    const changed = await setImageTags(this.#session, image, set, remove, { signal });
+    return publishedImage(changed) ?? this.#fail(this.#unknown(imageId));
+  }
+
+  get place(): CloudPlace | undefined {
+    return this.#session.place;
+  }
+
+  uses(imageIds: readonly string[], options: UseOptions = {}): Promise<ImageUse[]> {
+    return findUses(this.#session, imageIds, options);
+  }
+
+  sharing(imageIds: readonly string[], { signal }: CloudCallOptions = {}): Promise<ImageSharing[]> {
+    return findSharing(this.#session, imageIds, { signal });
+  }
+
+  async prefer(
+    { id, tags }: PublishedImage,
+    before: string | undefined,
+    options: CloudCallOptions = {},
+  ): Promise<void> {
+    const named = this.#named(id, tags, options);
+    if (named !== undefined) await nameAsPreferred(this.#session, named, before);
   }
 
   async remove(imageId: string, { signal }: CloudCallOptions = {}): Promise<void> {
     const image = await findImage(this.#session, imageId, { signal });
     if (image === undefined) return;
+    await this.#nameNoMore(image, { signal });
     await deregisterImage(this.#session, imageId, { signal });
     for (const { Ebs } of image.BlockDeviceMappings ?? []) {
       if (Ebs?.SnapshotId !== undefined) await deleteSnapshot(this.#session, Ebs.SnapshotId, { signal });
@@ -260,21 +247,15 @@ export class DirectTarget implements CloudTarget {
 
   async unfinished({ signal }: CloudCallOptions = {}): Promise<UnfinishedDisk[]> {
     const finished = new Set((await this.images({}, { signal })).map(({ diskId }) => diskId));
-    const snapshots = await findSnapshots(this.#session, {}, { signal });
-    return snapshots
-      .filter(({ SnapshotId }) => !finished.has(SnapshotId!))
-      .map(({ SnapshotId, Tags: list, StartTime }) => ({
-        id: SnapshotId!,
-        tags: visibleTags(fromTagList(list)),
-        since: (StartTime ?? new Date(this.#session.clock.now())).toISOString(),
-      }));
+    return unfinishedDisks(this.#session, finished, { signal });
   }
 
   async removeDisk(diskId: string, { signal }: CloudCallOptions = {}): Promise<void> {
-    for (const { ImageId, Tags: list } of await imagesOfSnapshot(this.#session, diskId, { signal })) {
+    for (const image of await imagesOfSnapshot(this.#session, diskId, { signal })) {
       // The disk of an image stays.
-      if (fromTagList(list)[UNFINISHED] === undefined) return;
-      await deregisterImage(this.#session, ImageId!, { signal });
+      if (fromTagList(image.Tags)[UNFINISHED] === undefined) return;
+      await this.#nameNoMore(image, { signal });
+      await deregisterImage(this.#session, image.ImageId!, { signal });
     }
     await deleteSnapshot(this.#session, diskId, { signal });
   }
@@ -284,14 +265,29 @@ export class DirectTarget implements CloudTarget {
     return Promise.resolve();
   }
 
+  /** What is named by parameters, where there are any. */
+  #named(imageId: string, tags: Tags, { signal }: CloudCallOptions): NamedImage | undefined {
+    const [stream, path] = [tags[TAG.stream], this.#settings.parameters];
+    if (stream === undefined || path === undefined) return undefined;
+    return { imageId, stream, path, target: this.#target, signal };
+  }
+
+  async #nameNoMore({ ImageId = '', Tags: list }: Image, options: CloudCallOptions): Promise<void> {
+    const named = this.#named(ImageId, fromTagList(list), options);
+    if (named === undefined) return;
+    await nameNoMore(this.#session, named, async () => {
+      const others = await this.images({ [TAG.stream]: named.stream }, options);
+      return others.findLast(({ id, fault }) => id !== ImageId && fault === undefined)?.id;
+    });
+  }
+
   async #require(imageId: string, { signal }: CloudCallOptions): Promise<Image> {
     return (await findImage(this.#session, imageId, { signal })) ?? this.#fail(this.#unknown(imageId));
   }
 
   #unknown(id: string): ImageUnpackerError {
-    return new ImageUnpackerError('IMAGE_UNKNOWN', `There is no ${id} in ${this.#target}`, {
-      target: this.#target,
-    });
+    const target = this.#target;
+    return new ImageUnpackerError('IMAGE_UNKNOWN', `There is no ${id} in ${target}`, { target });
   }
 
   #fail(error: ImageUnpackerError): never {

@@ -1,11 +1,12 @@
 import type { Filter, Image, Snapshot } from '@aws-sdk/client-ec2';
+import { ImageUnpackerError } from '../../image/error.js';
 import type { Tags } from '../cloud.js';
 import { isAnswer, isMissing } from './fault.js';
 import type { CallOptions, AwsSession } from './session.js';
 import { MANAGED_BY } from './tags.js';
 
 /** A list that never ends is a defect of the other end. */
-const MOST_PAGES = 1000;
+const MOST_PAGES = 10_000;
 const PAGE = 1000;
 /** An id that is none names nothing. */
 const MALFORMED = /Malformed$|^InvalidParameterValue$/;
@@ -18,7 +19,8 @@ function filtersOf(tags: Tags): Filter[] {
   }));
 }
 
-async function pages<T>(
+/** All that a list has, page by page. Throws `CLOUD_FAILED` for one that does not end: half of it would mislead. */
+export async function pages<T>(
   ask: (token: string | undefined) => Promise<{ items: readonly T[]; next: string | undefined }>,
 ): Promise<T[]> {
   const all: T[] = [];
@@ -30,7 +32,7 @@ async function pages<T>(
     if (next === undefined || next === '') return all;
     token = next;
   }
-  return all;
+  throw new ImageUnpackerError('CLOUD_FAILED', `A list of AWS has more than ${String(MOST_PAGES)} pages`);
 }
 
 /** All of our images in an account and region that have these tags. */

@@ -2,7 +2,7 @@ import type { LaunchPermission } from '@aws-sdk/client-ec2';
 import { TAG } from '../cloud.js';
 import type { Tags } from '../cloud.js';
 import type { AwsSession } from './session.js';
-import { publishParameter } from './parameters.js';
+import { parameterName, publishParameter } from './parameters.js';
 import type { AwsImageSettings } from './settings.js';
 import { UNFINISHED } from './tags.js';
 
@@ -31,7 +31,7 @@ export async function finishImage(session: AwsSession, image: FinishedImage): Pr
   }
   const stream = tags[TAG.stream];
   if (settings.parameters !== undefined && stream !== undefined) {
-    const name = `${settings.parameters}/${stream}/latest`;
+    const name = parameterName(settings.parameters, stream, 'latest');
     await publishParameter(session, { name, value: imageId, target, signal });
   }
   await session.call('DeleteTags', { Resources: [imageId], Tags: [{ Key: UNFINISHED }] }, { signal });

@@ -1,10 +1,11 @@
 import type { Image, LaunchPermission, Snapshot } from '@aws-sdk/client-ec2';
 import type { EncryptionKey } from './encryption.js';
-import { isEncryptedWith } from './encryption.js';
-import { rootSnapshot } from './find.js';
+import { findKey, isEncryptedWith } from './encryption.js';
+import { findSnapshot, rootSnapshot } from './find.js';
 import { launchPermissions } from './finish-image.js';
 import type { Registration } from './register-image.js';
 import { registrationInput } from './register-image.js';
+import type { AwsSession, CallOptions } from './session.js';
 import type { AwsImageSettings } from './settings.js';
 import { decodeFacts, DISK_FACTS, fromTagList, visibleTags } from './tags.js';
 
@@ -15,8 +16,26 @@ export interface InspectedImage {
   readonly permissions: readonly LaunchPermission[];
 }
 
-/** What of an image is not as its target wants it, for people. */
-export function imageProblems(
+/** Finds what of an image is not as its target wants it, for people. */
+export async function inspectImage(
+  session: AwsSession,
+  image: Image,
+  settings: AwsImageSettings,
+  target: string,
+  options: CallOptions,
+): Promise<string[]> {
+  const snapshot = await findSnapshot(session, rootSnapshot(image) ?? '', options);
+  const input = { ImageId: image.ImageId!, Attribute: 'launchPermission' as const };
+  const { LaunchPermissions: permissions = [] } = await session.call(
+    'DescribeImageAttribute',
+    input,
+    options,
+  );
+  const key = await findKey(session, { ...settings, sharedWith: undefined }, target, options);
+  return imageProblems({ image, snapshot, permissions }, settings, key);
+}
+
+function imageProblems(
   { image, snapshot, permissions }: InspectedImage,
   settings: AwsImageSettings,
   key: EncryptionKey,

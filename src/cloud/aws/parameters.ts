@@ -1,5 +1,5 @@
 import { isMissing } from './fault.js';
-import type { AwsSession } from './session.js';
+import type { AwsSession, CallOptions } from './session.js';
 import { waitFor } from './wait.js';
 
 /** That an image is there is looked at after PutParameter has answered, and nothing tells what was found. */
@@ -46,4 +46,45 @@ export async function publishParameter(
   await waitFor(session, { what, deadlineSeconds: DEADLINE_SECONDS, target, signal }, async () =>
     (await readParameter(session, name, signal)) === value ? true : undefined,
   );
+}
+
+/** Names in one request (GetParameters). */
+const MOST_NAMES = 10;
+
+/** What these parameters say, by their names; a name may have `:VERSION` after it. Those that are not there are left out. */
+export async function readParameters(
+  session: AwsSession,
+  names: readonly string[],
+  options: CallOptions,
+): Promise<Map<string, string>> {
+  const values = new Map<string, string>();
+  for (let at = 0; at < names.length; at += MOST_NAMES) {
+    const Names = names.slice(at, at + MOST_NAMES);
+    const { Parameters = [] } = await session.call('GetParameters', { Names }, options);
+    for (const { Name = '', Selector = '', Value } of Parameters) {
+      if (Value !== undefined) values.set(Name + Selector, Value);
+    }
+  }
+  return values;
+}
+
+/** Where the parameters of a stream are: `PATH/STREAM/latest` names its newest image. */
+export type StreamParameter = 'latest' | 'promoted' | 'previous';
+
+/** The name of a parameter of a stream. */
+export function parameterName(path: string, stream: string, which: StreamParameter): string {
+  return `${path}/${stream}/${which}`;
+}
+
+/** Takes a parameter away; one that is not there is no error. */
+export async function deleteParameter(
+  session: AwsSession,
+  name: string,
+  options: CallOptions,
+): Promise<void> {
+  try {
+    await session.call('DeleteParameter', { Name: name }, options);
+  } catch (reason) {
+    if (!isMissing(reason)) throw reason;
+  }
 }

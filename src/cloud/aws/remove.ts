@@ -1,5 +1,8 @@
+import type { UnfinishedDisk } from '../cloud.js';
 import { isAnswer, isMissing } from './fault.js';
+import { findSnapshots } from './find.js';
 import type { AwsSession, CallOptions } from './session.js';
+import { fromTagList, visibleTags } from './tags.js';
 
 const TRIES = 6;
 const PAUSE_MILLISECONDS = 2000;
@@ -33,4 +36,20 @@ export async function deleteSnapshot(
     }
     await session.clock.sleep(PAUSE_MILLISECONDS, options.signal);
   }
+}
+
+/** Our snapshots that are none of these, with when they were begun. */
+export async function unfinishedDisks(
+  session: AwsSession,
+  finished: ReadonlySet<string>,
+  options: CallOptions,
+): Promise<UnfinishedDisk[]> {
+  const snapshots = await findSnapshots(session, {}, options);
+  return snapshots
+    .filter(({ SnapshotId }) => !finished.has(SnapshotId!))
+    .map(({ SnapshotId, Tags: list, StartTime }) => ({
+      id: SnapshotId!,
+      tags: visibleTags(fromTagList(list)),
+      since: (StartTime ?? new Date(session.clock.now())).toISOString(),
+    }));
 }
