@@ -117,7 +117,12 @@ export async function publishUnpacked(
     image: { name, digest, bytes },
     tags: { ...tags, [TAG.name]: name },
   };
-  const stage: RunStage = (each, part) => staged(work, each, (_, running) => part(running.progress));
+  const stage: RunStage = (each, part) =>
+    staged(work, each, (_, running) =>
+      part((...told) => {
+        running.progress(...told);
+      }),
+    );
   const note = (message: string): void => {
     reporter.tell({ type: 'note', target: target.name, message });
   };
