@@ -130,7 +130,6 @@ class Upload {
           throw new ImageUnpackerError('USAGE', 'More bytes were sent than the object is said to have');
         }
         await this.#give(chunk, stopped);
-        this.received += chunk.length;
       }
     } finally {
       this.isFed = false;
@@ -151,9 +150,12 @@ class Upload {
     this.#ended.abort(reason);
   }
 
-  /** Waits until the store has taken what was given before. */
+  /** Waits until the store has taken it, and before that what a connection that broke has left. */
   async #give(chunk: Buffer, stopped: AbortSignal): Promise<void> {
+    while (this.#waiting !== undefined) await this.#next('taken', stopped);
     this.#waiting = chunk;
+    // The store takes it, whatever becomes of its connection: the next one goes on after it.
+    this.received += chunk.length;
     this.#events.dispatchEvent(new Event('given'));
     await this.#next('taken', stopped);
   }

@@ -1,15 +1,15 @@
 import { connect as connectPlain, createServer as createPlainServer } from 'node:net';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { copyFile, cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createServer } from 'node:tls';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { readCertificates } from '../../src/rpc/certificates.js';
 import { makeCertificates } from '../../src/rpc/make-certificates.js';
 import { probe } from '../../src/rpc/probe.js';
+import { issue } from './issue.js';
 import { connect, serveFake, temporaryDirectory } from './serve.js';
 
 const root = mkdtempSync(join(tmpdir(), 'tls-'));
@@ -52,57 +52,10 @@ test('who has a certificate of the authority may do what its role says', async t
 test('a certificate without a role may do nothing', async t => {
   const { where } = await serveFake(t, LOCAL, certs);
   const client = await connect(t, where, {
-    certs: issue(t, { names: 'DNS:somebody', until: '20990101000000Z' }),
+    certs: issue(t, certs, { names: 'DNS:somebody', until: '20990101000000Z' }),
   });
   await t.throwsAsync(client.status(), { code: 'NO_PERMISSION', message: /gives no role/ });
 });
-
-/** A certificate of the good authority, from 2020 on. */
-function issue(t: ExecutionContext, { names, until }: { names: string; until: string }): string {
-  const directory = temporaryDirectory(t);
-  const configuration = [
-    '[ca]\ndefault_ca=ca_default',
-    '[ca_default]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=policy',
-    'copy_extensions=copy\nunique_subject=no\n[policy]\ncommonName=supplied',
-    '[req]\ndistinguished_name=name\n[name]\n',
-  ];
-  writeFileSync(join(directory, 'cnf'), configuration.join('\n'));
-  writeFileSync(join(directory, 'index'), '');
-  writeFileSync(join(directory, 'serial'), '01\n');
-  const openssl = (...parameters: string[]): void => {
-    execFileSync('openssl', parameters, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
-  };
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem'];
-  openssl(
-    'req',
-    '-config',
-    'cnf',
-    ...key,
-    '-subj',
-    '/CN=test',
-    '-addext',
-    `subjectAltName=${names}`,
-    '-out',
-    'csr',
-  );
-  const authority = ['-cert', join(certs, 'ca.pem'), '-keyfile', join(certs, 'ca-key.pem')];
-  const dates = ['-startdate', '20200101000000Z', '-enddate', until];
-  openssl(
-    'ca',
-    '-batch',
-    '-notext',
-    '-config',
-    'cnf',
-    ...authority,
-    ...dates,
-    '-in',
-    'csr',
-    '-out',
-    'cert.pem',
-  );
-  copyFileSync(join(certs, 'ca.pem'), join(directory, 'ca.pem'));
-  return directory;
-}
 
 test('a certificate of another authority is refused, at either end, and it is said which', async t => {
   const { where } = await serveFake(t, LOCAL, certs);
@@ -162,7 +115,7 @@ test('what speaks no TLS, and a name that the certificate is not for, are told a
 });
 
 test('expired certificates are named, wherever they are', async t => {
-  const directory = issue(t, {
+  const directory = issue(t, certs, {
     names: 'IP:127.0.0.1,URI:image-unpacker://role/admin',
     until: '20210101000000Z',
   });
