@@ -11,6 +11,7 @@ import { reflectionService } from '../rpc/reflection.js';
 import type { SharedPort } from '../rpc/shared-port.js';
 import { openSharedPort } from '../rpc/shared-port.js';
 import type { Store } from '../store/store.js';
+import type { Heal } from './damage.js';
 import { DamageControl } from './damage.js';
 import { imageServerService } from './grpc-service.js';
 import { HeldStore } from './held-store.js';
@@ -38,6 +39,8 @@ export interface ImageServerOptions {
   certs: string;
   /** Opens the store that is served. */
   openStore: () => Promise<Store>;
+  /** Brings what is damaged from elsewhere, if there is such a place. */
+  heal?: Heal | undefined;
   version: string;
   log: ServerLog;
 }
@@ -104,6 +107,7 @@ class Shop {
     this.#held = held;
     this.uploads = new Uploads(held);
     this.#damage = new DamageControl(options.openStore, this.#statistics, options.log);
+    this.#damage.heal = options.heal;
   }
 
   /** Listens at an address. */
