@@ -115,17 +115,25 @@ export class AwsSession {
     signal: AbortSignal | undefined,
   ): Promise<CallTypes[N][1]> {
     const { service } = CALLS[name];
-    const limit = AbortSignal.timeout(ATTEMPT_MILLISECONDS[service]);
-    const abortSignal = signal === undefined ? limit : AbortSignal.any([signal, limit]);
+    // A signal that is made for each attempt (AbortSignal.timeout, AbortSignal.any) keeps all that hangs on it until the time
+    // is over, which is long after thousands of blocks have been sent.
+    const attempt = new AbortController();
+    const stop = (): void => attempt.abort();
+    const timer = setTimeout(stop, ATTEMPT_MILLISECONDS[service]);
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted === true) stop();
     try {
-      return await this.#clients.send(name, input, abortSignal);
+      return await this.#clients.send(name, input, attempt.signal);
     } catch (reason) {
       if (signal?.aborted === true) throw cancelled();
-      if (limit.aborted) {
+      if (attempt.signal.aborted) {
         const seconds = String(ATTEMPT_MILLISECONDS[service] / 1000);
         throw Object.assign(new Error(`no answer within ${seconds} s`), { name: 'TimeoutError' });
       }
       throw reason;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
     }
   }
 
