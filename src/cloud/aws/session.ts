@@ -21,9 +21,9 @@ const ATTEMPT_MILLISECONDS: Readonly<Record<ServiceName, number>> = {
 };
 /**
  * Blocks on their way at once, to all targets together: what is on its way takes memory, each in a connection of its own, and
- * with the 200 ms of a far region these are still 1280 a second, more than a processor sends.
+ * with the 200 ms of a far region these are still 320 a second, more than lines mostly carry.
  */
-export const MOST_SENDING = 256;
+export const MOST_SENDING = 64;
 const MOST_TRIES = 8;
 const FIRST_WAIT = 200;
 const LONGEST_WAIT = 20_000;
