@@ -57,9 +57,7 @@ export class S3Uploads {
     const bytes = Buffer.concat(held, size);
     const digest = sha512(bytes);
     await this.#rescue([digest]);
-    const added = (await this.#objects.sizes([digest]))[0] !== size;
-    if (added) await this.#objects.add(digest, bytes);
-    return { digest, size, added };
+    return { digest, size, added: await this.#unlessUnderWay(digest, () => this.#putSmall(digest, bytes)) };
   }
 
   /** As `Store.ingest`. Files are hashed first, and what is missing is read again and uploaded. */
@@ -170,18 +168,29 @@ export class S3Uploads {
     staging: Staging,
     isMissing: () => Promise<boolean>,
   ): Promise<boolean> {
-    const key = object.digest.toString('latin1');
+    return this.#unlessUnderWay(object.digest, async () => {
+      const added = await isMissing();
+      if (added) await this.#uploadOne(object, staging);
+      await staging.remove(object.digest);
+      return added;
+    });
+  }
+
+  async #putSmall(digest: Buffer, bytes: Buffer): Promise<boolean> {
+    const added = (await this.#objects.sizes([digest]))[0] !== bytes.length;
+    if (added) await this.#objects.add(digest, bytes);
+    return added;
+  }
+
+  /** Stores an object; while somebody else stores the same, that is waited for. Whether it was added here. */
+  async #unlessUnderWay(digest: Buffer, store: () => Promise<boolean>): Promise<boolean> {
+    const key = digest.toString('latin1');
     const others = this.#underWay.get(key);
     if (others !== undefined) {
       await others;
       return false;
     }
-    const work = (async () => {
-      const added = await isMissing();
-      if (added) await this.#uploadOne(object, staging);
-      await staging.remove(object.digest);
-      return added;
-    })().finally(() => this.#underWay.delete(key));
+    const work = store().finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, work);
     return work;
   }
