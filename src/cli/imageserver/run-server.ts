@@ -57,7 +57,7 @@ export async function runImageServer(
     addresses,
     certs,
     openStore: openServed,
-    heal: source === undefined ? undefined : healFrom(() => openSource(source), openStore),
+    heal: source === undefined ? undefined : healFrom(() => openSource(source), openStore, log),
     version: readVersion(),
     log,
   });
