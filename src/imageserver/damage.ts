@@ -5,6 +5,9 @@ import type { Statistics } from './statistics.js';
 /** What an object is found to be. */
 export type DamageState = 'good' | ObjectFault['state'];
 
+/** Brings an object that is missing or damaged here from where it is good; resolves to whether it did. Throws nothing. */
+export type Heal = (digest: Buffer) => Promise<boolean>;
+
 /** Looks at objects that are said to be damaged, whoever says so, and takes note of those that are. */
 export class DamageControl {
   readonly #held: HeldStore;
@@ -12,6 +15,10 @@ export class DamageControl {
   readonly #found: (digest: string) => void;
   /** Those of which a note was taken since the server was started. */
   readonly #noted = new Set<string>();
+
+  readonly #underWay = new Map<string, Promise<boolean>>();
+  /** Where there is another place that has the objects. */
+  heal: Heal | undefined;
 
   /** `found` is told of each object that is damaged. */
   constructor(held: HeldStore, statistics: Statistics, found: (digest: string) => void) {
@@ -33,12 +40,27 @@ export class DamageControl {
       await lease.store.noteDamage(damaged);
       this.#held.renew();
     }
-    const states = new Map(faults.map(({ digest, state }) => [digest.toString('latin1'), state]));
+    const states = new Map<string, DamageState>();
+    for (const { digest, state } of faults) {
+      states.set(digest.toString('latin1'), (await this.#bring(digest)) ? 'good' : state);
+    }
     return digests.map(digest => {
       const state = states.get(digest.toString('latin1')) ?? 'good';
       if (state === 'good') this.#noted.delete(digest.toString('latin1'));
       return state;
     });
+  }
+
+  /** Has an object brought anew, once for all who ask meanwhile. Who asks is told what is wrong all the same. */
+  async #bring(digest: Buffer): Promise<boolean> {
+    if (this.heal === undefined) return false;
+    const key = digest.toString('latin1');
+    let work = this.#underWay.get(key);
+    if (work === undefined) {
+      work = this.heal(digest).finally(() => this.#underWay.delete(key));
+      this.#underWay.set(key, work);
+    }
+    return work;
   }
 
   /** The sizes of objects for who may store them: what is known to be damaged is as good as missing. */

@@ -11,6 +11,7 @@ import { reflectionService } from '../rpc/reflection.js';
 import type { SharedPort } from '../rpc/shared-port.js';
 import { openSharedPort } from '../rpc/shared-port.js';
 import type { ImageRecord, Store } from '../store/store.js';
+import type { Heal } from './damage.js';
 import { DamageControl } from './damage.js';
 import { imageServerService } from './grpc-service.js';
 import type { Lease } from './held-store.js';
@@ -40,6 +41,8 @@ export interface ImageServerOptions {
   certs: string;
   /** Opens the store that is served. */
   openStore: () => Promise<Store>;
+  /** Brings what is damaged from elsewhere, if there is such a place. */
+  heal?: Heal | undefined;
   version: string;
   log: ServerLog;
   /** Checks that all an image needs is there; for tests. */
@@ -110,6 +113,7 @@ class Shop {
     this.#damage = new DamageControl(held, this.#statistics, digest => {
       options.log.error({ digest }, 'an object of the store is damaged');
     });
+    if (options.heal !== undefined) this.#damage.heal = options.heal;
   }
 
   /** Listens at an address. */
