@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Logger } from 'pino';
+import { healFrom } from '../../imageserver/replication/heal.js';
 import { refusingChanges } from '../../imageserver/replication/replica-store.js';
 import { startReplication } from '../../imageserver/replication/start.js';
 import { startImageServer } from '../../imageserver/server.js';
@@ -49,11 +50,14 @@ export async function runImageServer(
   const source = sourceOf(options.replicateFrom ?? file.replicateFrom);
   const openServed =
     source === undefined ? openStore : async () => refusingChanges(await openStore(), source);
+  const openSource = (from: string, until?: AbortSignal) =>
+    connectStore(from, { limits, cache, certs: replicateCerts, signal: until });
   const addresses = listen.map(each => parseAddress(each, IMAGE_SERVER_PORT));
   const server = await startImageServer({
     addresses,
     certs,
     openStore: openServed,
+    heal: source === undefined ? undefined : healFrom(() => openSource(source), openStore, log),
     version: readVersion(),
     log,
   });
@@ -62,7 +66,7 @@ export async function runImageServer(
       ? undefined
       : startReplication({
           source,
-          openSource: signal => connectStore(source, { limits, cache, certs: replicateCerts, signal }),
+          openSource: until => openSource(source, until),
           openDestination: openStore,
           log,
         });

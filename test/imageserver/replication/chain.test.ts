@@ -1,14 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync, closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { sha512 } from '../../../src/image/digest.js';
 import { connectStore, serverLocation } from '../../../src/rpc/connect-store.js';
 import { makeCertificates } from '../../../src/rpc/make-certificates.js';
 import { changeImage, withTags } from '../../../src/store/change-image.js';
 import { moveChannel } from '../../../src/store/move-channel.js';
 import type { Store } from '../../../src/store/store.js';
+import { gather } from '../../gather.js';
 import { temporaryDirectory } from '../../temporary-directory.js';
 import { build, contentOf, faultsOf } from './stores.js';
 
@@ -100,13 +103,13 @@ async function makeChain(t: ExecutionContext) {
     t.teardown(() => store.close());
     return store;
   };
-  return { servers: servers as [ServerProcess, ServerProcess, ServerProcess], connect };
+  return { root, servers: servers as [ServerProcess, ServerProcess, ServerProcess], connect };
 }
 
 const names = async (store: Store): Promise<string> => (await store.list()).map(({ name }) => name).join();
 
 test('three servers in a chain, of which one is away for a while', async t => {
-  const { servers, connect } = await makeChain(t);
+  const { root, servers, connect } = await makeChain(t);
   const [a, b, c] = servers;
   const [first, last] = [await connect(a, 'uploader'), await connect(c, 'reader')];
   const admin = await connect(a, '.');
@@ -132,6 +135,20 @@ test('three servers in a chain, of which one is away for a while', async t => {
   await until(async () => (await names(last)) === 'os/a/2,os/a/3');
   t.deepEqual(await faultsOf(last), []);
   t.deepEqual(await contentOf(last), await contentOf(admin));
+
+  // What is damaged is brought anew from the source, be it small or large.
+  for (const text of ['new', 'x'.repeat(5 << 20)]) {
+    const digest = sha512(Buffer.from(text));
+    const hex = digest.toString('hex');
+    const object = join(root, 'c/objects/sha512', hex.slice(0, 2), hex);
+    chmodSync(object, 0o600);
+    const file = openSync(object, 'r+');
+    writeSync(file, 'y', 0);
+    closeSync(file);
+    await last.noteDamage([digest]);
+    await until(async () => (await last.check([digest], {})).faults.length === 0);
+    t.is(Buffer.concat(await gather(last.stream(digest))).toString(), text);
+  }
 
   const push = await connect(c, '.');
   const refused = { code: 'NO_PERMISSION', message: /is a replica of imageserver:\/\/127\.0\.0\.1/ };
