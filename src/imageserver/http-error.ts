@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ErrorCode, ImageUnpackerError } from '../image/error.js';
 
 /*
@@ -17,8 +17,18 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   CANCELLED: 503,
 };
 
-/** Answers with an error; when an answer has begun already it is cut off, which the other end cannot take for the end. */
-export function refuse(response: ServerResponse, { code, message, subject }: ImageUnpackerError): void {
+/** Who goes on sending after it was refused is cut off then. */
+const LINGER_MILLISECONDS = 5_000;
+
+/**
+ * Answers with an error; when an answer has begun already it is cut off, which the other end cannot take for the end. What comes
+ * of the body meanwhile is dropped: a connection that is closed with bytes unread takes the answer with it.
+ */
+export function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { code, message, subject }: ImageUnpackerError,
+): void {
   if (response.headersSent) {
     response.destroy();
     return;
@@ -27,8 +37,12 @@ export function refuse(response: ServerResponse, { code, message, subject }: Ima
   response.writeHead(STATUS[code] ?? 500, {
     'content-type': 'application/json',
     'content-length': body.length,
-    // What of a body was not read would stand before the next request.
-    connection: 'close',
   });
   response.end(body);
+  if (request.complete) return;
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MILLISECONDS);
+  request.once('close', () => {
+    clearTimeout(timer);
+  });
+  request.resume();
 }

@@ -77,13 +77,13 @@ export async function answerHttp(
   } catch (reason) {
     const error = ImageUnpackerError.from(reason, 'Something unforeseen happened in the image server');
     context.failed(`${String(request.method)} ${String(request.url)}`, caller.name, error);
-    refuse(response, error);
+    refuse(request, response, error);
   }
 }
 
 async function route(exchange: Exchange, context: HttpContext): Promise<void> {
   const { request } = exchange;
-  const { pathname, searchParams } = new URL(request.url ?? '', 'http://server');
+  const { pathname, searchParams } = targetOf(request);
   const method = request.method ?? '';
   if (pathname === OBJECTS_PATH && method === 'POST') {
     await answerMany(exchange, context, Number(searchParams.get('limit') ?? SMALL_BYTES));
@@ -148,7 +148,7 @@ async function takeMany({ request, response, caller }: Exchange, context: HttpCo
   const { statistics } = context;
   const added: number[] = [];
   await context.held.use(async ({ store }) => {
-    const reader = new BodyReader(request);
+    const reader = new BodyReader(bodyOf(request));
     for (;;) {
       const sent = await readSent(reader);
       if (sent === undefined) break;
@@ -183,7 +183,7 @@ async function takeOne(exchange: Exchange, context: HttpContext, digest: Buffer)
     response.writeHead(200, { 'content-length': 0 }).end();
     return;
   }
-  const { added } = await context.uploads.take({ digest, offset, size, body: request, signal });
+  const { added } = await context.uploads.take({ digest, offset, size, body: bodyOf(request), signal });
   context.damage.mended(digest);
   context.statistics.objectsReceived++;
   context.statistics.bytesReceived += size - offset;
@@ -234,11 +234,23 @@ async function takeMap(
   response.writeHead(200, { 'content-length': 0 }).end();
 }
 
+/** What a request is about. Throws `USAGE` for what is no path. */
+function targetOf({ url = '' }: IncomingMessage): URL {
+  // Two slashes would begin the name of a machine.
+  if (/^\/(?!\/)/.test(url) && URL.canParse(url, 'http://server')) return new URL(url, 'http://server');
+  throw new ImageUnpackerError('USAGE', 'What is asked for is no path');
+}
+
+/** Who stops reading it has not ended the connection, through which it is still to be answered. */
+function bodyOf(request: IncomingMessage): AsyncIterable<Buffer> {
+  return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+}
+
 /** All of a body of at most `limit` bytes. Throws `LIMIT_EXCEEDED`. */
 async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  for await (const chunk of bodyOf(request)) {
     size += chunk.length;
     if (size > limit)
       throw new ImageUnpackerError(

@@ -16,6 +16,7 @@ import { DamageControl } from './damage.js';
 import { imageServerService } from './grpc-service.js';
 import type { Lease } from './held-store.js';
 import { HeldStore } from './held-store.js';
+import { HttpExchanges } from './http-exchanges.js';
 import { answerHttp } from './http-service.js';
 import { requireWhole } from './require-whole.js';
 import { Statistics } from './statistics.js';
@@ -26,6 +27,8 @@ const MAX_CONNECTIONS = 1024;
 /** Who sends nothing for so long has gone. */
 const SILENCE_MILLISECONDS = 120_000;
 const HEAD_MILLISECONDS = 10_000;
+/** How often it is looked for those who take longer. */
+const LOOK_MILLISECONDS = 5_000;
 
 /** What is told of what happens. */
 export interface ServerLog {
@@ -94,6 +97,7 @@ interface OpenPort {
   port: SharedPort;
   grpc: GrpcServer;
   http: HttpServer;
+  exchanges: HttpExchanges;
   health: Health;
 }
 
@@ -126,7 +130,8 @@ class Shop {
       uploads: this.uploads.size,
     });
     const grpc = this.#grpc(address, health, load);
-    const http = this.#http();
+    const exchanges = new HttpExchanges();
+    const http = this.#http(exchanges);
     const port = await openSharedPort({
       address,
       certs,
@@ -143,7 +148,7 @@ class Shop {
         },
       },
     });
-    opened.push({ port, grpc, http, health });
+    opened.push({ port, grpc, http, exchanges, health });
     return opened[0]!;
   }
 
@@ -183,7 +188,7 @@ class Shop {
     else log.debug(facts, 'a request failed');
   }
 
-  #http(): HttpServer {
+  #http(exchanges: HttpExchanges): HttpServer {
     const context = {
       held: this.#held,
       records: this.#records,
@@ -194,7 +199,8 @@ class Shop {
         this.#failed(request, error, caller);
       },
     };
-    const server = createServer((request, response) => {
+    const server = createServer({ connectionsCheckingInterval: LOOK_MILLISECONDS }, (request, response) => {
+      exchanges.add(response);
       void answerHttp(request, response, context);
     });
     // A large object takes as long as it takes; silence ends a connection.
@@ -202,11 +208,13 @@ class Shop {
     server.headersTimeout = HEAD_MILLISECONDS;
     server.timeout = SILENCE_MILLISECONDS;
     server.keepAliveTimeout = SILENCE_MILLISECONDS;
+    // It is handed its connections; only a server that listens looks after how long they take.
+    server.emit('listening');
     return server;
   }
 }
 
-async function shut({ port, grpc, http, health }: OpenPort, seconds: number): Promise<void> {
+async function shut({ port, grpc, http, exchanges, health }: OpenPort, seconds: number): Promise<void> {
   health.stop();
   port.stop();
   http.closeIdleConnections();
@@ -217,10 +225,11 @@ async function shut({ port, grpc, http, health }: OpenPort, seconds: number): Pr
   });
   const late = new AbortController();
   await Promise.race([
-    ended,
+    Promise.all([ended, exchanges.end()]),
     sleep(seconds * 1000, undefined, { signal: late.signal }).catch(() => undefined),
   ]);
   late.abort();
   grpc.forceShutdown();
+  http.close();
   port.destroy();
 }

@@ -294,8 +294,10 @@ export class ImageServerClient implements ServerConnection {
     };
     for (let busy = 1; ; busy++) {
       try {
-        return await this.#http.again(async attempt => {
+        return await this.#http.again(async (attempt, gotOn) => {
+          const before = start;
           if (attempt > 1) start = await this.#offsetOf(digest);
+          if (start > before) gotOn();
           return send();
         });
       } catch (reason) {
@@ -304,7 +306,10 @@ export class ImageServerClient implements ServerConnection {
         if (!isBusy || busy === BUSY_ATTEMPTS) throw reason;
         await sleep(BUSY_MILLISECONDS, undefined, this.#signal && { signal: this.#signal });
         if ((await this.sizes([digest]))[0] === size) return false;
+        const before = start;
         start = await this.#offsetOf(digest);
+        // Who sends it gets on: that takes as long as it takes.
+        if (start > before) busy = 0;
       }
     }
   }

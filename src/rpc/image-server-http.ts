@@ -70,13 +70,20 @@ export class ServerHttp {
     return this.again(async () => readShort(await this.send(request), limit));
   }
 
-  /** Does `work`, and does it again when the connection failed, a few times; it is told which attempt it is. */
-  async again<T>(work: (attempt: number) => Promise<T>): Promise<T> {
+  /**
+   * Does `work`, and does it again when the connection failed, a few times; it is told which attempt it is, and says when it got
+   * on, after which failures are counted anew.
+   */
+  async again<T>(work: (attempt: number, gotOn: () => void) => Promise<T>): Promise<T> {
+    let failures = 0;
+    const gotOn = (): void => {
+      failures = 0;
+    };
     for (let attempt = 1; ; attempt++) {
       try {
-        return await work(attempt);
+        return await work(attempt, gotOn);
       } catch (reason) {
-        await this.#recover(reason, attempt);
+        await this.#recover(reason, ++failures);
       }
     }
   }
@@ -139,7 +146,8 @@ export class ServerHttp {
     };
     const sent = this.#agent instanceof HttpsAgent ? httpsRequest(options) : httpRequest(options);
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
-      sent.once('response', resolve).once('error', reject);
+      // There may be several errors: one of what is sent, and one of the connection.
+      sent.once('response', resolve).on('error', reject);
       sent.once('timeout', () => {
         sent.destroy(Object.assign(new Error('it is silent'), { code: 'ETIMEDOUT' }));
       });

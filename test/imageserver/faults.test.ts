@@ -18,7 +18,7 @@ import { ManifestWriter } from '../../src/image/manifest.js';
 import { parseAddress } from '../../src/rpc/address.js';
 import { OBJECTS_PATH, UPLOAD_LENGTH, UPLOAD_OFFSET } from '../../src/rpc/image-server-messages.js';
 import { makeCertificates } from '../../src/rpc/make-certificates.js';
-import { IMAGES, namedPath, objectPath } from '../../src/store/local/layout.js';
+import { IMAGES, namedPath, objectPath, OBJECTS } from '../../src/store/local/layout.js';
 import { openLocalStore } from '../../src/store/local/store.js';
 import { ManifestReader } from '../../src/store/manifest-reader.js';
 import { moveChannel } from '../../src/store/move-channel.js';
@@ -28,8 +28,9 @@ import { recordOf } from '../model/image-record.js';
 import { issue } from '../rpc/issue.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 import { build, diskMapOf, treeOf } from './replication/stores.js';
-import type { Served } from './serve.js';
-import { cuttingProxy, LOCAL, serve, storeAt } from './serve.js';
+import { cuttingProxy } from './cutting-proxy.js';
+import type { ServedStore } from './serving.js';
+import { connectTo, serveStore } from './serving.js';
 
 const root = mkdtempSync(join(tmpdir(), 'imageserver-'));
 const certs = join(root, 'good');
@@ -44,13 +45,17 @@ test.after.always(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
+/** A server of an empty store, over TLS or on a Unix socket. */
+async function serve(t: ExecutionContext, secure: boolean): Promise<ServedStore & { root: string }> {
+  const served = join(temporaryDirectory(t), 'store');
+  const tcp = { addresses: [{ kind: 'tcp', host: '127.0.0.1', port: 0 } as const], certs };
+  return { ...(await serveStore(t, served, secure ? tcp : {})), root: served };
+}
+
 /** Waits until the server has told so; it may do after the caller has heard. */
-async function told(t: ExecutionContext, { log }: Served, pattern: RegExp): Promise<void> {
+async function told(t: ExecutionContext, { told: lines }: ServedStore, pattern: RegExp): Promise<void> {
   const shown = (): string =>
-    log
-      .filter(({ level }) => level !== 'debug')
-      .map(each => JSON.stringify(each))
-      .join('\n');
+    lines.map(({ message, facts }) => `${message} ${JSON.stringify(facts)}`).join('\n');
   for (let waits = 0; waits < 100 && !pattern.test(shown()); waits++) await sleep(50);
   t.regex(shown(), pattern);
 }
@@ -58,14 +63,14 @@ async function told(t: ExecutionContext, { log }: Served, pattern: RegExp): Prom
 const IN_A_YEAR = new Date(Date.now() + 365 * 86_400_000).toISOString();
 
 test('each role may do what it says and no more, and what is refused is told of', async t => {
-  const served = await serve(t, { address: LOCAL, certs });
-  const admin = await storeAt(t, served.where, certs);
+  const served = await serve(t, true);
+  const admin = await connectTo(t, served.address, certs);
   const image = { ...(await build(admin, 'team/a/1', ['one'], { expiresAt: new Date(IN_A_YEAR) })) };
-  const uploader = await storeAt(t, served.where, of('uploader'));
-  const reader = await storeAt(t, served.where, of('reader'));
-  const nobody = await storeAt(
+  const uploader = await connectTo(t, served.address, of('uploader'));
+  const reader = await connectTo(t, served.address, of('reader'));
+  const nobody = await connectTo(
     t,
-    served.where,
+    served.address,
     issue(t, certs, { names: 'DNS:somebody', until: '20990101000000Z' }),
   );
   const refused = { code: 'NO_PERMISSION' };
@@ -108,7 +113,7 @@ test('each role may do what it says and no more, and what is refused is told of'
   ];
   for (const [what, attempt, pattern] of attempts) {
     await t.throwsAsync(attempt, refused, what);
-    await told(t, served, pattern);
+    await told(t, served, new RegExp(`a request was refused.*(${pattern.source})`));
   }
   await uploader.replace({ ...tagged, expiresAt: null }, tagged);
   await admin.remove('team/a/1');
@@ -120,10 +125,10 @@ test('each role may do what it says and no more, and what is refused is told of'
 });
 
 test('plain text, no certificate, one of another authority or an expired one: refused and told of', async t => {
-  const served = await serve(t, { address: LOCAL, certs });
-  const { port } = parseAddress(served.where, 0) as { port: number };
+  const served = await serve(t, true);
+  const { port } = parseAddress(served.address, 0) as { port: number };
   for (const text of ['GET / HTTP/1.1\r\nHost: a\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n']) {
-    served.log.length = 0;
+    served.told.length = 0;
     const socket = connectSocket(port, '127.0.0.1');
     const received: Buffer[] = [];
     socket.on('error', () => undefined).on('data', (data: Buffer) => received.push(data));
@@ -145,7 +150,7 @@ test('plain text, no certificate, one of another authority or an expired one: re
     key: readFileSync(join(directory, 'key.pem')),
   });
   for (const identity of [files(mixed), files(expired), { ca: files(certs).ca }]) {
-    served.log.length = 0;
+    served.told.length = 0;
     for (const protocol of ['h2', 'http/1.1']) {
       const socket = connectSecurely({ host: '127.0.0.1', port, ...identity, ALPNProtocols: [protocol] });
       socket.on('secureConnect', () => socket.write('GET /v1/objects HTTP/1.1\r\nHost: a\r\n\r\n'));
@@ -156,11 +161,11 @@ test('plain text, no certificate, one of another authority or an expired one: re
     }
     await told(t, served, /a connection was refused/);
   }
-  await t.throwsAsync(storeAt(t, served.where, mixed), {
+  await t.throwsAsync(connectTo(t, served.address, mixed), {
     code: 'CONFIGURATION',
     message: /refuses your certificate/,
   });
-  await t.throwsAsync(storeAt(t, served.where, expired), { code: 'CONFIGURATION', message: /expired/ });
+  await t.throwsAsync(connectTo(t, served.address, expired), { code: 'CONFIGURATION', message: /expired/ });
 });
 
 function flip(path: string, at: (length: number) => number = length => length >> 1): void {
@@ -176,7 +181,7 @@ async function readAll(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
 }
 
 test('a flipped bit in any object or record is never handed out, and the object is named', async t => {
-  const served = await serve(t);
+  const served = await serve(t, false);
   const local = await openLocalStore(served.root);
   t.teardown(() => local.close());
   const large = randomBytes(5 << 20);
@@ -190,10 +195,10 @@ test('a flipped bit in any object or record is never handed out, and the object 
     ['index', Buffer.from(image.digest, 'hex')],
   ];
   for (const [what, digest] of cases) {
-    const path = join(served.root, objectPath(digest));
+    const path = join(served.root, OBJECTS, objectPath(digest));
     const good = readFileSync(path);
     const hex = digest.toString('hex');
-    for (const at of [() => 0, (length: number) => length >> 1, (length: number) => length - 1]) {
+    for (const at of [() => 0, (length: number) => length - 1]) {
       flip(path, at);
       const attempts: ((store: Store) => Promise<unknown>)[] = [
         store => store.read(digest, 64 << 20),
@@ -203,25 +208,29 @@ test('a flipped bit in any object or record is never handed out, and the object 
       ];
       for (const attempt of attempts) {
         const reason = await t.throwsAsync(
-          attempt(await storeAt(t, served.where)),
+          attempt(await connectTo(t, served.address)),
           { code: 'STORE_DAMAGED' },
           what,
         );
         t.true(JSON.stringify({ ...reason, message: reason?.message }).includes(hex), what);
       }
-      t.deepEqual((await (await storeAt(t, served.where)).check([digest], {})).faults, [
+      t.deepEqual((await (await connectTo(t, served.address)).check([digest], {})).faults, [
         { digest, state: 'damaged' },
       ]);
       writeFileSync(path, good);
     }
-    await told(t, served, new RegExp(`damaged.*|${hex}`));
-    t.deepEqual(await (await storeAt(t, served.where)).read(digest, 64 << 20), good);
+    await told(t, served, new RegExp(`damaged.*${hex}`));
+    t.deepEqual(await (await connectTo(t, served.address)).read(digest, 64 << 20), good);
   }
   const record = join(served.root, namedPath(IMAGES, 's/1'));
-  for (let at = 0, size = readFileSync(record).length; at < size; at += 7) {
+  for (let at = 0, size = readFileSync(record).length; at < size; at += 41) {
     const good = readFileSync(record);
     flip(record, () => at);
-    await t.throwsAsync((await storeAt(t, served.where)).image('s/1'), { code: 'STORE_DAMAGED' }, String(at));
+    await t.throwsAsync(
+      (await connectTo(t, served.address)).image('s/1'),
+      { code: 'STORE_DAMAGED' },
+      String(at),
+    );
     writeFileSync(record, good);
   }
 });
@@ -237,8 +246,8 @@ async function storeManifest(to: Store, name: string, entries: readonly Entry[])
 }
 
 test('an image that lacks something, or whose sizes or record lie, cannot be made', async t => {
-  const served = await serve(t);
-  const store = await storeAt(t, served.where);
+  const served = await serve(t, false);
+  const store = await connectTo(t, served.address);
   const [first, second] = [Buffer.from('the first'), Buffer.from('another')];
   await store.put(first);
   const whole = treeOf(['the first', 'another']);
@@ -287,21 +296,22 @@ const inPieces = (bytes: Buffer): AsyncIterable<Buffer> =>
   })();
 
 test('a large object whose connections break goes on where it was, both ways', async t => {
-  const served = await serve(t, { address: LOCAL, certs });
-  const { port } = parseAddress(served.where, 0) as { port: number };
+  const served = await serve(t, true);
+  const { port } = parseAddress(served.address, 0) as { port: number };
   const proxy = await cuttingProxy(t, port);
-  const store = await storeAt(t, proxy.where, certs);
-  const bytes = randomBytes(48 << 20);
-  proxy.cutEvery(11 << 20);
+  const store = await connectTo(t, proxy.where, certs);
+  const bytes = randomBytes(24 << 20);
+  // Some of what is sent is in buffers when a connection is cut, and lost.
+  proxy.cutEvery(3 << 20);
   const { digest, added } = await store.putStream(inPieces(bytes));
   t.true(added);
-  t.true(proxy.cuts() >= 3, String(proxy.cuts()));
+  t.true(proxy.cuts() >= 7, String(proxy.cuts()));
   // What was on its way when a connection was cut comes twice.
-  t.true(proxy.sent() < bytes.length * 1.35, `${String(proxy.sent())} bytes were sent`);
+  t.true(proxy.sent() < bytes.length * 1.8, `${String(proxy.sent())} bytes were sent`);
   const before = proxy.answered();
   t.true((await readAll(store.stream(digest))).equals(bytes));
-  t.true(proxy.answered() - before < bytes.length * 1.35);
-  t.true(proxy.cuts() >= 6, String(proxy.cuts()));
+  t.true(proxy.answered() - before < bytes.length * 1.8);
+  t.true(proxy.cuts() >= 14, String(proxy.cuts()));
 });
 
 /** Makes one request at a Unix socket; resolves to its status and body. */
@@ -312,7 +322,7 @@ async function ask(
 ): Promise<{ status: number; text: string }> {
   const sent = request({ socketPath: where.slice('unix:'.length), ...options });
   const response = new Promise<IncomingMessage>((resolve, reject) => {
-    sent.once('response', resolve).once('error', reject);
+    sent.once('response', resolve).on('error', reject);
   });
   sent.end(body);
   const answer = await response;
@@ -320,9 +330,9 @@ async function ask(
 }
 
 test('what is sent under a wrong digest, or is longer or shorter than said, is refused', async t => {
-  const served = await serve(t);
-  const { where } = served;
-  const store = await storeAt(t, where);
+  const served = await serve(t, false);
+  const { address: where } = served;
+  const store = await connectTo(t, where);
   const bytes = randomBytes(2 << 20);
   const put = (digest: Buffer, length: number, body = bytes, offset = 0) =>
     ask(
@@ -352,12 +362,13 @@ test('what is sent under a wrong digest, or is longer or shorter than said, is r
   );
   t.is(many.status, 400);
   t.deepEqual(await store.has([sha512(Buffer.from('?')), sha512(small)]), [false, false]);
-  t.is((await put(sha512(bytes), bytes.length)).status, 201);
-  t.is((await put(sha512(bytes), bytes.length)).status, 200);
+  const others = randomBytes(2 << 20);
+  t.is((await put(sha512(others), others.length, others)).status, 201);
+  t.is((await put(sha512(others), others.length, others)).status, 200);
 });
 
 test('requests that are no requests of ours are refused, and the server goes on', async t => {
-  const { where } = await serve(t);
+  const { address: where } = await serve(t, false);
   const hex = sha512(Buffer.from('?')).toString('hex');
   const requests: [method: string, path: string, headers: Record<string, string>, body?: Buffer][] = [
     ['GET', '/', {}],
@@ -381,5 +392,5 @@ test('requests that are no requests of ours are refused, and the server goes on'
     const { status, text } = await ask(where, { method, path, headers }, body);
     t.true(status >= 400 && status < 600 && status !== 500, `${method} ${path}: ${String(status)} ${text}`);
   }
-  t.deepEqual(await (await storeAt(t, where)).list(), []);
+  t.deepEqual(await (await connectTo(t, where)).list(), []);
 });

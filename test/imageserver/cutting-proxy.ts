@@ -1,0 +1,69 @@
+import { connect as connectSocket, createServer, type Socket } from 'node:net';
+import type { ExecutionContext } from 'ava';
+
+/** A proxy before a server that passes bytes on, counts them, and can cut all connections. */
+export interface CuttingProxy {
+  where: string;
+  /** What clients have sent so far. */
+  sent: () => number;
+  /** What the server has answered so far. */
+  answered: () => number;
+  /** From now on a connection is cut whenever so many bytes have passed. */
+  cutEvery: (bytes: number) => void;
+  cuts: () => number;
+}
+
+/** Starts one on this machine, which ends with the test. */
+export async function cuttingProxy(t: ExecutionContext, port: number): Promise<CuttingProxy> {
+  let [up, down, every, left, cuts] = [0, 0, Infinity, Infinity, 0];
+  const sockets = new Set<Socket>();
+  const server = createServer(near => {
+    const far = connectSocket(port, '127.0.0.1');
+    const end = (): void => {
+      near.destroy();
+      far.destroy();
+    };
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', end).on('close', () => {
+        sockets.delete(socket);
+        end();
+      });
+    }
+    const count = (length: number): void => {
+      left -= length;
+      if (left > 0) return;
+      left = every;
+      cuts++;
+      end();
+    };
+    near.on('data', (chunk: Buffer) => {
+      up += chunk.length;
+      if (!far.write(chunk)) {
+        near.pause();
+        far.once('drain', () => near.resume());
+      }
+      count(chunk.length);
+    });
+    far.on('data', (chunk: Buffer) => {
+      down += chunk.length;
+      if (!near.write(chunk)) {
+        far.pause();
+        near.once('drain', () => far.resume());
+      }
+      count(chunk.length);
+    });
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return {
+    where: `127.0.0.1:${String((server.address() as { port: number }).port)}`,
+    sent: () => up,
+    answered: () => down,
+    cutEvery: bytes => (every = left = bytes),
+    cuts: () => cuts,
+  };
+}
