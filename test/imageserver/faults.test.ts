@@ -301,7 +301,6 @@ test('a large object whose connections break goes on where it was, both ways', a
   const proxy = await cuttingProxy(t, port);
   const store = await connectTo(t, proxy.where, certs);
   const bytes = randomBytes(24 << 20);
-  // Some of what is sent is in buffers when a connection is cut, and lost.
   proxy.cutEvery(3 << 20);
   const { digest, added } = await store.putStream(inPieces(bytes));
   t.true(added);
