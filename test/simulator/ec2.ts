@@ -43,6 +43,28 @@ function missing(parameter: string): ServiceFault {
   return new ServiceFault(400, 'MissingParameter', `The request must contain the parameter ${parameter}`);
 }
 
+/** A page of a list; EC2's may be shorter than was asked for. */
+function page<T>(
+  { pageSize }: World,
+  form: Form,
+  all: readonly T[],
+  ids: string,
+): { items: readonly T[]; next: string | undefined } {
+  const most = form.get('MaxResults');
+  if (most === null) return { items: all, next: undefined };
+  if (form.has('ImageId.1') || form.has('SnapshotId.1')) {
+    const message = `The parameter ${ids} cannot be used with the parameter maxResults`;
+    throw new ServiceFault(400, 'InvalidParameterCombination', message);
+  }
+  if (Number(most) < 5) {
+    const message = `Invalid value '${most}' for maxResults. Expecting a value greater than 5.`;
+    throw new ServiceFault(400, 'InvalidParameterValue', message);
+  }
+  const from = Number(form.get('NextToken') ?? 0);
+  const to = from + Math.min(Number(most), pageSize);
+  return { items: all.slice(from, to), next: to < all.length ? String(to) : undefined };
+}
+
 type Operation = (world: World, place: Place, form: Form) => Xml;
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
@@ -57,9 +79,12 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
           (name, values) => name.startsWith('tag:') && tagMatches(snapshot.tags, name, values),
         ),
     );
-    return set(
-      'snapshotSet',
-      found.map(snapshot => describeSnapshot(world, place, snapshot)),
+    const { items, next } = page(world, form, found, 'snapshotIds');
+    return (
+      set(
+        'snapshotSet',
+        items.map(snapshot => describeSnapshot(world, place, snapshot)),
+      ) + text('nextToken', next)
     );
   },
   DeleteSnapshot: (_, place, form) => {
@@ -90,9 +115,12 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
             : name === 'block-device-mapping.snapshot-id' && values.includes(image.snapshotId),
         ),
     );
-    return set(
-      'imagesSet',
-      found.map(image => describeImage(place, image)),
+    const { items, next } = page(world, form, found, 'imageIdsSet');
+    return (
+      set(
+        'imagesSet',
+        items.map(image => describeImage(place, image)),
+      ) + text('nextToken', next)
     );
   },
   RegisterImage: registerImage,
@@ -151,7 +179,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 export function answerEc2(world: World, place: Place, form: Form): Xml {
   const action = form.get('Action') ?? '';
   const ofUsers = USER_OPERATIONS[action];
-  if (ofUsers !== undefined) return ofUsers(place, form);
+  // Who asks for the machines of images gets those; other machines are told of elsewhere.
+  const isOfUsers = action !== 'DescribeInstances' || [...form.values()].includes('image-id');
+  if (ofUsers !== undefined && isOfUsers) return ofUsers(place, form);
   const operation = OPERATIONS[action];
   if (operation === undefined) {
     throw new ServiceFault(400, 'InvalidAction', `The action ${action} is not valid for this web service.`);
