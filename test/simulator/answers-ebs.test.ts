@@ -40,7 +40,7 @@ test('a token answers for ever as it did first, and not to another request', asy
 });
 
 test('a parent must be known as complete, which EC2 knows long before the direct API', async t => {
-  const simulator = await start(t, 200);
+  const simulator = await start(t);
   const pending = idOf(await startSnapshot(simulator, {}));
   const of = (ParentSnapshotId: string, ClientToken: string) =>
     startSnapshot(simulator, { ParentSnapshotId, ClientToken });
@@ -107,7 +107,7 @@ test('a wrong count or checksum is taken at first, and told of by EC2 later; onc
 });
 
 test('a child shows its parent’s blocks, also when that is deleted; its zeros hide them', async t => {
-  const simulator = await start(t, 5000);
+  const simulator = await start(t);
   const parent = await whole(simulator);
   const child = idOf(await startSnapshot(simulator, { ParentSnapshotId: parent, ClientToken: 'child' }));
   await put(simulator, child, 3, Buffer.alloc(524_288));

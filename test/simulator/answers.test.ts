@@ -73,7 +73,7 @@ test('an image is registered once by its name, of a snapshot that is complete, a
 });
 
 test('pages are of five at least, not of what ids name, and may be short', async t => {
-  const simulator = await start(t, 10_000);
+  const simulator = await start(t);
   for (let at = 0; at < 6; at++) await startSnapshot(simulator, { ClientToken: String(at) });
   t.regex(
     (await ec2(simulator, 'DescribeImages', { MaxResults: '1' })).body,
