@@ -18,6 +18,7 @@ import { captureSuite } from './suites/capture.js';
 import { checkSuite } from './suites/check.js';
 import { diffSuite } from './suites/diff.js';
 import { firstSuite } from './suites/first.js';
+import { publishSuite } from './suites/publish.js';
 import { plotScale, scaleSuite } from './suites/scale.js';
 import { scanSuite } from './suites/scan.js';
 import { plotSeries, seriesSuite } from './suites/series.js';
@@ -45,6 +46,7 @@ const SUITES: Readonly<Record<string, SuiteEntry>> = {
   capture: { suite: captureSuite, trees: ['A'] },
   diff: { suite: diffSuite, trees: [] },
   start: { suite: startSuite, trees: ['A'] },
+  publish: { suite: publishSuite, trees: [] },
   agent: { suite: agentSuite, trees: ['A'] },
 };
 

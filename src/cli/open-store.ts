@@ -2,7 +2,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { ImageUnpackerError } from '../image/error.js';
 import type { CachePlace } from '../store/open.js';
-import { DEFAULT_CACHE_BYTES, openStoreAt } from '../store/open.js';
+import { connectStore, serverLocation } from '../rpc/connect-store.js';
+import { DEFAULT_CACHE_BYTES } from '../store/open.js';
 import { readTrustedKeys } from '../store/read-keys.js';
 import type { Store } from '../store/store.js';
 import { trusting } from '../store/trusting.js';
@@ -17,7 +18,11 @@ export const storeOptions = {
     'IMAGE_STORE',
     optional('--store <store>', 'the store: a directory, or s3://BUCKET/PREFIX'),
   ),
-  server: optional('--server <server>', 'an image server: HOST:PORT or unix:PATH'),
+  server: optional('--server <server>', 'an image server: HOST:PORT (default port 6971) or unix:PATH'),
+  certs: optional(
+    '--certs <dir>',
+    'ca.pem, cert.pem and key.pem, for TCP; default: /etc/image-unpacker/certs',
+  ),
   cache: fromEnvironment(
     'IMAGE_CACHE',
     optional('--cache <dir>', 'where objects of stores that are elsewhere are kept on this machine'),
@@ -41,11 +46,12 @@ export const storeOptions = {
 
 type StoreOptions = OptionValues<typeof storeOptions>;
 
-/** Where the store is that the options name. Throws `USAGE`, and `UNSUPPORTED` for servers. */
+/** Where the store is that the options name. Throws `USAGE`. */
 export function locationOf({ store, server }: Pick<StoreOptions, 'store' | 'server'>): string {
-  if (server !== undefined) throw unsupported(`--server ${server}: image servers`);
+  if (server !== undefined) return serverLocation(server);
   if (store === undefined) {
-    const message = 'No store is given: use --store DIR, --store s3://BUCKET/PREFIX, or set IMAGE_STORE';
+    const message =
+      'No store is given: use --store DIR, --store s3://BUCKET/PREFIX, --server HOST:PORT, or set IMAGE_STORE';
     throw new ImageUnpackerError('USAGE', message);
   }
   return store;
@@ -60,11 +66,12 @@ export function cacheOf({ cache, cacheSize }: Pick<StoreOptions, 'cache' | 'cach
 export async function openStore(options: StoreOptions, signal: AbortSignal, create = false): Promise<Store> {
   const location = locationOf(options);
   const keys = options.trustedKeys === undefined ? undefined : await readTrustedKeys(options.trustedKeys);
-  const store = await openStoreAt(location, {
+  const store = await connectStore(location, {
     create,
     signal,
     limits: options.limits,
     cache: cacheOf(options),
+    certs: options.certs,
   });
   return keys === undefined ? store : trusting(store, keys);
 }
@@ -86,8 +93,4 @@ export async function withStore<T>(
 function defaultCache(): string {
   if (process.getuid?.() === 0) return '/var/cache/image-unpacker';
   return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'image-unpacker');
-}
-
-function unsupported(what: string): ImageUnpackerError {
-  return new ImageUnpackerError('UNSUPPORTED', `${what} are not available in this version; use --store DIR`);
 }

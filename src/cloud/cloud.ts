@@ -1,4 +1,5 @@
 import type { DiskMap } from '../image/disk-map.js';
+import type { ProgressUnit } from '../image/progress.js';
 
 /*
  * What a publisher needs of a place that images are published to: a directory, or one account and region
@@ -108,6 +109,36 @@ export interface DiskRequest {
   readonly sent?: SentBlocks | undefined;
 }
 
+/** An image that a target unpacks itself. */
+export interface ImageDiskRequest {
+  /** What is made under one token is one disk, however often it is asked for. */
+  readonly token: string;
+  readonly image: { readonly name: string; readonly digest: string; readonly bytes: bigint };
+  /** Of the disk; an image gets its own at `register`. */
+  readonly tags: Tags;
+}
+
+/** How a target that unpacks an image itself tells what it is at. */
+export interface UnpackDiskOptions {
+  signal?: AbortSignal | undefined;
+  /** Told of each part of the work, which it calls. */
+  stage: RunStage;
+  /** Told what people should know. */
+  note: (message: string) => void;
+}
+
+/** Does a part of the work, which tells how far it is. */
+export type RunStage = <T>(
+  stage: 'unpacker' | 'volume' | 'unpack' | 'snapshot',
+  work: (progress: TellProgress) => Promise<T>,
+) => Promise<T>;
+export type TellProgress = (
+  what: string,
+  done: number,
+  total: number | null,
+  unit: ProgressUnit | null,
+) => void;
+
 /** A disk that was made and is durable. */
 export interface CreatedDisk {
   readonly id: string;
@@ -214,6 +245,14 @@ export interface CloudTarget {
   map(imageId: string, options?: CloudCallOptions): Promise<DiskMap>;
   /** Makes a disk. Throws `NO_SPACE`, `NO_PERMISSION`, `DEVICE_FAILED`, `CANCELLED`; what was begun may stay. */
   createDisk(request: DiskRequest, options?: CloudCallOptions): Promise<CreatedDisk>;
+  /**
+   * Has an image unpacked there and makes a disk of that, in targets that do so; `createDisk` is not used then. Throws
+   * as that, and what the unpacker says.
+   */
+  unpackDisk?(
+    request: ImageDiskRequest,
+    options: UnpackDiskOptions,
+  ): Promise<{ id: string; blocksWritten: number | null }>;
   /** Makes a disk an image, with its tags, all at once. A disk that is one already is left as it is. */
   register(diskId: string, tags: Tags, options?: CloudCallOptions): Promise<PublishedImage>;
   /** Reads all of an image's disk; what it holds really. Throws `VOLUME_DAMAGED` when it is no disk any more. */

@@ -23,7 +23,7 @@ export function toSpdx({ name, digest, createdAt }: SbomSubject, { system, packa
     versionInfo: digest,
     downloadLocation: 'NOASSERTION',
     filesAnalyzed: false,
-    primaryPackagePurpose: 'OPERATING-SYSTEM',
+    primaryPackagePurpose: 'OPERATING_SYSTEM',
     licenseConcluded: 'NOASSERTION',
     licenseDeclared: 'NOASSERTION',
     copyrightText: 'NOASSERTION',

@@ -31,8 +31,10 @@ const PROGRAM = fileURLToPath(new URL('../../bin/image-unpacker', import.meta.ur
 
 /** Where an agent of our own works, and how it is watched. */
 export interface StartOptions {
-  /** The store that images come from: a directory, or s3://bucket/prefix. */
+  /** The store that images come from: a directory, s3://bucket/prefix, or imageserver://ADDRESS. */
   readonly store: string;
+  /** The directory of the certificates for image servers; default: `/etc/image-unpacker/certs`. */
+  readonly certs?: string | undefined;
   /** What the images that it unpacks may have at most. */
   readonly limits?: Limits | undefined;
   /** Where it keeps its volumes and what it knows of them; default: `/var/lib/image-unpacker`. */
@@ -125,11 +127,12 @@ interface StartedAgent {
 function spawnAgent(
   address: string,
   state: string,
-  { store, limits, configuration, onLog }: StartOptions,
+  { store, limits, certs, configuration, onLog }: StartOptions,
 ): StartedAgent {
   const places = [
     ...['--listen', address, '--store', absoluteLocation(store)],
     ...['--state-dir', state, '--volumes', join(state, 'disks')],
+    ...(certs === undefined ? [] : ['--certs', resolve(certs)]),
     ...(limits === undefined ? [] : ['--limits', showLimits(limits)]),
     ...(configuration === undefined ? [] : ['--config', resolve(configuration)]),
   ];

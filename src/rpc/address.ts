@@ -12,8 +12,12 @@ export type Address = { kind: 'unix'; path: string } | { kind: 'tcp'; host: stri
 
 /** The port of an agent, which is the reference system's. */
 export const UNPACKER_PORT = 6974;
+/** The port of an image server, which is the reference system's. */
+export const IMAGE_SERVER_PORT = 6971;
 /** Where an agent listens unless it is told otherwise. */
 export const LOCAL_UNPACKER = 'unix:/run/image-unpacker/agent.sock';
+/** The same for an image server. */
+export const LOCAL_IMAGE_SERVER = 'unix:/run/image-unpacker/imageserver.sock';
 
 const UNIX = 'unix:';
 /** What fits into a socket address with its final NUL (unix(7)). */

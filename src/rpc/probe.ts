@@ -9,6 +9,8 @@ import type { Certificates } from './certificates.js';
 
 /** What a server sends first of all is a frame of settings (RFC 9113, section 3.4): then it has accepted us. */
 const ANSWER_SECONDS = 10;
+/** What a client begins with, and its own frame of settings, an empty one. */
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1');
 /** How often a server that is being started is looked for. */
 const AGAIN_MILLISECONDS = 50;
 
@@ -57,6 +59,8 @@ async function tryOnce(address: Address, { certificates, signal }: ProbeOptions)
   };
   signal?.addEventListener('abort', stop, { once: true });
   try {
+    // A port of two protocols does not speak first.
+    if (address.kind === 'unix') socket.write(PREFACE);
     await new Promise<void>((resolve, reject) => {
       let secure = false;
       socket.once('secureConnect', () => (secure = true));

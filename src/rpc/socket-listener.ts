@@ -1,4 +1,4 @@
-import type { ConnectionInjector, Server } from '@grpc/grpc-js';
+import type { Server } from '@grpc/grpc-js';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { chmod, lstat, rm } from 'node:fs/promises';
 import type { Server as Listener, Socket } from 'node:net';
@@ -22,17 +22,10 @@ export interface SocketListener {
  * when somebody listens there, `OUTPUT` when there is something else.
  */
 export async function listenOnSocket(server: Server, path: string): Promise<SocketListener> {
-  await makeDirectory(dirname(path), 0o700).catch((reason: unknown) => {
-    throw ImageUnpackerError.from(reason, `Cannot make the directory of the socket ${path}`, { path });
-  });
-  await removeStale(path);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = createServer(socket => {
-    accept(socket, injector);
+  const listener = await openSocket(path, socket => {
+    injector.injectConnection(socket);
   });
-  await listen(listener, path);
-  // Who got in before this is refused by who he is.
-  await chmod(path, 0o600);
   return {
     stop: () =>
       new Promise(resolve => {
@@ -46,11 +39,26 @@ export async function listenOnSocket(server: Server, path: string): Promise<Sock
   };
 }
 
-function accept(socket: Socket, injector: ConnectionInjector): void {
+/** Listens at a Unix socket; hands on the connections of root and of the own user. Throws as `listenOnSocket`. */
+export async function openSocket(path: string, accept: (socket: Socket) => void): Promise<Listener> {
+  await makeDirectory(dirname(path), 0o700).catch((reason: unknown) => {
+    throw ImageUnpackerError.from(reason, `Cannot make the directory of the socket ${path}`, { path });
+  });
+  await removeStale(path);
+  const listener = createServer(socket => {
+    if (isTrusted(socket)) accept(socket);
+    else socket.destroy();
+  });
+  await listen(listener, path);
+  // Who got in before this is refused by who he is.
+  await chmod(path, 0o600);
+  return listener;
+}
+
+function isTrusted(socket: Socket): boolean {
   const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
   const user = peerUser(fd);
-  if (user === 0 || user === process.geteuid?.()) injector.injectConnection(socket);
-  else socket.destroy();
+  return user === 0 || user === process.geteuid?.();
 }
 
 async function listen(listener: Listener, path: string): Promise<void> {

@@ -37,6 +37,8 @@ export interface AgentOptions {
   /** The store that images come from: a directory, or s3://bucket/prefix. */
   store: string | undefined;
   /** Where objects are kept that come from elsewhere; default: in the state directory. */
+  /** The directory of the certificates for image servers. */
+  certs?: string | undefined;
   cache?: { [Key in keyof CachePlace]?: CachePlace[Key] | undefined } | undefined;
   /** What the images that it unpacks may have at most. */
   limits?: Limits | undefined;
@@ -105,6 +107,7 @@ export class Agent implements Unpacker {
         const order = {
           store,
           cache: this.#cache(),
+          certs: this.#options.certs,
           limits,
           trustedKeys,
           image,

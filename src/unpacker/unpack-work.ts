@@ -1,7 +1,7 @@
 import { ImageUnpackerError } from '../image/error.js';
 import type { ProgressSink } from '../image/progress.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
-import { openStoreAt } from '../store/open.js';
+import { connectStore } from '../rpc/connect-store.js';
 import { checkSignature, parseTrustedKeys } from '../store/signature.js';
 import type { ImageRecord } from '../store/store.js';
 import { applyImage } from '../volume/apply.js';
@@ -15,7 +15,12 @@ export async function runUnpack(
   progress: ProgressSink,
   signal: AbortSignal,
 ): Promise<UnpackResult> {
-  const store = await openStoreAt(work.store, { signal, limits: work.limits, cache: work.cache });
+  const store = await connectStore(work.store, {
+    signal,
+    limits: work.limits,
+    cache: work.cache,
+    certs: work.certs,
+  });
   try {
     const image = await store.image(work.image);
     checkDigest(image, work.digest);

@@ -43,6 +43,8 @@ export interface UnpackWork {
   store: string;
   /** Where objects are kept that come from elsewhere. */
   cache: CachePlace;
+  /** The directory of the certificates for image servers. */
+  certs?: string | undefined;
   limits: Limits;
   /** Public keys in PEM: only images that are signed with one of them are unpacked. */
   trustedKeys?: string | undefined;

@@ -1,4 +1,5 @@
 import { ServiceFault } from './fault.js';
+import { describeFleetInstances, fleetOf, FLEET_OPERATIONS } from './fleet.js';
 import type { Image, Place, Snapshot, World } from './state.js';
 import { USER_OPERATIONS } from './users.js';
 import type { Xml } from './xml.js';
@@ -9,14 +10,14 @@ import { element, set, text } from './xml.js';
 export type Form = URLSearchParams;
 
 /** The values of a list: `ImageId.1`, `ImageId.2` … */
-function listOf(form: Form, name: string): string[] {
+export function listOf(form: Form, name: string): string[] {
   const found = [...form].filter(([key]) => new RegExp(`^${name}\\.\\d+$`).test(key));
   return found
     .sort(([a], [b]) => Number(a.split('.').at(-1)) - Number(b.split('.').at(-1)))
     .map(([, value]) => value);
 }
 
-function tagsOf(form: Form, prefix: string): Map<string, string> {
+export function tagsOf(form: Form, prefix: string): Map<string, string> {
   const tags = new Map<string, string>();
   for (let at = 1; form.has(`${prefix}.${String(at)}.Key`); at++) {
     tags.set(form.get(`${prefix}.${String(at)}.Key`)!, form.get(`${prefix}.${String(at)}.Value`) ?? '');
@@ -26,7 +27,7 @@ function tagsOf(form: Form, prefix: string): Map<string, string> {
 
 type Matches = (name: string, values: readonly string[]) => boolean;
 
-function filtersHold(form: Form, matches: Matches): boolean {
+export function filtersHold(form: Form, matches: Matches): boolean {
   for (let at = 1; form.has(`Filter.${String(at)}.Name`); at++) {
     const prefix = `Filter.${String(at)}`;
     if (!matches(form.get(`${prefix}.Name`)!, listOf(form, `${prefix}.Value`))) return false;
@@ -34,7 +35,11 @@ function filtersHold(form: Form, matches: Matches): boolean {
   return true;
 }
 
-function tagMatches(tags: ReadonlyMap<string, string>, name: string, values: readonly string[]): boolean {
+export function tagMatches(
+  tags: ReadonlyMap<string, string>,
+  name: string,
+  values: readonly string[],
+): boolean {
   const plain = values.map(value => value.replace(/\\(.)/g, '$1'));
   return plain.includes(tags.get(name.slice('tag:'.length)) ?? '\0');
 }
@@ -178,11 +183,13 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 /** Answers a request, or throws what the service says against it. */
 export function answerEc2(world: World, place: Place, form: Form): Xml {
   const action = form.get('Action') ?? '';
+  // Who asks for the machines of images gets those of the users; unpackers are asked for in other ways.
+  if (action === 'DescribeInstances' && ![...form.values()].includes('image-id')) {
+    return describeFleetInstances(world, place, form);
+  }
   const ofUsers = USER_OPERATIONS[action];
-  // Who asks for the machines of images gets those; other machines are told of elsewhere.
-  const isOfUsers = action !== 'DescribeInstances' || [...form.values()].includes('image-id');
-  if (ofUsers !== undefined && isOfUsers) return ofUsers(place, form);
-  const operation = OPERATIONS[action];
+  if (ofUsers !== undefined) return ofUsers(place, form);
+  const operation = OPERATIONS[action] ?? FLEET_OPERATIONS[action];
   if (operation === undefined) {
     throw new ServiceFault(400, 'InvalidAction', `The action ${action} is not valid for this web service.`);
   }
@@ -233,7 +240,8 @@ function tagged(place: Place, form: Form): Map<string, string>[] {
   const ids = listOf(form, 'ResourceId');
   if (ids.length === 0) throw missing('resourceIdSet');
   return ids.map(id => {
-    const found = place.images.get(id) ?? place.snapshots.get(id);
+    const { volumes, instances } = fleetOf(place);
+    const found = place.images.get(id) ?? place.snapshots.get(id) ?? volumes.get(id) ?? instances.get(id);
     if (found !== undefined) return found.tags;
     throw id.startsWith('ami-')
       ? new ServiceFault(400, 'InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`)
@@ -257,7 +265,7 @@ function noSnapshot(id: string): ServiceFault {
   return new ServiceFault(400, 'InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
 }
 
-function tagSet(tags: ReadonlyMap<string, string>): Xml {
+export function tagSet(tags: ReadonlyMap<string, string>): Xml {
   return set(
     'tagSet',
     [...tags].map(([key, value]) => text('key', key) + text('value', value)),

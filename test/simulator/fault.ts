@@ -25,4 +25,4 @@ export type Trouble =
   | 'lost';
 
 /** Decides what goes wrong with a call; undefined for nothing. */
-export type Schedule = (operation: string) => Trouble | undefined;
+export type Schedule = (operation: string, place: { account: string; region: string }) => Trouble | undefined;

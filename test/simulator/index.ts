@@ -104,7 +104,7 @@ async function serve(
   const [, key = '', region = '', service = ''] = SCOPE.exec(request.headers.authorization ?? '') ?? [];
   const account = accountOf(key);
   const operation = operationOf(service, request, body);
-  const trouble = simulator.schedule(operation);
+  const trouble = simulator.schedule(operation, { account: account ?? '', region });
   if (trouble === 'cut') return void request.socket.destroy();
   let answer: Answer;
   try {

@@ -38,7 +38,7 @@ test('files lie where the layout says, objects read-only, and nothing else is le
   t.is(readFileSync(join(location, 'format'), 'utf8'), 'image-unpacker store 1\n');
   t.is(statSync(join(location, helloFile)).mode & 0o7777, 0o444);
   t.deepEqual(readFileSync(join(location, recordFile)), golden('record'));
-  t.deepEqual(readdirSync(location).sort(), ['format', 'images', 'lock', 'objects', 'tmp']);
+  t.deepEqual(readdirSync(location).sort(), ['format', 'images', 'leases', 'lock', 'objects', 'tmp']);
   t.is(readdirSync(join(location, 'objects/sha512')).length, 256);
   t.deepEqual(readdirSync(join(location, 'tmp')), []);
 });

@@ -1,6 +1,6 @@
 import { ImageUnpackerError } from '../../image/error.js';
 import { command } from '../command.js';
-import { flag, optional, repeated } from '../option.js';
+import { flag, oneOf, optional, repeated } from '../option.js';
 
 const PARTITION = /^aws(-[a-z]+)*$/;
 const PATH = /^(\/[A-Za-z0-9_.-]+)+$/;
@@ -21,6 +21,12 @@ export const iamPolicyCommand = command({
     'which the publisher gives to what it makes.',
   options: {
     planOnly: flag('--plan-only', 'only what plan and list-images take'),
+    strategy: optional(
+      '--strategy <strategy>',
+      'what is published with: direct (the default), or snapshot, which takes unpackers',
+      oneOf('direct', 'snapshot'),
+    ),
+    unpackerName: optional('--unpacker-name <name>', 'what unpackers are called; default: ImageUnpacker'),
     share: flag('--share', 'also to let other accounts start machines of the images'),
     findUses: flag(
       '--find-uses',
@@ -44,14 +50,24 @@ export const iamPolicyCommand = command({
   },
   run: async ({ options }) => {
     const { iamPolicy } = await import('../../cloud/aws/iam-policy.js');
-    const { planOnly, share, findUses, parameters, keys, partition = 'aws' } = options;
-    const changing = planOnly ? [] : (['publish', 'manage', 'read-back'] as const);
+    const {
+      planOnly,
+      share,
+      findUses,
+      parameters,
+      keys,
+      partition = 'aws',
+      strategy,
+      unpackerName,
+    } = options;
+    const own = strategy === 'snapshot' ? 'unpackers' : 'upload';
+    const changing = planOnly ? [] : (['publish', own, 'manage', 'read-back'] as const);
     const more = [
       ...(share ? (['share'] as const) : []),
       ...(findUses ? (['find-uses'] as const) : []),
       ...(parameters === undefined ? [] : (['parameters'] as const)),
     ];
-    return iamPolicy({ purposes: ['look', ...changing, ...more], partition, parameters, keys });
+    return iamPolicy({ purposes: ['look', ...changing, ...more], partition, parameters, keys, unpackerName });
   },
   show: policy => JSON.stringify(policy, undefined, 2),
 });

@@ -4,6 +4,7 @@ import { deleteCommand } from './delete.js';
 import { expireCommand } from './expire.js';
 import { iamPolicyCommand } from './iam-policy.js';
 import { listImagesCommand } from './list-images.js';
+import { listUnpackersCommand } from './list-unpackers.js';
 import { listStreamsCommand } from './list-streams.js';
 import { listUnusedImagesCommand } from './list-unused-images.js';
 import { listUsedImagesCommand } from './list-used-images.js';
@@ -13,6 +14,9 @@ import { publishCommand } from './publish.js';
 import { resumeCommand } from './resume.js';
 import { rollbackCommand } from './rollback.js';
 import { runsCommand } from './runs.js';
+import { prepareUnpackersCommand, startInstancesCommand } from './start-instances.js';
+import { stopIdleUnpackersCommand } from './stop-idle-unpackers.js';
+import { deleteTagsOnUnpackersCommand, setTagsOnUnpackersCommand } from './tags-on-unpackers.js';
 import { setExclusiveTagsCommand } from './set-exclusive-tags.js';
 import { verifyCommand } from './verify.js';
 
@@ -33,6 +37,12 @@ export const amiPublisher = {
     deleteTagsCommand,
     deleteCommand,
     expireCommand,
+    listUnpackersCommand,
+    prepareUnpackersCommand,
+    startInstancesCommand,
+    stopIdleUnpackersCommand,
+    setTagsOnUnpackersCommand,
+    deleteTagsOnUnpackersCommand,
     listUsedImagesCommand,
     listUnusedImagesCommand,
     deleteUnusedImagesCommand,

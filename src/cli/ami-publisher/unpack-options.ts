@@ -34,10 +34,6 @@ export const unpackOptions = {
     '--unpacker-config <file>',
     'how the agent that is started for the run makes volumes: layout, boot, disk, streams, volumes',
   ),
-  certs: optional(
-    '--certs <dir>',
-    'ca.pem, cert.pem and key.pem, for TCP; default: /etc/image-unpacker/certs',
-  ),
   ...eventOptions,
 };
 
@@ -57,6 +53,7 @@ export function unpackerOf(
       return await startUnpacker({
         store: locationOf(options),
         limits: options.limits,
+        certs: options.certs,
         stateDirectory: options.stateDir,
         configuration: options.unpackerConfig,
         signal: context.signal,

@@ -1,27 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parseConfiguration, section } from '../../image/configuration.js';
 import { checkStreamName } from '../../image/name.js';
-import { ImageUnpackerError } from '../../image/error.js';
 import type { StreamSettings } from '../../unpacker/work.js';
 import { bootEntries } from '../../volume/boot/options.js';
 import type { Limits } from '../../image/settable-limits.js';
-import { DEFAULT_LIMITS, FORMAT_LIMITS } from '../../image/settable-limits.js';
-import { parseSize } from '../size.js';
-
-const place = v.pipe(v.string(), v.nonEmpty('something is expected'));
-const size = v.pipe(
-  v.union([v.string(), v.number()], 'a size is expected, such as 8GiB'),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    try {
-      return parseSize(String(dataset.value));
-    } catch (reason) {
-      addIssue({ message: (reason as Error).message });
-      return NEVER;
-    }
-  }),
-);
+import { cache, limits, pathsFrom, place, readConfigurationText, size, storeFrom } from '../configuration.js';
 
 const disk = section({
   espSize: v.optional(size),
@@ -34,22 +18,6 @@ const streamSettings = section({
   disk: v.optional(disk, {}),
 });
 
-const limit = (key: keyof Limits) =>
-  v.optional(
-    v.pipe(
-      v.number('a number is expected'),
-      v.integer('a whole number is expected'),
-      v.minValue(1, 'a limit is 1 or more'),
-      v.maxValue(FORMAT_LIMITS[key], `no image has more than ${String(FORMAT_LIMITS[key])}`),
-    ),
-    DEFAULT_LIMITS[key],
-  );
-const limits = section({
-  entries: limit('entries'),
-  nameBytes: limit('nameBytes'),
-  xattrBytes: limit('xattrBytes'),
-});
-
 const schema = section({
   listen: v.optional(v.union([place, v.array(place)])),
   stateDir: v.optional(place),
@@ -57,13 +25,8 @@ const schema = section({
   server: v.optional(place),
   certs: v.optional(place),
   trustedKeys: v.optional(place),
-  cache: v.optional(section({ directory: v.optional(place), size: v.optional(size) }), {}),
-  limits: v.optional(
-    v.pipe(
-      limits,
-      v.transform(given => ({ ...DEFAULT_LIMITS, ...given })),
-    ),
-  ),
+  cache: v.optional(cache, {}),
+  limits: v.optional(limits),
   volumes: v.optional(section({ directory: place, size: v.optional(size) })),
   layout: v.optional(v.picklist(['whole', 'disk'])),
   boot: v.optional(section(bootEntries), {}),
@@ -102,10 +65,7 @@ export interface AgentConfiguration {
 
 /** Reads the configuration of an agent. Throws `CONFIGURATION` with the file and the line. */
 export async function readAgentConfiguration(path: string): Promise<AgentConfiguration> {
-  const text = await readFile(path, 'utf8').catch((reason: unknown) => {
-    const message = `Cannot read the configuration ${path}: ${(reason as Error).message}`;
-    throw new ImageUnpackerError('CONFIGURATION', message, { path }, reason);
-  });
+  const text = await readConfigurationText(path);
   const {
     listen,
     volumes,
@@ -115,15 +75,14 @@ export async function readAgentConfiguration(path: string): Promise<AgentConfigu
     streams,
     ...rest
   } = parseConfiguration(text, path, schema);
-  const absolute = (given: string | undefined): string | undefined =>
-    given === undefined ? undefined : resolve(dirname(path), given);
+  const absolute = pathsFrom(path);
   return {
     ...rest,
     listen: typeof listen === 'string' ? [listen] : listen,
     stateDir: absolute(rest.stateDir),
     certs: absolute(rest.certs),
     trustedKeys: absolute(rest.trustedKeys),
-    store: rest.store?.includes('://') === true ? rest.store : absolute(rest.store),
+    store: storeFrom(path, rest.store),
     cache: { ...rest.cache, directory: absolute(rest.cache.directory) },
     volumes: volumes && { ...volumes, directory: resolve(dirname(path), volumes.directory) },
     settingsOf: stream => {

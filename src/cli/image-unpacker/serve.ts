@@ -13,7 +13,6 @@ Ends in order on SIGTERM: work is stopped, and the next run carries on.`,
     listen: repeated('--listen <address>', 'where to listen: unix:PATH or HOST:PORT; may be repeated'),
     stateDir: optional('--state-dir <dir>', 'where what is known of volumes is kept'),
     volumes: optional('--volumes <dir>', 'where the agent makes volumes of its own, as image files'),
-    certs: optional('--certs <dir>', 'ca.pem, cert.pem and key.pem, for TCP'),
     ...storeOptions,
   },
   run: async ({ options, signal, log }) => {

@@ -1,7 +1,9 @@
 import { makeCertsCommand } from './make-certs.js';
+import { serveCommand } from './serve.js';
+import { statusCommand } from './status.js';
 
 export const imageserver = {
   name: 'imageserver',
-  description: 'Makes the certificates that servers and their callers show each other',
-  commands: [makeCertsCommand],
+  description: 'Serves images to other machines',
+  commands: [serveCommand, statusCommand, makeCertsCommand],
 };

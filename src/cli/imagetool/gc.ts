@@ -1,3 +1,4 @@
+import { refuseServer } from '../../rpc/connect-store.js';
 import { command } from '../command.js';
 import { parseDuration } from '../../image/duration.js';
 import { locationOf, storeOptions } from '../open-store.js';
@@ -20,6 +21,7 @@ export const gcCommand = command({
   },
   run: async ({ options, signal, progress }) => {
     const { collectAt } = await import('../../store/open.js');
+    refuseServer(locationOf(options), 'collect');
     const { dryRun, keepFor } = options;
     return { dryRun, ...(await collectAt(locationOf(options), { dryRun, keepFor, signal, progress })) };
   },

@@ -15,6 +15,7 @@ import { isDamage } from '../../store/damage.js';
 import { findImage } from '../../store/find-image.js';
 import { isWithin } from '../../store/local/is-within.js';
 import { ManifestReader } from '../../store/manifest-reader.js';
+import { isServerLocation } from '../../rpc/connect-store.js';
 import { isStoreUrl, storeExists } from '../../store/open.js';
 import { withPackages } from '../../store/packages/collect-packages.js';
 import { PackageFiles } from '../../store/packages/find-databases.js';
@@ -46,7 +47,9 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
   let opened: Promise<Store> | undefined;
   const open: OpenStore = () => (opened ??= openStore(options, signal, true));
   try {
-    const existing = (await storeExists(location, { signal, cache: cacheOf(options) })) ? open : undefined;
+    const isThere =
+      isServerLocation(location) || (await storeExists(location, { signal, cache: cacheOf(options) }));
+    const existing = isThere ? open : undefined;
     await (await existing?.())?.checkIsNew(args.name);
     const earlier = await findEarlier(context, existing);
     const tree = await readContent(context, open, existing, filter);

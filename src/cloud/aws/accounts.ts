@@ -5,7 +5,8 @@ import type { CredentialProvider } from './clients.js';
 import { loadSdk, makeClients } from './clients.js';
 import type { Clock } from './clock.js';
 import { SYSTEM_CLOCK } from './clock.js';
-import { AwsSession } from './session.js';
+import { Slots } from './slots.js';
+import { AwsSession, MOST_SENDING } from './session.js';
 
 type Provider = Exclude<CredentialProvider, undefined>;
 type MakeProvider = (options: object) => Provider;
@@ -14,6 +15,7 @@ type MakeProvider = (options: object) => Provider;
 export class AwsAccounts {
   readonly #clock: Clock;
   readonly #providers = new Map<string, Provider>();
+  readonly #sending = new Slots(MOST_SENDING);
   readonly #sessions = new Map<string, Promise<AwsSession>>();
 
   constructor(clock: Clock = SYSTEM_CLOCK) {
@@ -49,7 +51,7 @@ export class AwsAccounts {
       const message = `The credentials for ${place} are those of the account ${Account ?? 'unknown'}; ${remedy}`;
       throw new ImageUnpackerError('CONFIGURATION', message, { target: place });
     }
-    return new AwsSession(clients, this.#clock, { account: Account ?? '', region });
+    return new AwsSession(clients, this.#clock, { account: Account ?? '', region }, this.#sending);
   }
 
   /** One provider for all clients of an account: each of them would take on the role anew. */

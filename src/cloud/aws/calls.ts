@@ -23,8 +23,6 @@ import type {
   DescribeImageAttributeCommandOutput,
   DescribeImagesCommandInput,
   DescribeImagesCommandOutput,
-  DescribeInstancesCommandInput,
-  DescribeInstancesCommandOutput,
   DescribeLaunchTemplatesCommandInput,
   DescribeLaunchTemplatesCommandOutput,
   DescribeLaunchTemplateVersionsCommandInput,
@@ -57,9 +55,11 @@ import type {
 } from '@aws-sdk/client-ssm';
 import type { GetCallerIdentityCommandInput, GetCallerIdentityCommandOutput } from '@aws-sdk/client-sts';
 import type { AutoScalingCallTypes } from './auto-scaling.js';
+import type { FleetCallTypes } from './fleet/calls.js';
+import { FLEET_CALLS } from './fleet/calls.js';
 
 /** What each call takes and answers, as the SDK has it. */
-export interface CallTypes extends AutoScalingCallTypes {
+export interface CallTypes extends AutoScalingCallTypes, FleetCallTypes {
   StartSnapshot: [StartSnapshotCommandInput, StartSnapshotCommandOutput];
   PutSnapshotBlock: [PutSnapshotBlockCommandInput, PutSnapshotBlockCommandOutput];
   CompleteSnapshot: [CompleteSnapshotCommandInput, CompleteSnapshotCommandOutput];
@@ -83,7 +83,6 @@ export interface CallTypes extends AutoScalingCallTypes {
   DeleteParameter: [DeleteParameterCommandInput, DeleteParameterCommandOutput];
   DescribeParameters: [DescribeParametersCommandInput, DescribeParametersCommandOutput];
   GetParameters: [GetParametersCommandInput, GetParametersCommandOutput];
-  DescribeInstances: [DescribeInstancesCommandInput, DescribeInstancesCommandOutput];
   DescribeLaunchTemplates: [DescribeLaunchTemplatesCommandInput, DescribeLaunchTemplatesCommandOutput];
   DescribeLaunchTemplateVersions: [
     DescribeLaunchTemplateVersionsCommandInput,
@@ -96,7 +95,17 @@ export type CallName = keyof CallTypes;
 export type ServiceName = 'ec2' | 'ebs' | 'ssm' | 'kms' | 'sts' | 'autoscaling';
 
 /** What a call needs it for, which decides who must be allowed it. */
-export type Purpose = 'look' | 'publish' | 'share' | 'parameters' | 'manage' | 'read-back' | 'find-uses';
+export type Purpose =
+  | 'look'
+  | 'publish'
+  /** Of a publication: block by block, or by unpackers. */
+  | 'upload'
+  | 'unpackers'
+  | 'share'
+  | 'parameters'
+  | 'manage'
+  | 'read-back'
+  | 'find-uses';
 
 /** On what a call acts, which is how narrowly it can be allowed. */
 export type Scope =
@@ -106,6 +115,8 @@ export type Scope =
   | 'new'
   /** A snapshot or image that has our tag. */
   | 'own'
+  /** An instance that is an unpacker, by its name, and a volume that has our tag. */
+  | 'unpacker'
   | 'parameter'
   | 'key';
 
@@ -118,7 +129,7 @@ export interface AwsCall {
   readonly purposes: readonly Purpose[];
   readonly scope: Scope;
   /** Kinds of resources that it acts on, as ARNs have them. */
-  readonly resources: readonly ('snapshot' | 'image')[];
+  readonly resources: readonly ('snapshot' | 'image' | 'volume' | 'instance')[];
 }
 
 function call(
@@ -152,9 +163,9 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   DescribeSnapshots: call('ec2', DESCRIBE, ['look']),
   GetEbsDefaultKmsKeyId: call('ec2', DESCRIBE, ['look']),
   DescribeKey: call('kms', FEW, ['look'], 'key'),
-  StartSnapshot: call('ebs', SNAPSHOT, ['publish'], 'new', ['snapshot']),
-  PutSnapshotBlock: call('ebs', PUT, ['publish'], 'own', ['snapshot']),
-  CompleteSnapshot: call('ebs', SNAPSHOT, ['publish'], 'own', ['snapshot']),
+  StartSnapshot: call('ebs', SNAPSHOT, ['upload'], 'new', ['snapshot']),
+  PutSnapshotBlock: call('ebs', PUT, ['upload'], 'own', ['snapshot']),
+  CompleteSnapshot: call('ebs', SNAPSHOT, ['upload'], 'own', ['snapshot']),
   RegisterImage: call('ec2', OTHER_CHANGE, ['publish'], 'new', ['image', 'snapshot']),
   CreateTags: call('ec2', TAGS, ['publish', 'manage'], 'own', ['image', 'snapshot']),
   DeleteTags: call('ec2', TAGS, ['publish', 'manage'], 'own', ['image', 'snapshot']),
@@ -168,7 +179,7 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   DeleteParameter: call('ssm', PARAMETER, ['parameters'], 'parameter'),
   ListSnapshotBlocks: call('ebs', LIST, ['read-back'], 'own', ['snapshot']),
   GetSnapshotBlock: call('ebs', PUT, ['read-back'], 'own', ['snapshot']),
-  DescribeInstances: call('ec2', DESCRIBE, ['find-uses']),
+  ...FLEET_CALLS,
   DescribeLaunchTemplates: call('ec2', DESCRIBE, ['find-uses']),
   DescribeLaunchTemplateVersions: call('ec2', DESCRIBE, ['find-uses']),
   DescribeAutoScalingGroups: call('autoscaling', GROUPS, ['find-uses']),

@@ -113,6 +113,7 @@ export async function fillDisk(work: DiskWork, { snapshot, parent }: BegunDisk):
     snapshotId: id,
     numbers: missing,
     blocks: content.blocks(missing),
+    map: content.map,
     signal: options.signal,
     onSent,
   };

@@ -1,5 +1,6 @@
 import type { AwsCall, CallName, Purpose } from './calls.js';
 import { CALLS } from './calls.js';
+import { UNPACKER_NAME } from './fleet/instances.js';
 import { MANAGED_BY } from './tags.js';
 
 /*
@@ -16,6 +17,8 @@ export interface PolicyRequest {
   readonly parameters: string | undefined;
   /** ARNs of the keys that disks are encrypted with; none where it is the accounts' default. */
   readonly keys: readonly string[];
+  /** What unpackers are called (tag `Name`); default: `ImageUnpacker`. */
+  readonly unpackerName?: string | undefined;
 }
 
 /** A statement of a policy (IAM JSON policy elements). */
@@ -40,6 +43,7 @@ const RESOURCE_TAG = { StringEquals: { [`aws:ResourceTag/${MANAGED_BY.key}`]: MA
 const SIDS = {
   all: 'Look',
   own: 'ChangeWhatIsOurs',
+  unpacker: 'WorkWithUnpackers',
   new: 'MakeWhatIsOurs',
   parameter: 'NameImages',
   key: 'FindKeys',
@@ -50,7 +54,7 @@ export function iamPolicy(request: PolicyRequest): Policy {
   const asked = (Object.entries(CALLS) as [CallName, AwsCall][]).filter(([, { purposes }]) =>
     purposes.some(purpose => request.purposes.includes(purpose)),
   );
-  const statements = (['all', 'new', 'own', 'parameter', 'key'] as const).flatMap(scope => {
+  const statements = (['all', 'new', 'own', 'unpacker', 'parameter', 'key'] as const).flatMap(scope => {
     const calls = asked.filter(([, call]) => call.scope === scope);
     return calls.length === 0 ? [] : statementsOf(scope, calls, request);
   });
@@ -60,12 +64,13 @@ export function iamPolicy(request: PolicyRequest): Policy {
 function statementsOf(
   scope: AwsCall['scope'],
   calls: readonly (readonly [CallName, AwsCall])[],
-  { partition, parameters }: PolicyRequest,
+  { partition, parameters, unpackerName = UNPACKER_NAME }: PolicyRequest,
 ): PolicyStatement[] {
   const Action = calls.map(([name, { service }]) => `${service}:${name}`).sort();
   const base = { Sid: SIDS[scope], Effect: 'Allow' as const, Action };
   const kinds = [...new Set(calls.flatMap(([, { resources }]) => resources))].sort();
-  const Resource = kinds.map(kind => `arn:${partition}:ec2:*::${kind}/*`);
+  const Resource = kinds.map(kind => arnOf(partition, kind));
+  const makes = (name: CallName): boolean => calls.some(([each]) => each === name);
   switch (scope) {
     case 'all':
     case 'key':
@@ -78,15 +83,38 @@ function statementsOf(
       return [
         // Tags are given when something is made, which is an action of its own.
         { ...base, Action: [...Action, 'ec2:CreateTags'].sort(), Resource, Condition: REQUEST_TAG },
-        {
-          Sid: 'MakeImagesOfOurSnapshots',
-          Effect: 'Allow',
-          Action: ['ec2:RegisterImage'],
-          Resource: [`arn:${partition}:ec2:*::snapshot/*`],
-          Condition: RESOURCE_TAG,
-        },
+        ...(makes('RegisterImage')
+          ? [onOurs('MakeImagesOfOurSnapshots', 'RegisterImage', arnOf(partition, 'snapshot'))]
+          : []),
+        ...(makes('CreateSnapshot')
+          ? [onOurs('MakeSnapshotsOfOurVolumes', 'CreateSnapshot', arnOf(partition, 'volume'))]
+          : []),
       ];
+    case 'unpacker': {
+      const ours = calls.filter(([, { resources }]) => resources.includes('volume')).map(([name]) => name);
+      const named = { StringEquals: { 'aws:ResourceTag/Name': unpackerName } };
+      return [
+        {
+          ...base,
+          Action: [...Action, 'ec2:CreateTags', 'ec2:DeleteTags'].sort(),
+          Resource: [arnOf(partition, 'instance')],
+          Condition: named,
+        },
+        ...ours.map(name => onOurs(`${name}OfOurs`, name, arnOf(partition, 'volume'))),
+      ];
+    }
   }
+}
+
+function arnOf(partition: string, kind: AwsCall['resources'][number]): string {
+  // Snapshots and images are named without their account.
+  const account = kind === 'volume' || kind === 'instance' ? '*' : '';
+  return `arn:${partition}:ec2:*:${account}:${kind}/*`;
+}
+
+/** One call on what has our tag. */
+function onOurs(Sid: string, name: CallName, resource: string): PolicyStatement {
+  return { Sid, Effect: 'Allow', Action: [`ec2:${name}`], Resource: [resource], Condition: RESOURCE_TAG };
 }
 
 function keyStatements({ keys, purposes }: PolicyRequest): PolicyStatement[] {

@@ -1,6 +1,6 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { CloudCallOptions, PreflightCheck, PreflightRequest } from '../cloud.js';
-import type { Purpose } from './calls.js';
+import type { CallName, Purpose } from './calls.js';
 import { callsFor } from './calls.js';
 import { findKey } from './encryption.js';
 import { isMissing } from './fault.js';
@@ -36,18 +36,24 @@ export async function preflight(
   const sample = await findSample(session, options);
   const checks: PreflightCheck[] = [];
   for (const name of callsFor(purposesOf(request.settings))) {
-    // It was made already, or the target could not have been opened.
-    if (name === 'GetCallerIdentity') continue;
-    if (name === 'EnableImageDeprecation' && request.settings.deprecateAfter === undefined) continue;
-    checks.push(await tryCall(session, name, { ...request, sample }, options));
+    if (isMade(name, request.settings))
+      checks.push(await tryCall(session, name, { ...request, sample }, options));
   }
   return [...checks, key, ...(await quotaChecks(session, request, options))];
+}
+
+/** Whether it is for publishing to tell whether a call may be made. */
+function isMade(name: CallName, { deprecateAfter }: AwsImageSettings): boolean {
+  if (name === 'EnableImageDeprecation') return deprecateAfter !== undefined;
+  // The target could not have been opened without the one, and the other is for deleting images.
+  return name !== 'GetCallerIdentity' && name !== 'DeleteParameter';
 }
 
 function purposesOf({ sharedWith, parameters }: AwsImageSettings): Purpose[] {
   return [
     'look',
     'publish',
+    'upload',
     ...(sharedWith === undefined ? [] : (['share'] as const)),
     ...(parameters === undefined ? [] : (['parameters'] as const)),
   ];

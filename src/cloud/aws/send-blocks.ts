@@ -1,5 +1,5 @@
-import { DISK_BLOCK_SIZE } from '../../image/disk-map.js';
-import { createHash } from 'node:crypto';
+import type { DiskMap } from '../../image/disk-map.js';
+import { blockDigests, DISK_BLOCK_SIZE, ZERO_BLOCK_DIGEST } from '../../image/disk-map.js';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import type { AwsSession } from './session.js';
 
@@ -12,6 +12,8 @@ export interface Sending {
   /** Blocks by number, ascending, and what they hold, in the same order. */
   readonly numbers: readonly number[];
   readonly blocks: AsyncIterable<Buffer>;
+  /** Of the disk that they are of. */
+  readonly map: DiskMap;
   readonly signal?: AbortSignal | undefined;
   /** Told each block that AWS has. */
   readonly onSent: (number: number) => void;
@@ -22,7 +24,8 @@ export interface Sending {
  * `INTERNAL` when there are fewer than said.
  */
 export async function sendBlocks(session: AwsSession, sending: Sending): Promise<void> {
-  const { numbers, blocks, signal } = sending;
+  const { numbers, blocks, map, signal } = sending;
+  const digests = digestsOf(map, numbers);
   const stop = new AbortController();
   const both = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   const onTheWay = new Set<Promise<void>>();
@@ -32,9 +35,10 @@ export async function sendBlocks(session: AwsSession, sending: Sending): Promise
     for await (const block of numbers.length === 0 ? [] : blocks) {
       if (failed !== undefined) throw failed.reason;
       throwIfAborted(signal);
+      const digest = digests[at];
       const number = numbers[at++];
-      if (number === undefined) throw ended('more', numbers.length);
-      const put = putBlock(session, sending, number, block, both).then(
+      if (number === undefined || digest === undefined) throw ended('more', numbers.length);
+      const put = putBlock(session, sending, { number, digest, block }, both).then(
         () => sending.onSent(number),
         (reason: unknown) => {
           failed ??= { reason };
@@ -56,8 +60,7 @@ export async function sendBlocks(session: AwsSession, sending: Sending): Promise
 async function putBlock(
   session: AwsSession,
   { snapshotId }: Sending,
-  number: number,
-  block: Buffer,
+  { number, digest, block }: { number: number; digest: Buffer; block: Buffer },
   signal: AbortSignal,
 ): Promise<void> {
   const input = {
@@ -65,11 +68,23 @@ async function putBlock(
     BlockIndex: number,
     BlockData: block,
     DataLength: DISK_BLOCK_SIZE,
-    Checksum: createHash('sha256').update(block).digest('base64'),
+    // EBS compares it with what has arrived; hashing it here for each target would cost as much as sending it.
+    Checksum: digest.toString('base64'),
     ChecksumAlgorithm: 'SHA256' as const,
   };
   // A snapshot that was started just now may not be known everywhere yet.
   await session.call('PutSnapshotBlock', input, { signal, retryMissing: true });
+}
+
+/** The digests of the blocks with these numbers, ascending. */
+function digestsOf(map: DiskMap, numbers: readonly number[]): Buffer[] {
+  const wanted = new Set(numbers);
+  const digests: Buffer[] = [];
+  let number = 0;
+  for (const digest of blockDigests(map)) {
+    if (wanted.has(number++)) digests.push(digest ?? ZERO_BLOCK_DIGEST);
+  }
+  return digests;
 }
 
 function ended(what: string, wanted: number): ImageUnpackerError {

@@ -7,6 +7,7 @@ import type { AwsClients } from './clients.js';
 import type { Clock } from './clock.js';
 import { AwsError, faultOf } from './fault.js';
 import type { CallFault } from './fault.js';
+import { Slots } from './slots.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** How long one attempt may take: a block may be on a slow line, and a snapshot's start is slow by itself. */
@@ -18,6 +19,11 @@ const ATTEMPT_MILLISECONDS: Readonly<Record<ServiceName, number>> = {
   sts: 20_000,
   autoscaling: 30_000,
 };
+/**
+ * Blocks on their way at once, to all targets together: what is on its way takes memory, each in a connection of its own, and
+ * with the 200 ms of a far region these are still 1280 a second, more than a processor sends.
+ */
+export const MOST_SENDING = 256;
 const MOST_TRIES = 8;
 const FIRST_WAIT = 200;
 const LONGEST_WAIT = 20_000;
@@ -29,6 +35,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** What is not there is waited for, as it may not be known everywhere yet. */
   readonly retryMissing?: boolean | undefined;
+  /** It would be done twice if it was made again after its answer was lost: it fails then. */
+  readonly once?: boolean | undefined;
 }
 
 /** One account and region, as one publisher uses it: every call goes through it. */
@@ -38,12 +46,19 @@ export class AwsSession {
   readonly #place: string;
   readonly #subject: ErrorSubject;
   readonly #buckets = new Map<CallName, TokenBucket>();
+  readonly #sending: Slots;
 
   /** Whose session it is and where, when that is known. */
   readonly place: CloudPlace | undefined;
 
-  /** `place` is what it is called in errors. */
-  constructor(clients: AwsClients, clock: Clock, place: string | CloudPlace) {
+  /** `place` is what it is called in errors. `sending` is shared by sessions that send blocks at the same time. */
+  constructor(
+    clients: AwsClients,
+    clock: Clock,
+    place: string | CloudPlace,
+    sending = new Slots(MOST_SENDING),
+  ) {
+    this.#sending = sending;
     this.#clients = clients;
     this.#clock = clock;
     this.place = typeof place === 'string' ? undefined : place;
@@ -62,13 +77,14 @@ export class AwsSession {
   async call<N extends CallName>(
     name: N,
     input: CallTypes[N][0],
-    { signal, retryMissing = false }: CallOptions = {},
+    { signal, retryMissing = false, once = false }: CallOptions = {},
   ): Promise<CallTypes[N][1]> {
     const began = this.#clock.now();
     for (let attempt = 1; ; attempt++) {
       await this.#await(name, signal);
       try {
-        return await this.#attempt(name, input, signal);
+        const attempt = () => this.#attempt(name, input, signal);
+        return await (name === 'PutSnapshotBlock' ? this.#sending.within(attempt) : attempt());
       } catch (reason) {
         throwIfAborted(signal);
         if (reason instanceof ImageUnpackerError) throw reason;
@@ -77,7 +93,7 @@ export class AwsSession {
         const isHopeful =
           fault.kind === 'missing'
             ? retryMissing && waited < MISSING_MILLISECONDS
-            : attempt < MOST_TRIES && passes(fault);
+            : attempt < MOST_TRIES && passes(fault, once);
         if (!isHopeful) {
           throw new AwsError(name, this.#place, fault, this.#subject, reason);
         }
@@ -129,6 +145,6 @@ export class AwsSession {
   }
 }
 
-function passes({ kind }: CallFault): boolean {
-  return kind === 'throttled' || kind === 'transient';
+function passes({ kind }: CallFault, once: boolean): boolean {
+  return kind === 'throttled' || (kind === 'transient' && !once);
 }

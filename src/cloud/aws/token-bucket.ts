@@ -23,6 +23,14 @@ export class TokenBucket {
     return this.#tokens >= 0 ? 0 : Math.ceil(-this.#tokens / this.#perMillisecond);
   }
 
+  /** Makes a call if it may be made now; returns whether it was. */
+  take(now: number): boolean {
+    this.#refill(now);
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
   /** Takes all that was left away: the other end says that it was too much. */
   drain(now: number): void {
     this.#refill(now);

@@ -17,6 +17,8 @@ export interface ReplicationClock {
 
 /** What happens while a store is followed. Sizes are bytes, times seconds. */
 export type ReplicationEvent =
+  /** So many images are new or changed at the source. */
+  | { kind: 'behind'; images: number }
   | { kind: 'progress'; image: string; objects: number; bytes: number }
   /** An image can be seen; the objects are those that travelled. */
   | { kind: 'image'; image: string; digest: string; objects: number; bytes: number; seconds: number }

@@ -56,11 +56,14 @@ async function replicateImages(
   // The newest image of each stream that is whole at the destination.
   const bases = new Map<string, ImageRecord>();
   for (const record of present.values()) bases.set(parseImageName(record.name).stream, record);
-  for (const record of wanted) {
-    const { name } = record;
+  const behind = wanted.filter(record => {
+    const existing = present.get(record.name);
+    return existing === undefined || !isSameRecord(existing, record);
+  });
+  if (behind.length > 0) options.onEvent({ kind: 'behind', images: behind.length });
+  for (const { name } of behind) {
     const { stream } = parseImageName(name);
     const existing = present.get(name);
-    if (existing !== undefined && isSameRecord(existing, record)) continue;
     throwIfAborted(options.signal);
     await tally.attempt(name, async () => {
       await replicateImage(ends, name, { existing, base: bases.get(stream) }, options);

@@ -78,6 +78,18 @@ export class ObjectCache {
     return { ...(await store.fetch(digests, watch)), bytesFetched };
   }
 
+  /** Those of the objects that are not here. */
+  async missing(digests: readonly Buffer[]): Promise<Buffer[]> {
+    const there = await (await this.#open()).has(digests);
+    return digests.filter((_, at) => !there[at]!);
+  }
+
+  /** Keeps an object. */
+  async put(bytes: Buffer): Promise<void> {
+    this.#hasGrown = true;
+    await (await this.#open()).put(bytes);
+  }
+
   /** What `remember` kept of a source; undefined if it kept nothing. */
   async recall(source: string): Promise<Buffer | undefined> {
     return (await this.#open()).recall(source);

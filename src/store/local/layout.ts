@@ -6,8 +6,9 @@ import { parseImageName } from '../../image/name.js';
 /*
  * A store in a directory.
  *
- *   format                                 one line: what this directory is, and in which version
- *   lock                                   flock: shared by who reads or adds objects, exclusive to delete them
+ *   format                                 one line: what this directory is, and in which version; flock: shared by who
+ *                                          uses the store and may not write a lease, exclusive to delete objects meanwhile
+ *   lock                                   flock: shared by who reads or adds objects
  *   objects/sha512/ab/abcd…                objects, mode 0444, by their digests in hex (two digits, all 128)
  *   images/base/debian-12/@2026-11-23      records of images: the stream as directories, "@" and the leaf
  *   channels/base/debian-12/@stable        what a channel names and has named (channel.ts), in the same way
@@ -16,11 +17,14 @@ import { parseImageName } from '../../image/name.js';
  *   sources/811-2a                         what is known of the files of a source directory (source/known-files.ts)
  *   tmp/SESSION/…                          what is not finished, one directory a process, flock: exclusive
  *   tmp/SESSION/began                      its mtime is when that process began; it is there before it stores anything
+ *   leases/LEASE                           who uses the store, and which condemned lists he knows (lease.ts), flock: exclusive
+ *   condemned/LIST                         objects that are to be deleted (condemned-list.ts), flock: exclusive to delete them
+ *   condemned/LIST.rescued                 those that somebody needs after all
  *   damaged/abcd…                          empty: objects that were found damaged, by their digests; may be missing
  *
  * Pages, indexes, annotations and the data of files are all objects. No part of a name begins with "@", so a
  * record and a stream never meet. `lock` is made last: a store without it was never finished. `channels`,
- * `deleted`, `disk-maps` and `sources` are made when they are first needed; whatever goes from `sources` is found out again.
+ * `deleted`, `disk-maps`, `leases`, `condemned` and `sources` are made when they are first needed; whatever goes from `sources` is found out again.
  */
 
 export const FORMAT_LINE = 'image-unpacker store 1\n';
@@ -33,6 +37,8 @@ export const DELETED = 'deleted';
 export const DISK_MAPS = 'disk-maps';
 export const SOURCES = 'sources';
 export const TEMPORARY = 'tmp';
+export const LEASES = 'leases';
+export const CONDEMNED = 'condemned';
 export const DAMAGED = 'damaged';
 export const LEAF_MARK = '@';
 

@@ -20,11 +20,22 @@ export async function lockStore(
   milliseconds: number,
   signal: AbortSignal | undefined,
 ): Promise<FileHandle> {
+  return lockFile(location, LOCK_FILE, kind, milliseconds, signal);
+}
+
+/** The same by another file of the store, called `name`. */
+export async function lockFile(
+  location: string,
+  name: string,
+  kind: LockKind,
+  milliseconds: number,
+  signal: AbortSignal | undefined,
+): Promise<FileHandle> {
   // A store may be on a file system that is mounted read-only, where it can still be read.
   const how = kind === 'shared' ? constants.O_RDONLY : constants.O_RDWR;
   let file: FileHandle | undefined;
   try {
-    file = await open(join(location, LOCK_FILE), how | constants.O_NOFOLLOW);
+    file = await open(join(location, name), how | constants.O_NOFOLLOW);
     if (await waitForLock(file.fd, kind, milliseconds, signal)) return file;
   } catch (reason) {
     await file?.close();

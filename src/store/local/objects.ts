@@ -135,8 +135,15 @@ export class LocalObjects {
     return { ...stored, added: true };
   }
 
-  /** Stores what comes in chunks under its digest, with no more than a small part of it in memory. */
-  async putStream(session: Session, chunks: AsyncIterable<Buffer>): Promise<Stored> {
+  /**
+   * Stores what comes in chunks under its digest, with no more than a small part of it in memory. `rescue` is called before
+   * it is looked whether there is an object of that digest.
+   */
+  async putStream(
+    session: Session,
+    chunks: AsyncIterable<Buffer>,
+    rescue?: (digest: Buffer) => Promise<unknown>,
+  ): Promise<Stored> {
     const hash = createHash('sha512');
     const temporary = new TemporaryObject(session);
     let held: Buffer[] = [];
@@ -152,9 +159,13 @@ export class LocalObjects {
         }
         held = [];
       }
-      if (size <= SMALL_BYTES)
-        return this.put(session, held.length === 1 ? held[0]! : Buffer.concat(held, size), true);
+      if (size <= SMALL_BYTES) {
+        const bytes = held.length === 1 ? held[0]! : Buffer.concat(held, size);
+        if (rescue !== undefined) await rescue(sha512(bytes));
+        return this.put(session, bytes, true);
+      }
       const stored = { digest: hash.digest(), size };
+      await rescue?.(stored.digest);
       if (await this.has(stored.digest, size)) return { ...stored, added: false };
       await temporary.publish(this.#pathOf(stored.digest));
       return { ...stored, added: true };

@@ -1,6 +1,6 @@
-import type { FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { DiskMap } from '../../image/disk-map.js';
+import { sha512 } from '../../image/digest.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { checkStreamName, parseImageName } from '../../image/name.js';
 import type { Limits } from '../../image/settable-limits.js';
@@ -24,17 +24,16 @@ import type {
 import { LocalChannels } from './channels.js';
 import { noteDamage, removeNoted } from './damaged-object.js';
 import { LocalDiskMaps } from './disk-maps.js';
+import { ingestRescued } from './ingest-rescued.js';
 import { LocalImages } from './images.js';
-import { lockRecords, lockStore } from './lock-store.js';
+import { LocalLease } from './lease.js';
+import { lockRecords } from './lock-store.js';
 import { LocalObjects } from './objects.js';
 import { openDirectory } from './open-directory.js';
 import { revisionOf } from './revision.js';
 import type { Session } from './session.js';
 import { beginSession } from './session.js';
 import { LocalSources } from './sources.js';
-
-/** As long as a collection may take; what waits for one may be interrupted. */
-const LOCK_MILLISECONDS = 10 * 60_000;
 
 export interface LocalStoreOptions {
   /** Whether to make the store if the directory does not exist or is empty. */
@@ -50,8 +49,8 @@ export async function openLocalStore(location: string, options: LocalStoreOption
 }
 
 /**
- * A store in a directory (local/layout.ts). Objects that were read, found or put stay until `close`: the
- * store is locked against collection from the first of these calls on.
+ * A store in a directory (local/layout.ts). Objects that were read, found or put stay until `close`: a
+ * lease is held from the first of these calls on (lease.ts).
  */
 export class LocalStore implements Store {
   readonly location: string;
@@ -63,7 +62,7 @@ export class LocalStore implements Store {
   readonly #channels: LocalChannels;
   readonly #diskMaps: LocalDiskMaps;
   readonly #sources: LocalSources;
-  #lock: Promise<FileHandle> | undefined;
+  #lease: Promise<LocalLease> | undefined;
   #session: Promise<Session> | undefined;
 
   constructor(location: string, { signal, limits = DEFAULT_LIMITS }: LocalStoreOptions) {
@@ -150,37 +149,45 @@ export class LocalStore implements Store {
   }
 
   async has(digests: readonly Buffer[]): Promise<boolean[]> {
-    await this.#hold();
+    await this.#rescue(digests);
     const found: boolean[] = [];
     for (const digest of digests) found.push(await this.#objects.has(digest));
     return found;
   }
 
   async read(digest: Buffer, limit: number): Promise<Buffer> {
-    await this.#hold();
+    await this.#rescue([digest]);
     return this.#objects.read(digest, limit);
   }
 
   async readMany(digests: readonly Buffer[], limit: number): Promise<Buffer[]> {
-    await this.#hold();
+    await this.#rescue(digests);
     return this.#objects.readMany(digests, limit);
   }
 
   async *stream(digest: Buffer): AsyncGenerator<Buffer, void, undefined> {
-    await this.#hold();
+    await this.#rescue([digest]);
     yield* this.#objects.stream(digest);
   }
 
   async put(bytes: Buffer): Promise<Stored> {
-    return this.#objects.put(await this.#beginStoring(), bytes, false);
+    const session = await this.#beginStoring();
+    const lease = await this.#hold();
+    if (!lease.knowsNone) await lease.rescue([sha512(bytes)]);
+    return this.#objects.put(session, bytes, false);
   }
 
   async putStream(chunks: AsyncIterable<Buffer>): Promise<Stored> {
-    return this.#objects.putStream(await this.#beginStoring(), chunks);
+    const session = await this.#beginStoring();
+    const lease = await this.#hold();
+    const rescue = lease.knowsNone ? undefined : (digest: Buffer) => lease.rescue([digest]);
+    return this.#objects.putStream(session, chunks, rescue);
   }
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {
-    return this.#objects.ingest(await this.#beginStoring(), root, files, watch);
+    const session = await this.#beginStoring();
+    const ingest = (): Promise<Buffer> => this.#objects.ingest(session, root, files, watch);
+    return ingestRescued(ingest, await this.#hold(), digests => this.has(digests));
   }
 
   /** What `remember` kept of a source; undefined if it kept nothing. It may be damaged or long out of date. */
@@ -194,7 +201,7 @@ export class LocalStore implements Store {
   }
 
   async check(digests: readonly Buffer[], watch: Watch): Promise<ObjectChecks> {
-    await this.#hold();
+    await this.#rescue(digests);
     const directory = await this.#objects.openDirectory();
     try {
       const { faults, sizes } = await this.#objects.check(directory.fd, digests, false, watch);
@@ -213,7 +220,7 @@ export class LocalStore implements Store {
   }
 
   async fetch(digests: readonly Buffer[], watch: Watch): Promise<FetchedObjects> {
-    await this.#hold();
+    await this.#rescue(digests);
     const keys = digests.map(digest => digest.toString('latin1'));
     const unique = new Map(keys.map((key, at) => [key, digests[at]!]));
     const directory = await this.#objects.openDirectory();
@@ -231,23 +238,28 @@ export class LocalStore implements Store {
   }
 
   async close(): Promise<void> {
-    const [session, lock] = [
+    const [session, lease] = [
       await this.#session?.catch(() => undefined),
-      await this.#lock?.catch(() => undefined),
+      await this.#lease?.catch(() => undefined),
     ];
     this.#session = undefined;
-    this.#lock = undefined;
+    this.#lease = undefined;
     try {
       await session?.end();
     } finally {
-      await lock?.close();
+      await lease?.end();
     }
   }
 
   /** Keeps the objects from being collected until `close`. */
-  async #hold(): Promise<void> {
-    this.#lock ??= lockStore(this.#path, 'shared', LOCK_MILLISECONDS, this.#signal);
-    await this.#lock;
+  async #hold(): Promise<LocalLease> {
+    this.#lease ??= LocalLease.begin(this.#path, this.#signal);
+    return this.#lease;
+  }
+
+  async #rescue(digests: readonly Buffer[]): Promise<void> {
+    const lease = await this.#hold();
+    if (!lease.knowsNone) await lease.rescue(digests);
   }
 
   /** Changes records while nobody else does. */

@@ -2,17 +2,11 @@ import { randomBytes } from 'node:crypto';
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Step } from '../../image/progress.js';
 import type { Collection, CollectOptions } from '../collection.js';
+import { decodeCondemned, decodeMarks, encodeCondemned, markOf, MAX_LIST_BYTES } from '../condemned-list.js';
 import type { Bucket, KeyFacts } from './bucket.js';
 import { Collector } from './collector.js';
 import { CONDEMNED, DELETING, DISK_MAPS, LEASES, objectKey, RESCUED } from './layout.js';
-import {
-  decodeCondemned,
-  decodeMarks,
-  encodeCondemned,
-  LEASE_MILLISECONDS,
-  markOf,
-  MAX_LIST_BYTES,
-} from './lease.js';
+import { LEASE_MILLISECONDS } from './lease.js';
 import { Marks } from './marks.js';
 import { S3Objects } from './objects.js';
 import { openBucket } from './open.js';

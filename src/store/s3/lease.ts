@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
-import { sha512 } from '../../image/digest.js';
+import { decodeCondemned, encodeMarks, markOf, MAX_LIST_BYTES } from '../condemned-list.js';
 import type { Bucket } from './bucket.js';
 import { isRefusal } from './failure.js';
 import { COLLECTOR, CONDEMNED, DELETING, LEASES, RESCUED } from './layout.js';
@@ -16,8 +16,7 @@ import { COLLECTOR, CONDEMNED, DELETING, LEASES, RESCUED } from './layout.js';
  * rescues and sees `deleting` waits until the list is gone, and looks again what there is.
  *
  *   lease      = LF *( list LF )                names of lists
- *   condemned  = *mark check                    mark: the first 16 bytes of a digest; check: SHA-512 of all marks
- *   rescued    = *mark
+ *   condemned, rescued                          condemned-list.ts
  */
 
 /** A lease that was not renewed for so long has run out, by the clock of S3: its holder is gone. */
@@ -26,35 +25,6 @@ const RENEWAL_MILLISECONDS = 600_000;
 /** Objects are deleted a thousand with one request. */
 const DELETION_MILLISECONDS = 10 * 60_000;
 const POLL_MILLISECONDS = 500;
-const CHECK_BYTES = 64;
-export const MARK_BYTES = 16;
-/** Sixteen million objects. */
-export const MAX_LIST_BYTES = 256 << 20;
-
-/** What an object is known by in lists: were two alike in it, one would be kept that is not needed. */
-export function markOf(digest: Buffer): string {
-  return digest.toString('latin1', 0, MARK_BYTES);
-}
-
-export function encodeMarks(marks: Iterable<string>): Buffer {
-  return Buffer.from([...marks].join(''), 'latin1');
-}
-
-export function* decodeMarks(bytes: Buffer): Generator<string, void, undefined> {
-  for (let at = 0; at + MARK_BYTES <= bytes.length; at += MARK_BYTES)
-    yield bytes.toString('latin1', at, at + MARK_BYTES);
-}
-
-export function encodeCondemned(marks: Iterable<string>): Buffer {
-  const bytes = encodeMarks(marks);
-  return Buffer.concat([bytes, sha512(bytes)]);
-}
-
-/** The marks of a condemned list; undefined if it is damaged. */
-export function decodeCondemned(bytes: Buffer): Set<string> | undefined {
-  const marks = bytes.subarray(0, Math.max(bytes.length - CHECK_BYTES, 0));
-  return sha512(marks).equals(bytes.subarray(marks.length)) ? new Set(decodeMarks(marks)) : undefined;
-}
 
 /** Keeps the objects that somebody reads, finds or stores from being deleted, until it is ended. */
 export class S3Lease {

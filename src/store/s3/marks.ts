@@ -3,8 +3,8 @@ import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../../image/limits.js';
 import { decodeIndex } from '../../image/manifest.js';
 import { decodePage } from '../../image/page.js';
 import type { Step } from '../../image/progress.js';
+import { markOf } from '../condemned-list.js';
 import type { Bucket } from './bucket.js';
-import { markOf } from './lease.js';
 import type { S3Objects } from './objects.js';
 import { S3Records } from './records.js';
 

@@ -10,6 +10,7 @@ import type { Watch } from '../../native.js';
 import type { SourceKnowledge } from '../../source/tree.js';
 import type { CacheOptions } from '../cache/cache.js';
 import { ObjectCache } from '../cache/cache.js';
+import { Uploads } from '../cache/uploads.js';
 import type { Channel } from '../channel.js';
 import { currentMove } from '../channel.js';
 import { imageExists, imageUnknown } from '../image-error.js';
@@ -33,7 +34,7 @@ import { S3Lease } from './lease.js';
 import { S3Objects } from './objects.js';
 import { S3Records } from './records.js';
 import { moveIfThere, removeImage } from './named-images.js';
-import { S3Uploads } from './upload.js';
+import { S3UploadTarget } from './upload-target.js';
 
 /** So many objects come at once; each has little in memory. */
 const FETCHES_AT_ONCE = 32;
@@ -58,7 +59,7 @@ export class S3Store implements Store {
   readonly #bucket: Bucket;
   readonly #signal: AbortSignal | undefined;
   readonly #objects: S3Objects;
-  readonly #uploads: S3Uploads;
+  readonly #uploads: Uploads;
   readonly #records: S3Records;
   readonly #channels: S3Channels;
   readonly #diskMaps: S3DiskMaps;
@@ -74,7 +75,8 @@ export class S3Store implements Store {
     this.#signal = signal;
     this.#objects = new S3Objects(bucket);
     this.#cache = new ObjectCache({ ...cache, signal });
-    this.#uploads = new S3Uploads(bucket, this.#objects, this.#cache, digests => this.#rescue(digests));
+    const rescue = (digests: readonly Buffer[]): Promise<void> => this.#rescue(digests);
+    this.#uploads = new Uploads(new S3UploadTarget(bucket, this.#objects, rescue), this.#cache);
     this.#records = new S3Records(bucket);
     this.#channels = new S3Channels(bucket);
     this.#diskMaps = new S3DiskMaps(bucket);

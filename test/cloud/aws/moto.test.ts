@@ -55,6 +55,7 @@ trial('a role of another account is taken on, and a disk goes there and comes ba
     snapshotId: SnapshotId,
     numbers,
     blocks: disk.content().blocks(numbers),
+    map: disk.map,
     onSent,
   });
   t.deepEqual(

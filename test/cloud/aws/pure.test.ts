@@ -1,5 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
+import type { Purpose } from '../../../src/cloud/aws/calls.js';
 import { CALLS } from '../../../src/cloud/aws/calls.js';
 import type { ParentCandidate } from '../../../src/cloud/aws/choose-parent.js';
 import { orderParents, READY_SECONDS } from '../../../src/cloud/aws/choose-parent.js';
@@ -139,7 +140,10 @@ test('what a disk tells of itself is read as it was written, and fits into a tag
 
 test('the policy allows each call that is made, and nothing to be changed that is not ours', t => {
   const { Statement } = iamPolicy({
-    purposes: ['look', 'publish', 'manage', 'share', 'parameters', 'read-back', 'find-uses'],
+    purposes: [
+      ...['look', 'publish', 'upload', 'unpackers', 'manage', 'share', 'parameters'],
+      ...['read-back', 'find-uses'],
+    ] as Purpose[],
     partition: 'aws-cn',
     parameters: '/images',
     keys: ['arn:aws-cn:kms:cn-north-1:111122223333:key/1'],

@@ -31,7 +31,8 @@ test('an image arrives with all that it needs, and of the next one only what is 
   const asked: string[] = [];
   const seen = observed(source, method => void asked.push(method));
   await replicate({ source: seen, destination }, second, false);
-  const [event] = second.events;
+  const [behind, event] = second.events;
+  t.deepEqual(behind, { kind: 'behind', images: 1 });
   t.like(event, { kind: 'image', image: 'os/a/2' });
   // The object, the page that names it, and the index.
   t.true(event?.kind === 'image' && event.objects <= 4, JSON.stringify(event));
@@ -78,6 +79,7 @@ test('expiry, tags, channels, disk maps and removal arrive', async t => {
   t.deepEqual(await contentOf(destination), await contentOf(source));
   t.deepEqual(await destination.channel('os/b', 'x'), await source.channel('os/b', 'x'));
   t.deepEqual(told.events, [
+    { kind: 'behind', images: 1 },
     { kind: 'changed', image: 'os/a/1' },
     { kind: 'channel', channel: 'os/a@stable', image: 'os/a/2' },
     { kind: 'channel', channel: 'os/b@x', image: null },
@@ -178,7 +180,7 @@ test('a source that gives other bytes than it was asked for is not believed', as
   });
   const told = collecting();
   await replicate({ ...ends, source: lying }, told, false);
-  t.like(told.events[0], { kind: 'refused', what: 'os/a/1' });
+  t.like(told.events[1], { kind: 'refused', what: 'os/a/1' });
   t.deepEqual(await ends.destination.list(), []);
 });
 

@@ -86,12 +86,15 @@ export async function faultsOf(store: Store): Promise<unknown[]> {
   return faults;
 }
 
-/** Options that collect what they are told. */
+/** Options that collect what they are told, but for progress, which depends on how fast it goes. */
 export function collecting(signal = new AbortController().signal): ReplicationOptions & {
   events: ReplicationEvent[];
 } {
   const events: ReplicationEvent[] = [];
-  return { clock: SYSTEM_CLOCK, signal, onEvent: event => void events.push(event), events };
+  const onEvent = (event: ReplicationEvent): void => {
+    if (event.kind !== 'progress') events.push(event);
+  };
+  return { clock: SYSTEM_CLOCK, signal, onEvent, events };
 }
 
 /** A store that calls `before` first, with the name of the method, at every call, and at every chunk that is read. */

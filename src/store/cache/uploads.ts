@@ -5,41 +5,55 @@ import type { Watch } from '../../native.js';
 import { ingestFiles } from '../../native.js';
 import type { IngestedFile } from '../../source/scan.js';
 import { decodeDigests, encodeDigests, unpackFiles } from '../../source/scan.js';
-import type { ObjectCache, Staging } from '../cache/cache.js';
 import { inParallel } from '../in-parallel.js';
 import type { Stored } from '../store.js';
-import type { Bucket } from './bucket.js';
-import { objectKey } from './layout.js';
-import { putFile, SINGLE_BYTES } from './multipart.js';
-import type { S3Objects } from './objects.js';
+import type { ObjectCache, Staging } from './cache.js';
 
 /** A stream up to this size is held in memory; a larger one is a file until its digest is known. */
 const HELD_BYTES = 1 << 20;
-const SMALL_AT_ONCE = 48;
 /** Each of them has a whole object, or some parts of one, in memory. */
 const LARGE_AT_ONCE = 2;
 /** So much of files is copied before it is uploaded. */
 const STAGED_BYTES = 1n << 30n;
 
-/** What is stored in a store on S3 from streams and files. What is on its way is a file of this machine. */
-export class S3Uploads {
-  readonly #bucket: Bucket;
-  readonly #objects: S3Objects;
+/** An object with its bytes. */
+export interface HeldObject {
+  digest: Buffer;
+  bytes: Buffer;
+}
+
+/** An object that is a file. */
+export interface StagedObject {
+  digest: Buffer;
+  size: number;
+  path: string;
+}
+
+/** A store that is elsewhere, as far as objects are stored there. */
+export interface UploadTarget {
+  readonly location: string;
+  /** How many small objects travel together, and how many such batches at once. */
+  readonly batch: { objects: number; bytes: number; atOnce: number };
+  /** Sees to it that objects that are there stay. */
+  rescue(digests: readonly Buffer[]): Promise<void>;
+  /** The size of each object in bytes; undefined of one that is not there. */
+  sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
+  /** Stores objects that are not there, together. */
+  addMany(objects: readonly HeldObject[]): Promise<void>;
+  /** Stores a large object that is not there. Throws `STORE_DAMAGED` when the file is another one. */
+  addFile(object: StagedObject): Promise<void>;
+}
+
+/** What is stored in a store that is elsewhere from streams and files. What is on its way is a file of this machine. */
+export class Uploads {
+  readonly #target: UploadTarget;
   readonly #cache: ObjectCache;
-  readonly #rescue: (digests: readonly Buffer[]) => Promise<void>;
-  readonly #underWay = new Map<string, Promise<boolean>>();
+  readonly #underWay = new Map<string, Promise<void>>();
   #staging: Promise<Staging> | undefined;
 
-  constructor(
-    bucket: Bucket,
-    objects: S3Objects,
-    cache: ObjectCache,
-    rescue: (digests: readonly Buffer[]) => Promise<void>,
-  ) {
-    this.#bucket = bucket;
-    this.#objects = objects;
+  constructor(target: UploadTarget, cache: ObjectCache) {
+    this.#target = target;
     this.#cache = cache;
-    this.#rescue = rescue;
   }
 
   /** Stores what comes bit by bit; an object of that size that is there is relied on. */
@@ -56,9 +70,9 @@ export class S3Uploads {
     }
     const bytes = Buffer.concat(held, size);
     const digest = sha512(bytes);
-    await this.#rescue([digest]);
-    const added = (await this.#objects.sizes([digest]))[0] !== size;
-    if (added) await this.#objects.add(digest, bytes);
+    await this.#target.rescue([digest]);
+    const added = (await this.#target.sizes([digest]))[0] !== size;
+    if (added) await this.#target.addMany([{ digest, bytes }]);
     return { digest, size, added };
   }
 
@@ -66,8 +80,8 @@ export class S3Uploads {
   async ingest(root: number, packed: Buffer, watch: Watch): Promise<Buffer> {
     const files = unpackFiles(packed);
     const known = files.flatMap(({ known: digest }) => digest ?? []);
-    await this.#rescue(known);
-    const knownSizes = await this.#objects.sizes(known);
+    await this.#target.rescue(known);
+    const knownSizes = await this.#target.sizes(known);
     let at = 0;
     const skipped = files.map(({ known: digest, bytes }) => {
       return digest !== undefined && knownSizes[at++] === Number(bytes);
@@ -76,8 +90,8 @@ export class S3Uploads {
     const hashed = [...decodeDigests(await ingestFiles(root, Buffer.concat(toRead), undefined, watch))].map(
       ({ digest }) => digest,
     );
-    await this.#rescue(hashed);
-    const sizes = await this.#objects.sizes(hashed);
+    await this.#target.rescue(hashed);
+    const sizes = await this.#target.sizes(hashed);
     const read = files.filter((_, number) => !skipped[number]);
     const isMissing = read.map(({ bytes }, number) => sizes[number] !== Number(bytes));
     const missing = read
@@ -126,70 +140,101 @@ export class S3Uploads {
   }
 
   async #uploadAll(
-    objects: readonly { digest: Buffer; size: number }[],
+    objects: readonly StagedFacts[],
     staging: Staging,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const upload = async (object: { digest: Buffer; size: number }): Promise<void> => {
-      await this.#once(object, staging, () => Promise.resolve(true));
-    };
-    const small = objects.filter(({ size }) => size <= HELD_BYTES);
+    const { batch } = this.#target;
+    const small = batchesOf(
+      objects.filter(({ size }) => size <= HELD_BYTES),
+      batch,
+    );
     const large = objects.filter(({ size }) => size > HELD_BYTES);
-    await inParallel(small, SMALL_AT_ONCE, upload, signal);
-    await inParallel(large, LARGE_AT_ONCE, upload, signal);
+    await inParallel(small, batch.atOnce, each => this.#uploadSmall(each, staging), signal);
+    await inParallel(large, LARGE_AT_ONCE, each => this.#uploadLarge(each, staging), signal);
   }
 
-  async #uploadOne({ digest, size }: { digest: Buffer; size: number }, staging: Staging): Promise<void> {
+  async #uploadSmall(objects: readonly StagedFacts[], staging: Staging): Promise<void> {
+    await this.#once(objects, staging, async mine => {
+      const held: HeldObject[] = [];
+      for (const { digest } of mine) held.push({ digest, bytes: await this.#readStaged(digest, staging) });
+      await this.#target.addMany(held);
+    });
+  }
+
+  async #uploadLarge(object: StagedFacts, staging: Staging): Promise<void> {
+    const path = staging.pathOf(object.digest);
+    await this.#once([object], staging, () => this.#target.addFile({ ...object, path }));
+  }
+
+  async #readStaged(digest: Buffer, staging: Staging): Promise<Buffer> {
     const path = staging.pathOf(digest);
-    if (size > SINGLE_BYTES) {
-      await putFile(this.#bucket, objectKey(digest), path, { digest, size });
-      return;
-    }
     const bytes = await readFile(path);
-    if (!sha512(bytes).equals(digest)) {
-      throw new ImageUnpackerError(
-        'STORE_DAMAGED',
-        `${path} has changed on its way to ${this.#bucket.location}`,
-      );
-    }
-    await this.#objects.add(digest, bytes);
+    if (sha512(bytes).equals(digest)) return bytes;
+    const message = `${path} has changed on its way to ${this.#target.location}`;
+    throw new ImageUnpackerError('STORE_DAMAGED', message);
   }
 
   async #putLarge(chunks: AsyncIterable<Buffer>): Promise<Stored> {
     const staging = await this.#stage();
     const { digest, size } = await staging.store.putStream(chunks);
-    await this.#rescue([digest]);
-    const isMissing = async (): Promise<boolean> => (await this.#objects.sizes([digest]))[0] !== size;
-    const added = await this.#once({ digest, size }, staging, isMissing);
+    await this.#target.rescue([digest]);
+    let added = false;
+    await this.#once([{ digest, size }], staging, async () => {
+      added = (await this.#target.sizes([digest]))[0] !== size;
+      if (added) await this.#target.addFile({ digest, size, path: staging.pathOf(digest) });
+    });
     return { digest, size, added };
   }
 
-  /** Uploads what is staged if it is missing, and removes it; while somebody else does, that is waited for. */
+  /** Does `work` with those that nobody else has under way, and removes them; what others do is waited for. */
   async #once(
-    object: { digest: Buffer; size: number },
+    objects: readonly StagedFacts[],
     staging: Staging,
-    isMissing: () => Promise<boolean>,
-  ): Promise<boolean> {
-    const key = object.digest.toString('latin1');
-    const others = this.#underWay.get(key);
-    if (others !== undefined) {
-      await others;
-      return false;
-    }
-    const work = (async () => {
-      const added = await isMissing();
-      if (added) await this.#uploadOne(object, staging);
-      await staging.remove(object.digest);
-      return added;
-    })().finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, work);
-    return work;
+    work: (mine: readonly StagedFacts[]) => Promise<void>,
+  ): Promise<void> {
+    const keyOf = ({ digest }: StagedFacts): string => digest.toString('latin1');
+    const others = objects.flatMap(object => this.#underWay.get(keyOf(object)) ?? []);
+    const mine = objects.filter(object => !this.#underWay.has(keyOf(object)));
+    const done = (async () => {
+      if (mine.length > 0) await work(mine);
+      for (const { digest } of mine) await staging.remove(digest);
+    })().finally(() => {
+      for (const object of mine) this.#underWay.delete(keyOf(object));
+    });
+    for (const object of mine) this.#underWay.set(keyOf(object), done);
+    await Promise.all([done, ...others]);
   }
 
   async #stage(): Promise<Staging> {
     this.#staging ??= this.#cache.stage();
     return this.#staging;
   }
+}
+
+interface StagedFacts {
+  digest: Buffer;
+  size: number;
+}
+
+/** Objects in their order, as many together as travel so. */
+function batchesOf(
+  objects: readonly StagedFacts[],
+  most: { objects: number; bytes: number },
+): StagedFacts[][] {
+  const batches: StagedFacts[][] = [];
+  let bytes = 0;
+  for (const object of objects) {
+    const last = batches.at(-1);
+    bytes += object.size;
+    if (last !== undefined && last.length < most.objects && bytes <= most.bytes) {
+      last.push(object);
+      continue;
+    }
+    batches.push([object]);
+    bytes = object.size;
+  }
+  return batches;
 }
 
 /** Whether it is known is nothing to look for in the files on their way. */

@@ -1,0 +1,62 @@
+// The simulator of AWS as a process of its own. It prints where it is, and ends when its standard input does. A line
+// of the input is answered by a line of JSON: what was called, and how often it was too much.
+import { createInterface } from 'node:readline';
+import { SYSTEM_CLOCK } from '../../src/cloud/aws/clock.js';
+import { TokenBucket } from '../../src/cloud/aws/token-bucket.js';
+import { startSimulator } from '../../test/simulator/index.js';
+
+/** Milliseconds that calls take besides what the simulator does. */
+const LATENCIES: Readonly<Record<string, number>> = {
+  PutSnapshotBlock: 50,
+  StartSnapshot: 300,
+  CompleteSnapshot: 200,
+  RegisterImage: 500,
+  ModifyImageAttribute: 300,
+};
+const OTHERWISE = 100;
+
+/** What AWS lets an account and region do: so much at once, then so much a second (as it publishes it). */
+const LIMITS: readonly [calls: RegExp, burst: number, perSecond: number][] = [
+  [/^Put|^GetSnapshotBlock/, 1000, 1000],
+  [/^(Start|Complete)Snapshot$/, 10, 10],
+  [/^ListSnapshotBlocks/, 50, 50],
+  [/^Describe/, 100, 20],
+  [/^(Create|Delete)Tags/, 100, 10],
+  [/^(Delete|Deregister|Modify)/, 100, 5],
+  [/^RegisterImage|^Enable/, 50, 5],
+];
+
+/** Of as many accounts as a publication has at most. */
+const ROLES = Array.from({ length: 100 }, (_, at) => ({
+  arn: `arn:aws:iam::${String(111122220000 + at)}:role/publisher`,
+}));
+
+const buckets = new Map<string, TokenBucket>();
+let refused = 0;
+/** A clock that can be put on, so that what is published now has been so for long. */
+let ahead = 0;
+const clock = { ...SYSTEM_CLOCK, now: () => Date.now() + ahead };
+
+const simulator = await startSimulator({
+  clock,
+  roles: ROLES,
+  latency: operation => LATENCIES[operation] ?? OTHERWISE,
+  schedule: (operation, { account, region }) => {
+    const limit = LIMITS.find(([calls]) => calls.test(operation));
+    if (limit === undefined) return undefined;
+    const key = `${account} ${region} ${operation}`;
+    const bucket = buckets.get(key) ?? new TokenBucket({ burst: limit[1], perSecond: limit[2] }, Date.now());
+    buckets.set(key, bucket);
+    if (bucket.take(Date.now())) return undefined;
+    refused++;
+    return 'throttled';
+  },
+});
+console.log(simulator.url);
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line === 'an hour later') ahead += 3_600_000;
+  const { world, calls } = simulator;
+  const images = world.places.flatMap(place => [...place.images.values()]);
+  console.log(JSON.stringify({ refused, calls: calls.length, images: images.length }));
+}
+await simulator.stop();

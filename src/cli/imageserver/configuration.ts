@@ -1,0 +1,35 @@
+import * as v from 'valibot';
+import { parseConfiguration, section } from '../../image/configuration.js';
+import type { Limits } from '../../image/settable-limits.js';
+import { cache, limits, pathsFrom, place, readConfigurationText, storeFrom } from '../configuration.js';
+
+const schema = section({
+  listen: v.optional(v.union([place, v.array(place)])),
+  store: v.optional(place),
+  certs: v.optional(place),
+  cache: v.optional(cache, {}),
+  limits: v.optional(limits),
+});
+
+/** What the configuration of an image server says; what it leaves out is undefined. Paths are absolute. */
+export interface ServerConfiguration {
+  listen?: string[] | undefined;
+  store?: string | undefined;
+  certs?: string | undefined;
+  /** Where objects are kept on the way to a store that is elsewhere. */
+  cache?: { directory?: string | undefined; size?: number | undefined } | undefined;
+  limits?: Limits | undefined;
+}
+
+/** Reads the configuration of an image server. Throws `CONFIGURATION` with the file and the line. */
+export async function readServerConfiguration(path: string): Promise<ServerConfiguration> {
+  const { listen, ...rest } = parseConfiguration(await readConfigurationText(path), path, schema);
+  const absolute = pathsFrom(path);
+  return {
+    ...rest,
+    listen: typeof listen === 'string' ? [listen] : listen,
+    certs: absolute(rest.certs),
+    store: storeFrom(path, rest.store),
+    cache: { ...rest.cache, directory: absolute(rest.cache.directory) },
+  };
+}

@@ -1,0 +1,56 @@
+import { once } from 'node:events';
+import type { Logger } from 'pino';
+import { startImageServer } from '../../imageserver/server.js';
+import type { Limits } from '../../image/settable-limits.js';
+import { IMAGE_SERVER_PORT, LOCAL_IMAGE_SERVER, parseAddress, showAddress } from '../../rpc/address.js';
+import { CERTIFICATE_DIRECTORY } from '../../rpc/certificates.js';
+import { connectStore } from '../../rpc/connect-store.js';
+import { ServiceManager } from '../../unpacker/service-manager.js';
+import { cacheOf, locationOf } from '../open-store.js';
+import { readVersion } from '../program.js';
+import { readServerConfiguration } from './configuration.js';
+
+/** Calls that are still under way then are cut off. */
+const LAST_WORDS_SECONDS = 10;
+
+/** What `serve` is called with. */
+interface ServeOptions {
+  config: string | undefined;
+  listen: readonly string[];
+  store: string | undefined;
+  certs: string | undefined;
+  cache: string | undefined;
+  cacheSize: number | undefined;
+  limits: Limits | undefined;
+}
+
+/** Serves a store until `signal` is aborted, then ends in order. */
+export async function runImageServer(
+  options: ServeOptions,
+  { signal, log }: { signal: AbortSignal; log: Logger },
+): Promise<void> {
+  const file = options.config === undefined ? {} : await readServerConfiguration(options.config);
+  const location = locationOf({ store: options.store ?? file.store, server: undefined });
+  const certs = options.certs ?? file.certs ?? CERTIFICATE_DIRECTORY;
+  const listen = options.listen.length > 0 ? options.listen : (file.listen ?? [LOCAL_IMAGE_SERVER]);
+  const cache = cacheOf({
+    cache: options.cache ?? file.cache?.directory,
+    cacheSize: options.cacheSize ?? file.cache?.size,
+  });
+  const limits = options.limits ?? file.limits;
+  const manager = new ServiceManager(process.env);
+  // One that does not exist yet is made: it is what the first upload goes to.
+  const openStore = () => connectStore(location, { create: true, limits, cache, certs });
+  const addresses = listen.map(each => parseAddress(each, IMAGE_SERVER_PORT));
+  const server = await startImageServer({ addresses, certs, openStore, version: readVersion(), log });
+  try {
+    const shown = server.addresses.map(showAddress);
+    for (const address of shown) log.info({ address, store: location }, 'listening');
+    manager.ready(`Listening at ${shown.join(', ')}`);
+    manager.watch(() => true);
+    if (!signal.aborted) await once(signal, 'abort');
+  } finally {
+    manager.stopping();
+    await server.stop(LAST_WORDS_SECONDS);
+  }
+}

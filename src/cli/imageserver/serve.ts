@@ -1,0 +1,26 @@
+import { command } from '../command.js';
+import { storeOptions } from '../open-store.js';
+import { optional, repeated } from '../option.js';
+
+const { server: _server, trustedKeys: _trustedKeys, ...places } = storeOptions;
+
+export const serveCommand = command({
+  name: 'serve',
+  summary: 'Serve a store to other machines',
+  details: `Listens on a Unix socket, which serves root and its own user, or on TCP with TLS and certificates
+on both ends: gRPC for images, HTTP/1.1 for the bytes of objects, at the same address. What a caller
+may do stands in its certificate (docs/imageserver.md). Ends in order on SIGTERM.`,
+  options: {
+    config: optional('--config <file>', 'the configuration, in YAML'),
+    listen: repeated(
+      '--listen <address>',
+      'where to listen: unix:PATH or HOST:PORT; may be repeated; default: unix:/run/image-unpacker/imageserver.sock',
+    ),
+    ...places,
+  },
+  run: async ({ options, signal, log }) => {
+    const { runImageServer } = await import('./run-server.js');
+    await runImageServer(options, { signal, log });
+  },
+  show: () => '',
+});

@@ -1,0 +1,34 @@
+import type { ServerResponse } from 'node:http';
+import type { ErrorCode, ImageUnpackerError } from '../image/error.js';
+
+/*
+ * How errors cross HTTP: a status, and the error as JSON, {"error":{"code","message","digest"}}.
+ */
+
+const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  USAGE: 400,
+  NO_PERMISSION: 403,
+  STORE_DAMAGED: 410,
+  STATE_BUSY: 503,
+  STORE_BUSY: 503,
+  LIMIT_EXCEEDED: 413,
+  NO_SPACE: 507,
+  UNSUPPORTED: 404,
+  CANCELLED: 503,
+};
+
+/** Answers with an error; when an answer has begun already it is cut off, which the other end cannot take for the end. */
+export function refuse(response: ServerResponse, { code, message, subject }: ImageUnpackerError): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = Buffer.from(`${JSON.stringify({ error: { code, message, ...subject } })}\n`);
+  response.writeHead(STATUS[code] ?? 500, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    // What of a body was not read would stand before the next request.
+    connection: 'close',
+  });
+  response.end(body);
+}

@@ -1,0 +1,215 @@
+import { Server as GrpcServer } from '@grpc/grpc-js';
+import { createServer } from 'node:http';
+import type { Server as HttpServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ImageUnpackerError } from '../image/error.js';
+import type { Address } from '../rpc/address.js';
+import { CHANNEL_OPTIONS } from '../rpc/channel-options.js';
+import { Health } from '../rpc/health.js';
+import { MAX_SERVER_MESSAGE_BYTES } from '../rpc/image-server-messages.js';
+import { reflectionService } from '../rpc/reflection.js';
+import type { SharedPort } from '../rpc/shared-port.js';
+import { openSharedPort } from '../rpc/shared-port.js';
+import type { Store } from '../store/store.js';
+import { DamageControl } from './damage.js';
+import { imageServerService } from './grpc-service.js';
+import { HeldStore } from './held-store.js';
+import { answerHttp } from './http-service.js';
+import { Statistics } from './statistics.js';
+import { Uploads } from './uploads.js';
+
+/** More connections at a time are refused: each of a hundred machines has eight. */
+const MAX_CONNECTIONS = 1024;
+/** Who sends nothing for so long has gone. */
+const SILENCE_MILLISECONDS = 120_000;
+const HEAD_MILLISECONDS = 10_000;
+
+/** What is told of what happens. */
+export interface ServerLog {
+  debug(facts: object, message: string): void;
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
+}
+
+export interface ImageServerOptions {
+  addresses: readonly Address[];
+  /** The directory of the certificates, which addresses of TCP take. */
+  certs: string;
+  /** Opens the store that is served. */
+  openStore: () => Promise<Store>;
+  version: string;
+  log: ServerLog;
+}
+
+/** An image server that accepts calls. */
+export interface RunningImageServer {
+  /** Where it listens: ports are the real ones if any was asked for. */
+  readonly addresses: readonly Address[];
+  /** Accepts no more calls, gives those under way `seconds` to end, and cuts off what is left. */
+  stop(seconds: number): Promise<void>;
+}
+
+/**
+ * Serves a store at all of the addresses. Throws `CONFIGURATION` when the certificates are not there or not good,
+ * `STATE_BUSY` when another process listens at an address, and what opening the store throws.
+ */
+export async function startImageServer(options: ImageServerOptions): Promise<RunningImageServer> {
+  const { openStore, log } = options;
+  const records = await openStore();
+  const held = new HeldStore(openStore);
+  const shop = new Shop(options, records, held);
+  const ports: OpenPort[] = [];
+  try {
+    for (const address of options.addresses) ports.push(await shop.open(address, ports));
+  } catch (reason) {
+    for (const { port } of ports) {
+      port.stop();
+      port.destroy();
+    }
+    await held.close();
+    await records.close();
+    throw reason;
+  }
+  return {
+    addresses: ports.map(({ port }) => port.address),
+    stop: async seconds => {
+      log.info({}, 'stopping');
+      await Promise.all(ports.map(port => shut(port, seconds)));
+      await shop.uploads.close();
+      await held.close();
+      await records.close();
+    },
+  };
+}
+
+interface OpenPort {
+  port: SharedPort;
+  grpc: GrpcServer;
+  http: HttpServer;
+  health: Health;
+}
+
+class Shop {
+  readonly uploads: Uploads;
+  readonly #options: ImageServerOptions;
+  readonly #records: Store;
+  readonly #held: HeldStore;
+  readonly #statistics = new Statistics();
+  readonly #damage: DamageControl;
+
+  constructor(options: ImageServerOptions, records: Store, held: HeldStore) {
+    this.#options = options;
+    this.#records = records;
+    this.#held = held;
+    this.uploads = new Uploads(held);
+    this.#damage = new DamageControl(options.openStore, this.#statistics, options.log);
+  }
+
+  /** Listens at an address. */
+  async open(address: Address, others: readonly OpenPort[]): Promise<OpenPort> {
+    const { certs, log } = this.#options;
+    const health = new Health();
+    const opened: OpenPort[] = [];
+    const load = (): { connections: number; uploads: number } => ({
+      connections: [...others, ...opened].reduce((sum, { port }) => sum + port.connections(), 0),
+      uploads: this.uploads.size,
+    });
+    const grpc = this.#grpc(address, health, load);
+    const http = this.#http();
+    const port = await openSharedPort({
+      address,
+      certs,
+      grpc,
+      http,
+      maxConnections: MAX_CONNECTIONS,
+      events: {
+        refused: (from, why) => {
+          log.warn({ from, why }, 'a connection was refused');
+        },
+        reloaded: error => {
+          if (error === undefined) log.info({}, 'certificates were read anew');
+          else log.error({ err: error }, 'new certificates are no good; the old ones count on');
+        },
+      },
+    });
+    opened.push({ port, grpc, http, health });
+    return opened[0]!;
+  }
+
+  #grpc(address: Address, health: Health, load: () => { connections: number; uploads: number }): GrpcServer {
+    const { version } = this.#options;
+    const server = new GrpcServer({
+      ...CHANNEL_OPTIONS,
+      'grpc.max_receive_message_length': MAX_SERVER_MESSAGE_BYTES,
+    });
+    const service = imageServerService(
+      {
+        held: this.#held,
+        records: this.#records,
+        damage: this.#damage,
+        statistics: this.#statistics,
+        load,
+        location: this.#records.location,
+        version,
+        failed: (path, error) => {
+          this.#failed(path, error);
+        },
+      },
+      address.kind === 'unix' ? 'peer' : 'certificate',
+    );
+    const all = [service, health.service()];
+    for (const { definition, implementation } of [...all, reflectionService(all)])
+      server.addService(definition, implementation);
+    return server;
+  }
+
+  /** Who is refused is always told of. */
+  #failed(request: string, error: ImageUnpackerError, caller?: string): void {
+    const { log } = this.#options;
+    const facts = { request, caller, code: error.code, reason: error.message, err: error.cause };
+    if (error.code === 'NO_PERMISSION') log.warn(facts, 'a request was refused');
+    else log.debug(facts, 'a request failed');
+  }
+
+  #http(): HttpServer {
+    const context = {
+      held: this.#held,
+      records: this.#records,
+      uploads: this.uploads,
+      damage: this.#damage,
+      statistics: this.#statistics,
+      failed: (request: string, caller: string, error: ImageUnpackerError) => {
+        this.#failed(request, error, caller);
+      },
+    };
+    const server = createServer((request, response) => {
+      void answerHttp(request, response, context);
+    });
+    // A large object takes as long as it takes; silence ends a connection.
+    server.requestTimeout = 0;
+    server.headersTimeout = HEAD_MILLISECONDS;
+    server.timeout = SILENCE_MILLISECONDS;
+    server.keepAliveTimeout = SILENCE_MILLISECONDS;
+    return server;
+  }
+}
+
+async function shut({ port, grpc, http, health }: OpenPort, seconds: number): Promise<void> {
+  health.stop();
+  port.stop();
+  http.closeIdleConnections();
+  const ended = new Promise<void>(resolve => {
+    grpc.tryShutdown(() => {
+      resolve();
+    });
+  });
+  const late = new AbortController();
+  await Promise.race([
+    ended,
+    sleep(seconds * 1000, undefined, { signal: late.signal }).catch(() => undefined),
+  ]);
+  late.abort();
+  grpc.forceShutdown();
+  port.destroy();
+}

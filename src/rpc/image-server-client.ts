@@ -1,0 +1,345 @@
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DIGEST_BYTES } from '../image/digest.js';
+import { ImageUnpackerError } from '../image/error.js';
+import type { Watch } from '../native.js';
+import type {
+  ChannelRecord,
+  NamedRecord,
+  ObjectAnswer,
+  ServerConnection,
+} from '../store/remote/connection.js';
+import { BodyReader, readAnswerHead, sentHead, SMALL_BYTES } from '../store/remote/frames.js';
+import { MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
+import type { Address } from './address.js';
+import { IMAGE_SERVER_PORT, parseAddress, showAddress } from './address.js';
+import type { Ask } from './caller.js';
+import { Caller, secure, within } from './caller.js';
+import type { Certificates } from './certificates.js';
+import { readCertificates } from './certificates.js';
+import { CHANNEL_OPTIONS } from './channel-options.js';
+import type * as Wire from './gen/image_unpacker/v1/image_server.js';
+import { ImageServerServiceClient } from './gen/image_unpacker/v1/image_server.js';
+import { ServerHttp } from './image-server-http.js';
+import {
+  decodeSize,
+  DISK_MAPS_PATH,
+  malformed,
+  MAX_SERVER_MESSAGE_BYTES,
+  OBJECTS_PATH,
+  partsOf,
+  UPLOAD_LENGTH,
+  UPLOAD_OFFSET,
+  UPLOADS_PATH,
+} from './image-server-messages.js';
+import type { Wanted } from './probe.js';
+import { probe } from './probe.js';
+
+export const IMAGE_SERVER: Wanted = {
+  what: 'image server',
+  start: 'imageserver serve --store DIR',
+  option: '--server',
+};
+
+/** Making an image takes a walk through all of it. */
+const CREATE_SECONDS = 600;
+/** Hashing all of a large image on a slow disk. */
+const CHECK_SECONDS = 6 * 3600;
+const LIST_SECONDS = 300;
+const MAP_DIGEST_BYTES = 32;
+/** What somebody else sends is waited for, for two minutes. */
+const BUSY_ATTEMPTS = 240;
+const BUSY_MILLISECONDS = 500;
+const STATES = ['good', 'missing', 'damaged'] as const;
+
+/**
+ * Connects to the image server at `unix:PATH` or `HOST:PORT`, whose store is called `location`. Throws `USAGE` for what is no
+ * address, `TIMEOUT` when no server is there, `CONFIGURATION` for certificates that are not good at either end.
+ */
+export async function connectImageServer(
+  address: string,
+  location: string,
+  { certs, signal, patience = 0 }: { certs: string; signal?: AbortSignal | undefined; patience?: number },
+): Promise<ImageServerClient> {
+  const where = parseAddress(address, IMAGE_SERVER_PORT);
+  const certificates = where.kind === 'tcp' ? await readCertificates(certs) : undefined;
+  await probe(where, IMAGE_SERVER, { certificates, patience, signal });
+  return new ImageServerClient(where, certificates, location, signal);
+}
+
+/** An image server elsewhere. */
+export class ImageServerClient implements ServerConnection {
+  readonly location: string;
+  readonly #caller: Caller;
+  readonly #client: ImageServerServiceClient;
+  readonly #http: ServerHttp;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(
+    address: Address,
+    certificates: Certificates | undefined,
+    location: string,
+    signal: AbortSignal | undefined,
+  ) {
+    this.location = location;
+    this.#signal = signal;
+    this.#caller = new Caller(address, certificates, IMAGE_SERVER);
+    const { secrets, options } = secure(address, certificates);
+    this.#client = new ImageServerServiceClient(showAddress(address), secrets, {
+      ...CHANNEL_OPTIONS,
+      'grpc.max_receive_message_length': MAX_SERVER_MESSAGE_BYTES,
+      ...options,
+    });
+    this.#http = new ServerHttp(address, certificates, signal);
+  }
+
+  /** How it stands with the server. */
+  async status(): Promise<Wire.GetServerResponse> {
+    return this.#ask<Wire.GetServerResponse>('Asking for the status', (...how) =>
+      this.#client.getServer({}, ...how),
+    );
+  }
+
+  async revision(): Promise<string> {
+    const ask: Ask<Wire.GetRevisionResponse> = (...how) => this.#client.getRevision({}, ...how);
+    return (await this.#ask('Asking whether something has changed', ask)).revision;
+  }
+
+  async image(name: string): Promise<Buffer> {
+    const ask: Ask<Wire.GetImageResponse> = (...how) => this.#client.getImage({ name }, ...how);
+    return Buffer.from((await this.#ask(`Asking for ${name}`, ask)).record);
+  }
+
+  async images(stream?: string): Promise<NamedRecord[]> {
+    const call = this.#client.listImages({ stream }, within(LIST_SECONDS));
+    const found: NamedRecord[] = [];
+    await this.#caller.watch('Listing images', call, this.#signal, async () => {
+      for await (const { images } of call as AsyncIterable<Wire.ListImagesResponse>)
+        for (const { name, record } of images) found.push({ name, record: Buffer.from(record) });
+    });
+    return found;
+  }
+
+  async createImage({ name, record }: NamedRecord, reuseName: boolean): Promise<void> {
+    const ask: Ask<unknown> = (...how) => this.#client.createImage({ name, record, reuseName }, ...how);
+    await this.#ask(`Making ${name}`, ask, CREATE_SECONDS);
+  }
+
+  async replaceImage({ name, record }: NamedRecord, expected: Buffer): Promise<void> {
+    await this.#ask<unknown>(`Changing ${name}`, (...how) =>
+      this.#client.replaceImage({ name, record, expected }, ...how),
+    );
+  }
+
+  async deleteImage(
+    name: string,
+    { force = false, expected }: { force?: boolean; expected?: Buffer | undefined },
+  ): Promise<void> {
+    await this.#ask<unknown>(`Deleting ${name}`, (...how) =>
+      this.#client.deleteImage({ name, force, expected }, ...how),
+    );
+  }
+
+  async channels(stream?: string): Promise<ChannelRecord[]> {
+    const call = this.#client.listChannels({ stream }, within(LIST_SECONDS));
+    const found: ChannelRecord[] = [];
+    await this.#caller.watch('Listing channels', call, this.#signal, async () => {
+      for await (const { channels } of call as AsyncIterable<Wire.ListChannelsResponse>)
+        for (const each of channels) found.push({ ...each, record: Buffer.from(each.record) });
+    });
+    return found;
+  }
+
+  async channel(stream: string, name: string): Promise<Buffer | undefined> {
+    const ask: Ask<Wire.FindChannelResponse> = (...how) => this.#client.findChannel({ stream, name }, ...how);
+    const { record } = await this.#ask(`Asking for ${stream}@${name}`, ask);
+    return record && Buffer.from(record);
+  }
+
+  async replaceChannel(channel: ChannelRecord, expected: Buffer | undefined): Promise<void> {
+    await this.#ask<unknown>(`Moving ${channel.stream}@${channel.name}`, (...how) =>
+      this.#client.replaceChannel({ channel, expected }, ...how),
+    );
+  }
+
+  async diskMaps(image: Buffer): Promise<Buffer[]> {
+    const ask: Ask<Wire.ListDiskMapsResponse> = (...how) => this.#client.listDiskMaps({ image }, ...how);
+    const digests = Buffer.from((await this.#ask('Listing disk maps', ask)).digests);
+    if (digests.length % MAP_DIGEST_BYTES !== 0) throw malformed('a part of a digest');
+    return Array.from({ length: digests.length / MAP_DIGEST_BYTES }, (_, at) =>
+      digests.subarray(at * MAP_DIGEST_BYTES, (at + 1) * MAP_DIGEST_BYTES),
+    );
+  }
+
+  async diskMap(image: Buffer, disk: Buffer): Promise<Buffer | undefined> {
+    const bytes = await this.#http.fetch({ method: 'GET', path: mapPath(image, disk) }, MAX_DISK_MAP_BYTES);
+    // A map has a head at least.
+    return bytes.length === 0 ? undefined : bytes;
+  }
+
+  async keepDiskMap(image: Buffer, disk: Buffer, map: Buffer): Promise<void> {
+    await this.#http.fetch({ method: 'PUT', path: mapPath(image, disk), body: map });
+  }
+
+  async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
+    const found: (number | undefined)[] = [];
+    for (const part of partsOf(digests)) {
+      const request = { digests: Buffer.concat(part) };
+      const ask: Ask<Wire.StatObjectsResponse> = (...how) => this.#client.statObjects(request, ...how);
+      const { sizes } = await this.#ask('Asking which objects are there', ask, LIST_SECONDS);
+      if (sizes.length !== part.length) throw malformed('another number of sizes');
+      for (const size of sizes) found.push(decodeSize(size));
+    }
+    return found;
+  }
+
+  async check(
+    digests: readonly Buffer[],
+    { signal = this.#signal, onProgress }: Watch,
+  ): Promise<{ state: (typeof STATES)[number]; size: number }[]> {
+    const found: { state: (typeof STATES)[number]; size: number }[] = [];
+    let [objects, bytes] = [0, 0];
+    for (const part of partsOf(digests)) {
+      const call = this.#client.checkObjects({ digests: Buffer.concat(part) }, within(CHECK_SECONDS));
+      let result: Wire.CheckObjectsResponse_Result | undefined;
+      await this.#caller.watch('Checking objects', call, signal, async () => {
+        for await (const { event } of call as AsyncIterable<Wire.CheckObjectsResponse>) {
+          if (event?.$case === 'result') result = event.value;
+          if (event?.$case === 'progress')
+            onProgress?.(objects + Number(event.value.objects), bytes + Number(event.value.bytes));
+        }
+      });
+      if (result?.sizes.length !== part.length || result.states.length !== part.length)
+        throw malformed('another number of states');
+      for (const [at, size] of result.sizes.entries()) {
+        const state = STATES[result.states[at]!];
+        if (state === undefined) throw malformed('a state that is none');
+        found.push({ state, size: Number(size) });
+        bytes += Number(size);
+      }
+      objects += part.length;
+    }
+    return found;
+  }
+
+  async reportDamage(digests: readonly Buffer[]): Promise<void> {
+    for (const part of partsOf(digests)) {
+      const request = { digests: Buffer.concat(part) };
+      await this.#ask<unknown>(
+        'Telling of damage',
+        (...how) => this.#client.reportDamage(request, ...how),
+        CREATE_SECONDS,
+      );
+    }
+  }
+
+  object(digest: Buffer, start: number): AsyncIterable<Buffer> {
+    return this.#http.stream(objectPath(digest), start);
+  }
+
+  async objects(digests: readonly Buffer[], limit: number): Promise<ObjectAnswer[]> {
+    const most = Math.min(limit, SMALL_BYTES);
+    const path = `${OBJECTS_PATH}?limit=${String(most)}`;
+    return this.#http.again(async () => {
+      const response = await this.#http.send({ method: 'POST', path, body: Buffer.concat(digests) });
+      const reader = new BodyReader(response as AsyncIterable<Buffer>);
+      const answers: ObjectAnswer[] = [];
+      try {
+        for (let at = 0; at < digests.length; at++) {
+          const { state, size } = await readAnswerHead(reader);
+          if (state !== 'good') answers.push({ state });
+          else if (size > most) throw malformed('an object that is too large');
+          else answers.push({ state, bytes: Buffer.from(await reader.take(size)) });
+        }
+        if (!(await reader.isAtEnd())) throw malformed('more than was asked for');
+      } catch (reason) {
+        response.destroy();
+        throw reason;
+      }
+      return answers;
+    });
+  }
+
+  async sendObjects(objects: readonly { digest: Buffer; bytes: Buffer }[]): Promise<boolean[]> {
+    const taken: boolean[] = [];
+    // One that is not small by itself: it is in memory already.
+    const small = objects.filter(({ bytes }) => bytes.length <= SMALL_BYTES);
+    const added = new Map<Buffer, boolean>();
+    if (small.length > 0) {
+      const body = Buffer.concat(
+        small.flatMap(({ digest, bytes }) => [sentHead(digest, bytes.length), bytes]),
+      );
+      const answer = await this.#http.fetch({ method: 'PUT', path: OBJECTS_PATH, body });
+      if (answer.length !== small.length) throw malformed('another number of answers');
+      for (const [at, { digest }] of small.entries()) added.set(digest, answer[at] === 1);
+    }
+    for (const { digest, bytes } of objects) {
+      const known = added.get(digest);
+      taken.push(known ?? (await this.#sendBytes(digest, bytes)));
+    }
+    return taken;
+  }
+
+  async sendObject(digest: Buffer, size: number, open: (start: number) => Readable): Promise<boolean> {
+    let start = 0;
+    const send = async (): Promise<boolean> => {
+      const headers = { [UPLOAD_OFFSET]: start, [UPLOAD_LENGTH]: size, 'content-length': size - start };
+      const body = open(start);
+      try {
+        const response = await this.#http.send({ method: 'PUT', path: objectPath(digest), headers, body });
+        response.resume();
+        return response.statusCode === 201;
+      } finally {
+        body.destroy();
+      }
+    };
+    for (let busy = 1; ; busy++) {
+      try {
+        return await this.#http.again(async attempt => {
+          if (attempt > 1) start = await this.#offsetOf(digest);
+          return send();
+        });
+      } catch (reason) {
+        // Somebody else sends it, or a connection of ours that is lost is not yet given up there.
+        const isBusy = reason instanceof ImageUnpackerError && reason.code === 'STATE_BUSY';
+        if (!isBusy || busy === BUSY_ATTEMPTS) throw reason;
+        await sleep(BUSY_MILLISECONDS, undefined, this.#signal && { signal: this.#signal });
+        if ((await this.sizes([digest]))[0] === size) return false;
+        start = await this.#offsetOf(digest);
+      }
+    }
+  }
+
+  close(): void {
+    this.#client.close();
+    this.#http.close();
+  }
+
+  async #sendBytes(digest: Buffer, bytes: Buffer): Promise<boolean> {
+    return this.sendObject(digest, bytes.length, start => Readable.from([bytes.subarray(start)]));
+  }
+
+  /** How many bytes the server has of an object that was being sent. */
+  async #offsetOf(digest: Buffer): Promise<number> {
+    const path = `${UPLOADS_PATH}/${digest.toString('hex')}`;
+    const response = await this.#http.send({ method: 'HEAD', path });
+    response.resume();
+    const offset = Number(response.headers[UPLOAD_OFFSET] ?? 0);
+    if (!Number.isSafeInteger(offset) || offset < 0) throw malformed('an offset that is none');
+    return offset;
+  }
+
+  async #ask<A>(doing: string, ask: Ask<A>, seconds?: number): Promise<A> {
+    return this.#caller.ask(doing, this.#signal, ask, seconds);
+  }
+}
+
+function objectPath(digest: Buffer): string {
+  if (digest.length !== DIGEST_BYTES)
+    throw new ImageUnpackerError('INTERNAL', 'An object has no such digest');
+  return `${OBJECTS_PATH}/${digest.toString('hex')}`;
+}
+
+function mapPath(image: Buffer, disk: Buffer): string {
+  return `${DISK_MAPS_PATH}/${image.toString('hex')}/${disk.toString('hex')}`;
+}

@@ -1,0 +1,53 @@
+import { DIGEST_BYTES } from '../image/digest.js';
+import { ImageUnpackerError } from '../image/error.js';
+
+/** Limits and forms of the messages of an image server. */
+
+/** The record of a channel, and what it is in, fit in. */
+export const MAX_SERVER_MESSAGE_BYTES = 4 << 20;
+/** Objects that one call is about: their digests and sizes have less than a message may have. */
+export const MAX_CALL_OBJECTS = 16_384;
+/** Records in one message of a list; each has at most a mebibyte. */
+export const RECORD_BYTES_AT_ONCE = 1 << 20;
+
+/** Path prefixes of what comes over HTTP. */
+export const OBJECTS_PATH = '/v1/objects';
+export const UPLOADS_PATH = '/v1/uploads';
+export const DISK_MAPS_PATH = '/v1/disk-maps';
+/** Where the bytes of an upload begin in the object, and how many it has in all; the names are those of draft-ietf-httpbis-resumable-upload. */
+export const UPLOAD_OFFSET = 'upload-offset';
+export const UPLOAD_LENGTH = 'upload-length';
+
+/** Objects in as many parts as calls take. */
+export function partsOf<T>(items: readonly T[], most = MAX_CALL_OBJECTS): T[][] {
+  const parts: T[][] = [];
+  for (let at = 0; at < items.length; at += most) parts.push(items.slice(at, at + most));
+  return parts;
+}
+
+/** A size as messages have it: 0 for what is not there. */
+export function encodeSize(size: number | undefined): bigint {
+  return size === undefined ? 0n : BigInt(size) + 1n;
+}
+
+/** A size of a message. Throws `INTERNAL` for one that is none. */
+export function decodeSize(size: bigint): number | undefined {
+  if (size === 0n) return undefined;
+  const value = Number(size - 1n);
+  if (!Number.isSafeInteger(value)) throw malformed('a size that is too large');
+  return value;
+}
+
+/** A digest of a message. Throws `USAGE`. */
+export function checkDigest(digest: Buffer): Buffer {
+  if (digest.length === DIGEST_BYTES) return digest;
+  throw new ImageUnpackerError('USAGE', `A digest has ${String(DIGEST_BYTES)} bytes`);
+}
+
+/** What a server answered that no server of ours answers. */
+export function malformed(what: string): ImageUnpackerError {
+  return new ImageUnpackerError(
+    'INTERNAL',
+    `The image server answered with ${what}; is it one of this version?`,
+  );
+}

@@ -1,0 +1,65 @@
+import type { Readable } from 'node:stream';
+import type { Watch } from '../../native.js';
+import type { RemoveOptions } from '../store.js';
+import type { FrameState } from './frames.js';
+
+/** An answer of a batch: the bytes of an object, or why there are none. */
+export type ObjectAnswer = { state: 'good'; bytes: Buffer } | { state: Exclude<FrameState, 'good'> };
+
+/** A record, and what it is of. */
+export interface NamedRecord {
+  name: string;
+  record: Buffer;
+}
+
+export interface ChannelRecord extends NamedRecord {
+  stream: string;
+}
+
+/**
+ * An image server, as far as a store needs it. Records are as stores keep them, and nothing of what comes is checked here
+ * but that it has the form of an answer. Each call ends within its time, and throws what the server said.
+ */
+export interface ServerConnection {
+  /** Where it is, as users name it. */
+  readonly location: string;
+
+  revision(): Promise<string>;
+  image(name: string): Promise<Buffer>;
+  images(stream?: string): Promise<NamedRecord[]>;
+  createImage(image: NamedRecord, reuseName: boolean): Promise<void>;
+  replaceImage(image: NamedRecord, expected: Buffer): Promise<void>;
+  deleteImage(
+    name: string,
+    options: Pick<RemoveOptions, 'force'> & { expected?: Buffer | undefined },
+  ): Promise<void>;
+  channels(stream?: string): Promise<ChannelRecord[]>;
+  channel(stream: string, name: string): Promise<Buffer | undefined>;
+  /** `expected` is the SHA-512 of the record that is to be replaced. */
+  replaceChannel(channel: ChannelRecord, expected: Buffer | undefined): Promise<void>;
+
+  diskMaps(image: Buffer): Promise<Buffer[]>;
+  /** A map as it is kept; undefined if there is none. */
+  diskMap(image: Buffer, disk: Buffer): Promise<Buffer | undefined>;
+  keepDiskMap(image: Buffer, disk: Buffer, map: Buffer): Promise<void>;
+
+  /** The size of each object in bytes; undefined of one that is not there. Of any number of objects. */
+  sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
+  /** What the server finds when it reads and hashes them: state and size of each. */
+  check(
+    digests: readonly Buffer[],
+    watch: Watch,
+  ): Promise<{ state: 'good' | 'missing' | 'damaged'; size: number }[]>;
+  reportDamage(digests: readonly Buffer[]): Promise<void>;
+
+  /** The bytes of an object from `start` on, NOT verified. Throws `STORE_DAMAGED` when it is missing. */
+  object(digest: Buffer, start: number): AsyncIterable<Buffer>;
+  /** As many small objects as travel together, in the order asked, NOT verified; none of more than `limit` bytes. */
+  objects(digests: readonly Buffer[], limit: number): Promise<ObjectAnswer[]>;
+  /** Sends objects together; resolves to which of them were not there. */
+  sendObjects(objects: readonly { digest: Buffer; bytes: Buffer }[]): Promise<boolean[]>;
+  /** Sends a large object, and carries on where it was after an interruption; `open` gives its bytes from an offset on. */
+  sendObject(digest: Buffer, size: number, open: (start: number) => Readable): Promise<boolean>;
+
+  close(): void;
+}
