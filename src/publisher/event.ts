@@ -3,9 +3,10 @@ import type { ResultRow } from './row.js';
 
 /**
  * The parts of publishing, as they are timed in a row: `unpack` and `capture` are done once for all targets,
- * `disk` and `register` for each.
+ * `disk` and `register` for each. With the strategy `snapshot` each target has `unpacker`, `volume`, `unpack`,
+ * `snapshot` and `register`.
  */
-export type StageName = 'unpack' | 'capture' | 'disk' | 'register';
+export type StageName = 'unpack' | 'capture' | 'disk' | 'register' | 'unpacker' | 'volume' | 'snapshot';
 
 /** What happens while an image is published. `target` is null for what is done for all of them. */
 export type PublishEvent = { readonly time: string } & (

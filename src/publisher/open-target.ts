@@ -3,7 +3,9 @@ import type { Clock } from '../cloud/aws/clock.js';
 import type { CloudTarget } from '../cloud/cloud.js';
 import { ImageUnpackerError } from '../image/error.js';
 import type { Store } from '../store/store.js';
+import { connectByAddress } from './fleet/unpackers.js';
 import { keptMaps } from './kept-maps.js';
+import type { UnpackersOptions } from './options.js';
 import type { Target } from './target.js';
 
 /** Opens a target, to look at it or to change it. Throws what keeps it from being used. */
@@ -16,7 +18,7 @@ export type OpenTarget = (
  * What opens a target of any kind that is known. The accounts of AWS are entered once by what this returns, and what
  * their disks hold is kept in the store, if there is one.
  */
-export function makeOpenTarget(store?: Store, clock?: Clock): OpenTarget {
+export function makeOpenTarget(store?: Store, clock?: Clock, unpackers: UnpackersOptions = {}): OpenTarget {
   let accounts: Promise<AwsAccounts> | undefined;
   return async (target, { write, now, signal }) => {
     if (target.kind === 'local') {
@@ -25,15 +27,17 @@ export function makeOpenTarget(store?: Store, clock?: Clock): OpenTarget {
     }
     if (target.fault !== undefined)
       throw new ImageUnpackerError('NO_PERMISSION', target.fault, { target: target.name });
-    if (target.strategy === 'snapshot') {
-      const message = `The strategy snapshot (${target.name}) is not in this version; use direct`;
-      throw new ImageUnpackerError('UNSUPPORTED', message, { target: target.name });
-    }
     accounts ??= import('../cloud/aws/accounts.js').then(({ AwsAccounts }) => new AwsAccounts(clock));
     const session = await (await accounts).session(target.access, target.region, signal);
-    const { DirectTarget } = await import('../cloud/aws/direct-target.js');
     const { settings, name } = target;
-    return new DirectTarget({ session, settings, maps: keptMaps(store), target: name });
+    const options = { session, settings, maps: keptMaps(store), target: name };
+    if (target.strategy === 'snapshot') {
+      const { SnapshotTarget } = await import('../cloud/aws/fleet/snapshot-target.js');
+      const { name: unpackerName, certs, connect = connectByAddress(certs) } = unpackers;
+      return new SnapshotTarget({ ...options, unpackerName, connect });
+    }
+    const { DirectTarget } = await import('../cloud/aws/direct-target.js');
+    return new DirectTarget(options);
   };
 }
 

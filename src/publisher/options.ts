@@ -1,5 +1,6 @@
 import type { Unpacker } from '../rpc/unpacker.js';
 import type { Store } from '../store/store.js';
+import type { ConnectAgent } from './fleet/unpackers.js';
 import type { PublishEvent } from './event.js';
 import type { OpenTarget } from './open-target.js';
 import type { Target } from './target.js';
@@ -35,6 +36,16 @@ export interface UnpackOptions {
   readonly unpacker: Unpacker | (() => Promise<Unpacker>);
   /** Told what happens, and how far it is, at least once a second while anything is being done. */
   readonly onEvent?: ((event: PublishEvent) => void) | undefined;
+  readonly unpackers?: UnpackersOptions | undefined;
+}
+
+/** How the unpackers of targets are found and reached that unpack images themselves (strategy `snapshot`). */
+export interface UnpackersOptions {
+  /** What their instances are called (tag `Name`); default: `ImageUnpacker`. */
+  readonly name?: string | undefined;
+  /** The directory of the certificates that their agents are called with. */
+  readonly certs?: string | undefined;
+  readonly connect?: ConnectAgent | undefined;
 }
 
 /** What is published, and how. */

@@ -5,10 +5,10 @@ import type { BootFacts, CallOptions, DiskCapture, Unpacker } from '../rpc/unpac
 import type { Reporter, StageName } from './event.js';
 import type { UnpackOptions } from './options.js';
 
-/** Does `work` with the unpacker, and closes it if it was made for it. */
+/** Does `work` with the unpacker, if one is needed, and closes it if it was made for it. */
 export async function withUnpacker<T>(
-  given: UnpackOptions['unpacker'],
-  work: (unpacker: Unpacker) => Promise<T>,
+  given: UnpackOptions['unpacker'] | undefined,
+  work: (unpacker: Unpacker | undefined) => Promise<T>,
 ): Promise<T> {
   if (typeof given !== 'function') return work(given);
   const unpacker = await given();

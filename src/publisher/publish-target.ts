@@ -1,10 +1,9 @@
-import type { CloudTarget, DiskBoot, ParentDisk, PublishedImage, Tags } from '../cloud/cloud.js';
+import type { CloudTarget, DiskBoot, ParentDisk, PublishedImage, RunStage, Tags } from '../cloud/cloud.js';
 import { TAG } from '../cloud/cloud.js';
 import { diskDigest } from '../image/disk-map.js';
-import type { DiskMap } from '../image/disk-map.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import { parseImageName } from '../image/name.js';
-import type { Reporter, StageName } from './event.js';
+import type { Reporter, RunningStage, StageName } from './event.js';
 import type { Change, Journal, RunBegin } from './journal.js';
 import { JournalledBlocks } from './sent-blocks.js';
 import type { SharedContent } from './share-blocks.js';
@@ -84,7 +83,7 @@ export async function publishTarget(
 ): Promise<Published> {
   const { cloud, target, journal, signal } = work;
   const { begin } = journal;
-  const tags = tagsOf(begin, content.map);
+  const tags = tagsOf(begin, diskDigest(content.map).toString('hex'));
   const created = await staged(work, 'disk', async progress => {
     const request = {
       token: `${begin.run} ${target.name} ${begin.digest}`,
@@ -101,20 +100,56 @@ export async function publishTarget(
       ({ id, blocksSent, parentId }) => ({ id, blocksSent, ...(parentId === undefined ? {} : { parentId }) }),
     );
   });
-  throwIfAborted(signal);
-  const image = await staged(work, 'register', () =>
-    journalled(
-      work,
-      'register',
-      () => cloud.register(created.id, tags, { signal }),
-      ({ id }) => ({ id }),
-    ),
-  );
+  const image = await register(work, created.id, tags);
   return { image, blocksSent: created.blocksSent, parentId: created.parentId };
 }
 
+/** Has a target unpack the image of a run of so many bytes itself, and makes the image there of that. */
+export async function publishUnpacked(
+  work: TargetWork,
+  bytes: bigint,
+): Promise<{ image: PublishedImage; blocksWritten: number | null }> {
+  const { cloud, target, journal, reporter, signal } = work;
+  const { image: name, digest, run } = journal.begin;
+  const tags = tagsOf(journal.begin, undefined);
+  const request = {
+    token: `${run} ${target.name} ${digest}`,
+    image: { name, digest, bytes },
+    tags: { ...tags, [TAG.name]: name },
+  };
+  const stage: RunStage = (each, part) =>
+    staged(work, each, (_, running) =>
+      part((...told) => {
+        running.progress(...told);
+      }),
+    );
+  const note = (message: string): void => {
+    reporter.tell({ type: 'note', target: target.name, message });
+  };
+  const created = await journalled(
+    work,
+    'create-disk',
+    () => cloud.unpackDisk!(request, { signal, stage, note }),
+    ({ id }) => ({ id }),
+  );
+  return { image: await register(work, created.id, tags), blocksWritten: created.blocksWritten };
+}
+
+function register(work: TargetWork, diskId: string, tags: Tags): Promise<PublishedImage> {
+  const { cloud, signal } = work;
+  throwIfAborted(signal);
+  return staged(work, 'register', () =>
+    journalled(
+      work,
+      'register',
+      () => cloud.register(diskId, tags, { signal }),
+      ({ id }) => ({ id }),
+    ),
+  );
+}
+
 /** The tags of the image of a run. Those that we write ourselves cannot be the user's. */
-function tagsOf({ image, digest, tags, expiresAt, run }: RunBegin, map: DiskMap): Tags {
+function tagsOf({ image, digest, tags, expiresAt, run }: RunBegin, disk: string | undefined): Tags {
   const { stream } = parseImageName(image);
   return {
     ...tags,
@@ -123,7 +158,7 @@ function tagsOf({ image, digest, tags, expiresAt, run }: RunBegin, map: DiskMap)
     [TAG.stream]: stream,
     [TAG.imageName]: image,
     [TAG.imageDigest]: digest,
-    [TAG.diskDigest]: diskDigest(map).toString('hex'),
+    ...(disk === undefined ? {} : { [TAG.diskDigest]: disk }),
     [TAG.run]: run,
   };
 }
@@ -151,14 +186,14 @@ async function parentDisk(
 async function staged<T>(
   { reporter, target, stages }: TargetWork,
   stage: StageName,
-  work: (progress: (done: number, total: number) => void) => Promise<T>,
+  work: (progress: (done: number, total: number) => void, running: RunningStage) => Promise<T>,
 ): Promise<T> {
   const running = reporter.begin(target.name, stage);
   const progress = (done: number, total: number): void => {
     running.progress(stage, done, total, 'bytes');
   };
   try {
-    const result = await work(progress);
+    const result = await work(progress, running);
     stages[stage] = running.end();
     return result;
   } catch (reason) {

@@ -9,7 +9,7 @@ import { STATE_DIRECTORY } from './options.js';
 import type { PublishOptions } from './options.js';
 import { withUnpacker } from './produce-disk.js';
 import type { ResultRow } from './row.js';
-import { anyOpen, planned, runTargets, withTargetRuns } from './run-targets.js';
+import { anyOpen, needsUnpacker, planned, runTargets, withTargetRuns } from './run-targets.js';
 import { surveyAll } from './survey-all.js';
 import { findImage } from '../store/find-image.js';
 
@@ -37,7 +37,7 @@ export async function publish(options: PublishOptions): Promise<ResultRow[]> {
   const record = await findImage(store, options.image);
   const image = record.name;
   const reporter = new Reporter(options.onEvent, now);
-  const openTarget = options.openTarget ?? makeOpenTarget(store);
+  const openTarget = options.openTarget ?? makeOpenTarget(store, undefined, options.unpackers);
   const surveys = await surveyAll(record, { ...options, openTarget }, now);
   if (!planned(surveys)) return surveys.map(({ row }) => told(reporter, row));
   await checkContent(store, record, surveys, signal);
@@ -48,11 +48,11 @@ export async function publish(options: PublishOptions): Promise<ResultRow[]> {
   const begin = { run, image, digest: record.digest, tags: { ...tags }, expiresAt, targets: [...targets] };
   return withTargetRuns(surveys, begin, { ...options, openTarget, now }, async runs => {
     if (!anyOpen(runs)) return runs.map(({ row }) => told(reporter, row));
-    return withUnpacker(options.unpacker, async unpacker => {
+    return withUnpacker(needsUnpacker(runs) ? options.unpacker : undefined, async unpacker => {
       const journal = await Journal.create(stateDirectory, begin, now);
       try {
         reporter.tell({ type: 'run', run, image, targets: targets.map(({ name }) => name) });
-        return await runTargets(runs, { journal, reporter, unpacker, signal, now });
+        return await runTargets(runs, { journal, reporter, unpacker, bytes: record.bytes, signal, now });
       } finally {
         await journal.close();
       }

@@ -8,7 +8,7 @@ import type { RunOptions, UnpackOptions } from './options.js';
 import { STATE_DIRECTORY } from './options.js';
 import { withUnpacker } from './produce-disk.js';
 import type { ResultRow } from './row.js';
-import { anyOpen, ofRun, outcomeOf, runTargets, withTargetRuns } from './run-targets.js';
+import { anyOpen, needsUnpacker, ofRun, outcomeOf, runTargets, withTargetRuns } from './run-targets.js';
 import { surveyAll } from './survey-all.js';
 
 /**
@@ -18,7 +18,7 @@ import { surveyAll } from './survey-all.js';
  */
 export async function resume(run: string, options: RunOptions & UnpackOptions): Promise<ResultRow[]> {
   const { store, stateDirectory = STATE_DIRECTORY, signal } = options;
-  const openTarget = options.openTarget ?? makeOpenTarget(store);
+  const openTarget = options.openTarget ?? makeOpenTarget(store, undefined, options.unpackers);
   const now = options.now ?? (() => new Date());
   const journal = await Journal.open(stateDirectory, run, now);
   try {
@@ -31,8 +31,8 @@ export async function resume(run: string, options: RunOptions & UnpackOptions): 
     const surveys = found.map(each => ({ ...each, row: withPast(ofRun(each.row, run), records) }));
     return await withTargetRuns(surveys, begin, { ...options, openTarget, now }, async runs => {
       if (anyOpen(runs)) {
-        return withUnpacker(options.unpacker, unpacker =>
-          runTargets(runs, { journal, reporter, unpacker, signal, now }),
+        return withUnpacker(needsUnpacker(runs) ? options.unpacker : undefined, unpacker =>
+          runTargets(runs, { journal, reporter, unpacker, bytes: image.bytes, signal, now }),
         );
       }
       const rows = runs.map(({ row }) => row);

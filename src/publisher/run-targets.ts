@@ -8,7 +8,7 @@ import { makeOpenTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
 import type { ProducedDisk } from './produce-disk.js';
 import { produceDisk } from './produce-disk.js';
-import { clearTarget, publishTarget } from './publish-target.js';
+import { clearTarget, publishTarget, publishUnpacked } from './publish-target.js';
 import type { Published } from './publish-target.js';
 import type { ResultRow } from './row.js';
 import { imageColumns } from './row.js';
@@ -36,6 +36,15 @@ export function planned(surveys: readonly SurveyedTarget[]): boolean {
 /** Whether there is a target left where something is to be done. */
 export function anyOpen(runs: readonly TargetRun[]): boolean {
   return runs.some(({ cloud }) => cloud !== undefined);
+}
+
+/** Whether there is a target left that is given a disk; others unpack the image themselves. */
+export function needsUnpacker(runs: readonly TargetRun[]): boolean {
+  return runs.some(isFed);
+}
+
+function isFed({ cloud }: TargetRun): boolean {
+  return cloud !== undefined && cloud.unpackDisk === undefined;
 }
 
 /** Opens the targets where something is to be done by a run, does `work`, and closes them. Throws `CANCELLED`. */
@@ -82,7 +91,10 @@ export function ofRun(row: ResultRow, run: string): ResultRow {
 export interface RunWork {
   readonly journal: Journal;
   readonly reporter: Reporter;
-  readonly unpacker: Unpacker;
+  /** Undefined when all targets unpack the image themselves. */
+  readonly unpacker: Unpacker | undefined;
+  /** Of the image's content. */
+  readonly bytes: bigint;
   readonly signal: AbortSignal | undefined;
   readonly now: () => Date;
 }
@@ -91,10 +103,10 @@ export interface RunWork {
 export async function runTargets(runs: readonly TargetRun[], work: RunWork): Promise<ResultRow[]> {
   const { journal, reporter, signal } = work;
   await Promise.all(runs.map(run => clear(run, work)));
-  await publishOpen(
-    runs.filter(({ cloud }) => cloud !== undefined),
-    work,
-  );
+  await Promise.all([
+    publishOpen(runs.filter(isFed), work),
+    ...runs.filter(run => run.cloud !== undefined && !isFed(run)).map(run => publishAlone(run, work)),
+  ]);
   const rows = runs.map(({ row }) => row);
   if (signal?.aborted === true && rows.some(({ Error }) => Error !== undefined)) {
     throw interrupted(journal.begin.run);
@@ -126,7 +138,7 @@ async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<v
   const { journal, unpacker } = work;
   const stages: Record<string, number> = {};
   try {
-    const { capture, blocksWritten, boot } = await produceDisk(unpacker, journal.begin, { ...work, stages });
+    const { capture, blocksWritten, boot } = await produceDisk(unpacker!, journal.begin, { ...work, stages });
     try {
       const contents = shareBlocks(capture, runs.length);
       await Promise.all(
@@ -137,6 +149,24 @@ async function publishOpen(runs: readonly TargetRun[], work: RunWork): Promise<v
     }
   } catch (reason) {
     for (const run of runs) if (run.cloud !== undefined) await end(run, failedRow(run.row, reason));
+  }
+}
+
+/** Publishes to a target that unpacks the image itself. */
+async function publishAlone(
+  run: TargetRun,
+  { journal, reporter, signal, now, bytes }: RunWork,
+): Promise<void> {
+  const { target, cloud } = run;
+  const stages: Record<string, number> = {};
+  try {
+    const work = { target, cloud: cloud!, journal, reporter, signal, now, stages };
+    const { image, blocksWritten } = await publishUnpacked(work, bytes);
+    const row = rowWith(run.row, { image, blocksSent: 0, parentId: undefined });
+    const written = blocksWritten === null ? {} : { BlocksWritten: blocksWritten };
+    await end(run, { ...row, ...written, Stages: stages });
+  } catch (reason) {
+    await end(run, { ...failedRow(run.row, reason), Stages: stages });
   }
 }
 

@@ -53,7 +53,9 @@ async function inspect(
   if (image.fault?.gone === true)
     return { problems: [...problems, image.fault.message], read: false, digest };
   problems.push(...((await cloud.inspect?.(image.id, { signal })) ?? []));
-  if (!content && image.fault === undefined) return { problems, read: false, digest };
+  // A disk that EBS copied from a volume has what was left in free space too, and so no digest.
+  if ((!content || digest === undefined) && image.fault === undefined)
+    return { problems, read: false, digest };
   try {
     const onRead = (done: number, total: number): void => onProgress?.(row.Target, done, total);
     const found = diskDigest(await cloud.readBack(image.id, { signal, onProgress: onRead })).toString('hex');

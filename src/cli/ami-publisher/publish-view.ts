@@ -12,6 +12,9 @@ const STAGE_WORDS: Readonly<Record<StageName, string>> = {
   capture: 'capturing',
   disk: 'writing the disk',
   register: 'registering',
+  unpacker: 'waiting for an unpacker',
+  volume: 'preparing the volume',
+  snapshot: 'waiting for the snapshot',
 };
 
 interface Stage {

@@ -12,7 +12,7 @@ import { exitCodeOfRows } from './outcome.js';
 import { isPlan, showPlan } from './show-plan.js';
 import { showResults } from './show-results.js';
 import { targetOptions, targetsOf } from './target-options.js';
-import { unpackerOf, unpackOptions } from './unpack-options.js';
+import { unpackerOf, unpackersOf, unpackOptions } from './unpack-options.js';
 
 export const publishCommand = command({
   name: 'publish',
@@ -58,6 +58,7 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
           targets,
           store,
           unpacker,
+          unpackers: unpackersOf(options),
           stateDirectory,
           tags,
           expiresIn,

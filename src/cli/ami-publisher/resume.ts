@@ -7,7 +7,7 @@ import { follow } from './follow.js';
 import { exitCodeOfRows } from './outcome.js';
 import { isPlan, showPlan } from './show-plan.js';
 import { showResults } from './show-results.js';
-import { unpackerOf, unpackOptions } from './unpack-options.js';
+import { unpackerOf, unpackersOf, unpackOptions } from './unpack-options.js';
 
 export const resumeCommand = command({
   name: 'resume',
@@ -28,7 +28,8 @@ export const resumeCommand = command({
       const unpacker = unpackerOf(options, context);
       const { onEvent } = follower;
       try {
-        return await resume(args.run, { store, unpacker, stateDirectory, signal, onEvent });
+        const unpackers = unpackersOf(options);
+        return await resume(args.run, { store, unpacker, unpackers, stateDirectory, signal, onEvent });
       } finally {
         follower.end();
       }

@@ -34,8 +34,17 @@ export const unpackOptions = {
     '--unpacker-config <file>',
     'how the agent that is started for the run makes volumes: layout, boot, disk, streams, volumes',
   ),
+  unpackerName: optional(
+    '--unpacker-name <name>',
+    'with the strategy snapshot: what the instances of unpackers are called; default: ImageUnpacker',
+  ),
   ...eventOptions,
 };
+
+/** How the options say that unpackers of targets are found and reached. */
+export function unpackersOf({ unpackerName, certs }: OptionValues<typeof unpackOptions>) {
+  return { name: unpackerName, certs };
+}
 
 /** The agent that the options name, or one that is started for the run and ends with it. */
 export function unpackerOf(

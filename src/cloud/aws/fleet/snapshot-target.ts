@@ -5,10 +5,13 @@ import type {
   CloudCallOptions,
   DiskBoot,
   ImageDiskRequest,
+  PreflightCheck,
+  PreflightRequest,
   UnfinishedDisk,
   UnpackDiskOptions,
 } from '../../cloud.js';
 import { TAG } from '../../cloud.js';
+import { callsFor } from '../calls.js';
 import { waitForSnapshot } from '../complete-snapshot.js';
 import type { DirectTargetOptions } from '../direct-target.js';
 import { DirectTarget } from '../direct-target.js';
@@ -210,6 +213,32 @@ export class SnapshotTarget extends DirectTarget {
       if (volume.tags[UNFINISHED] === undefined) continue;
       await tagVolume(this.#place, volume.id, { remove: [UNFINISHED] }, { signal });
     }
+  }
+
+  /** What unpackers and their volumes take is not tried, but that there is one is. */
+  override async preflight(
+    request: PreflightRequest,
+    options: CloudCallOptions = {},
+  ): Promise<PreflightCheck[]> {
+    const checks = await super.preflight(request, options);
+    const uploads = new Set<string>(callsFor(['upload']));
+    const instances = await findInstances(this.#place, { signal: options.signal });
+    const { name } = this.#place;
+    const found: PreflightCheck =
+      instances.length === 0
+        ? {
+            check: 'unpackers',
+            kind: 'quota',
+            state: 'failed',
+            message: `no instance has the tag Name=${name}`,
+          }
+        : {
+            check: 'unpackers',
+            kind: 'quota',
+            state: 'ok',
+            message: instances.map(({ id }) => id).join(' '),
+          };
+    return [...checks.filter(({ check }) => !uploads.has(check)), found];
   }
 
   override async unfinished(options: CloudCallOptions = {}): Promise<UnfinishedDisk[]> {
