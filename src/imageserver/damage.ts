@@ -1,75 +1,77 @@
-import type { ObjectFault, Store } from '../store/store.js';
-import type { Lease } from './held-store.js';
+import type { ObjectFault } from '../store/store.js';
+import type { HeldStore, Lease } from './held-store.js';
 import type { Statistics } from './statistics.js';
 
-/** Brings an object that is missing or damaged here from where it is good; resolves to whether it did. */
-export type Heal = (digest: Buffer, store: Store) => Promise<boolean>;
+/** What an object is found to be. */
+export type DamageState = 'good' | ObjectFault['state'];
 
-/** What a report of damage found, in the order of `ReportDamageResponse`. */
-export type DamageState = 'good' | ObjectFault['state'] | 'healed';
+/** Brings an object that is missing or damaged here from where it is good; resolves to whether it did. Throws nothing. */
+export type Heal = (digest: Buffer) => Promise<boolean>;
 
-/** What is told of damage. */
-export interface DamageLog {
-  error(facts: object, message: string): void;
-  warn(facts: object, message: string): void;
-}
-
-/**
- * Deals with damage: looks at the object itself, whoever reported it, takes a note of it, and has it brought anew from
- * elsewhere if there is such a place.
- */
+/** Looks at objects that are said to be damaged, whoever says so, and takes note of those that are. */
 export class DamageControl {
+  readonly #held: HeldStore;
   readonly #statistics: Statistics;
-  readonly #log: DamageLog;
-  readonly #openStore: () => Promise<Store>;
-  readonly #underWay = new Map<string, Promise<DamageState>>();
+  readonly #found: (digest: string) => void;
+  /** Those of which a note was taken since the server was started. */
+  readonly #noted = new Set<string>();
+
+  readonly #underWay = new Map<string, Promise<boolean>>();
+  /** Where there is another place that has the objects. */
   heal: Heal | undefined;
 
-  constructor(openStore: () => Promise<Store>, statistics: Statistics, log: DamageLog) {
-    this.#openStore = openStore;
+  /** `found` is told of each object that is damaged. */
+  constructor(held: HeldStore, statistics: Statistics, found: (digest: string) => void) {
+    this.#held = held;
     this.#statistics = statistics;
-    this.#log = log;
+    this.#found = found;
   }
 
-  /** What each object is found to be, and has become. */
+  /** What each object is. Those that are damaged are stored anew when they come again. */
   async look(lease: Lease, digests: readonly Buffer[], signal: AbortSignal): Promise<DamageState[]> {
     const { faults } = await lease.store.check(digests, { signal });
+    const damaged = faults.filter(({ state }) => state === 'damaged').map(({ digest }) => digest);
+    if (damaged.length > 0) {
+      this.#statistics.damaged += damaged.length;
+      for (const digest of damaged) {
+        this.#noted.add(digest.toString('latin1'));
+        this.#found(digest.toString('hex'));
+      }
+      await lease.store.noteDamage(damaged);
+      this.#held.renew();
+    }
     const states = new Map<string, DamageState>();
-    for (const fault of faults) states.set(fault.digest.toString('latin1'), await this.#deal(fault));
-    return digests.map(digest => states.get(digest.toString('latin1')) ?? 'good');
+    for (const { digest, state } of faults) {
+      states.set(digest.toString('latin1'), (await this.#bring(digest)) ? 'good' : state);
+    }
+    return digests.map(digest => {
+      const state = states.get(digest.toString('latin1')) ?? 'good';
+      if (state === 'good') this.#noted.delete(digest.toString('latin1'));
+      return state;
+    });
   }
 
-  /** Who finds the same object damaged meanwhile waits for the same remedy. */
-  #deal(fault: ObjectFault): Promise<DamageState> {
-    const key = fault.digest.toString('latin1');
-    const known = this.#underWay.get(key);
-    if (known !== undefined) return known;
-    const work = this.#remedy(fault).finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, work);
+  /** Has an object brought anew, once for all who ask meanwhile. Who asks is told what is wrong all the same. */
+  async #bring(digest: Buffer): Promise<boolean> {
+    if (this.heal === undefined) return false;
+    const key = digest.toString('latin1');
+    let work = this.#underWay.get(key);
+    if (work === undefined) {
+      work = this.heal(digest).finally(() => this.#underWay.delete(key));
+      this.#underWay.set(key, work);
+    }
     return work;
   }
 
-  async #remedy({ digest, state }: ObjectFault): Promise<DamageState> {
-    const hex = digest.toString('hex');
-    if (state === 'damaged') {
-      this.#statistics.damaged++;
-      this.#log.error({ digest: hex }, 'an object of the store is damaged');
-    }
-    try {
-      // A store that is opened anew removes what is noted before it stores.
-      const store = await this.#openStore();
-      try {
-        if (state === 'damaged') await store.noteDamage([digest]);
-        if (this.heal === undefined || !(await this.heal(digest, store))) return state;
-      } finally {
-        await store.close();
-      }
-      this.#statistics.healed++;
-      this.#log.warn({ digest: hex }, 'an object was brought anew');
-      return 'healed';
-    } catch (reason) {
-      this.#log.error({ digest: hex, err: reason }, 'an object could not be brought anew');
-      return state;
-    }
+  /** The sizes of objects for who may store them: what is known to be damaged is as good as missing. */
+  async sizes({ parts }: Lease, digests: readonly Buffer[]): Promise<(number | undefined)[]> {
+    const sizes = await parts.sizes(digests);
+    if (this.#noted.size === 0) return sizes;
+    return sizes.map((size, at) => (this.#noted.has(digests[at]!.toString('latin1')) ? undefined : size));
+  }
+
+  /** An object was stored anew. */
+  mended(digest: Buffer): void {
+    this.#noted.delete(digest.toString('latin1'));
   }
 }

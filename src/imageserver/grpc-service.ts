@@ -20,8 +20,7 @@ import { splitDigests } from '../store/remote/frames.js';
 import type { ImageRecord, Store } from '../store/store.js';
 import { require, rightsOfConnection } from './caller.js';
 import type { DamageControl } from './damage.js';
-import type { HeldStore } from './held-store.js';
-import { requireWhole } from './require-whole.js';
+import type { HeldStore, Lease } from './held-store.js';
 import type { Statistics } from './statistics.js';
 
 const PROGRESS_MILLISECONDS = 500;
@@ -39,6 +38,7 @@ export interface GrpcContext {
   /** How many connections and uploads there are. */
   load: () => { connections: number; uploads: number };
   location: string;
+  requireWhole: (lease: Lease, record: ImageRecord) => Promise<void>;
   version: string;
   failed: ReportFailure;
 }
@@ -111,7 +111,7 @@ export function imageServerService(context: GrpcContext, trust: 'peer' | 'certif
       const image = recordIn(name, record);
       if (reuseName) require(caller, { kind: 'administer' });
       await held.use(async lease => {
-        await requireWhole(lease, image);
+        await context.requireWhole(lease, image);
         await lease.store.create(image, { reuseName });
       });
       return {};
@@ -152,7 +152,7 @@ export function imageServerService(context: GrpcContext, trust: 'peer' | 'certif
     })),
     statObjects: unary(read, async ({ digests }: Wire.StatObjectsRequest) => {
       const wanted = splitDigests(digests, MAX_CALL_OBJECTS);
-      const sizes = await held.use(({ parts }) => parts.sizes(wanted));
+      const sizes = await held.use(lease => context.damage.sizes(lease, wanted));
       return { sizes: sizes.map(encodeSize) };
     }),
     checkObjects: streaming(async ({ digests }: Wire.CheckObjectsRequest, write, signal) => {

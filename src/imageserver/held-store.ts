@@ -40,8 +40,19 @@ export class HeldStore {
       return await work(await held.opened);
     } finally {
       held.users--;
-      if (held.users === 0 && this.#held === held) this.#letGo(held);
+      if (held.users === 0) {
+        if (this.#held === held) this.#letGo(held);
+        else void closeHeld(held);
+      }
     }
+  }
+
+  /** Has the store opened anew for whoever uses it next: what was noted to be damaged is removed then. */
+  renew(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    clearTimeout(held?.timer);
+    if (held?.users === 0) void closeHeld(held);
   }
 
   /** Closes the store, whatever is done with it. */
@@ -71,8 +82,13 @@ export class HeldStore {
   #letGo(held: Held): void {
     held.timer = setTimeout(() => {
       if (this.#held === held) this.#held = undefined;
-      void held.opened.then(({ store }) => store.close()).catch(() => undefined);
+      void closeHeld(held);
     }, IDLE_MILLISECONDS);
     held.timer.unref();
   }
+}
+
+/** What is not given back in order the end of the process gives back. */
+async function closeHeld({ opened }: Held): Promise<void> {
+  await opened.then(({ store }) => store.close()).catch(() => undefined);
 }

@@ -86,7 +86,7 @@ async function sendGroup(
   await write(response, Buffer.concat(pieces), signal);
 }
 
-/** Those that are good, one by one; what is not is mended if it can be. */
+/** Those that are good, one by one. */
 async function readEach(
   digests: readonly Buffer[],
   { lease, damage, signal }: SendContext,

@@ -10,11 +10,14 @@ import { MAX_SERVER_MESSAGE_BYTES } from '../rpc/image-server-messages.js';
 import { reflectionService } from '../rpc/reflection.js';
 import type { SharedPort } from '../rpc/shared-port.js';
 import { openSharedPort } from '../rpc/shared-port.js';
-import type { Store } from '../store/store.js';
+import type { ImageRecord, Store } from '../store/store.js';
+import type { Heal } from './damage.js';
 import { DamageControl } from './damage.js';
 import { imageServerService } from './grpc-service.js';
+import type { Lease } from './held-store.js';
 import { HeldStore } from './held-store.js';
 import { answerHttp } from './http-service.js';
+import { requireWhole } from './require-whole.js';
 import { Statistics } from './statistics.js';
 import { Uploads } from './uploads.js';
 
@@ -38,8 +41,12 @@ export interface ImageServerOptions {
   certs: string;
   /** Opens the store that is served. */
   openStore: () => Promise<Store>;
+  /** Brings what is damaged from elsewhere, if there is such a place. */
+  heal?: Heal | undefined;
   version: string;
   log: ServerLog;
+  /** Checks that all an image needs is there; for tests. */
+  requireWhole?: (lease: Lease, record: ImageRecord) => Promise<void>;
 }
 
 /** An image server that accepts calls. */
@@ -103,7 +110,10 @@ class Shop {
     this.#records = records;
     this.#held = held;
     this.uploads = new Uploads(held);
-    this.#damage = new DamageControl(options.openStore, this.#statistics, options.log);
+    this.#damage = new DamageControl(held, this.#statistics, digest => {
+      options.log.error({ digest }, 'an object of the store is damaged');
+    });
+    if (options.heal !== undefined) this.#damage.heal = options.heal;
   }
 
   /** Listens at an address. */
@@ -151,6 +161,7 @@ class Shop {
         statistics: this.#statistics,
         load,
         location: this.#records.location,
+        requireWhole: this.#options.requireWhole ?? requireWhole,
         version,
         failed: (path, error) => {
           this.#failed(path, error);

@@ -5,7 +5,6 @@ export class Statistics {
   bytesSent = 0;
   objectsReceived = 0;
   bytesReceived = 0;
-  /** Objects that were found damaged, and those of them that were mended. */
+  /** Objects that were found damaged. */
   damaged = 0;
-  healed = 0;
 }

@@ -238,8 +238,7 @@ export class ImageServerClient implements ServerConnection {
   }
 
   async objects(digests: readonly Buffer[], limit: number): Promise<ObjectAnswer[]> {
-    const most = Math.min(limit, SMALL_BYTES);
-    const path = `${OBJECTS_PATH}?limit=${String(most)}`;
+    const path = `${OBJECTS_PATH}?limit=${String(limit)}`;
     return this.#http.again(async () => {
       const response = await this.#http.send({ method: 'POST', path, body: Buffer.concat(digests) });
       const reader = new BodyReader(response as AsyncIterable<Buffer>);
@@ -248,7 +247,7 @@ export class ImageServerClient implements ServerConnection {
         for (let at = 0; at < digests.length; at++) {
           const { state, size } = await readAnswerHead(reader);
           if (state !== 'good') answers.push({ state });
-          else if (size > most) throw malformed('an object that is too large');
+          else if (size > limit) throw malformed('an object that is too large');
           else answers.push({ state, bytes: Buffer.from(await reader.take(size)) });
         }
         if (!(await reader.isAtEnd())) throw malformed('more than was asked for');

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { Entry, InodeEntry, LinkableEntry } from '../image/entry.js';
 import { dataSizeOf } from '../image/entry.js';
 import type { ImageUnpackerError } from '../image/error.js';
@@ -7,12 +8,16 @@ import type { ProgressSink } from '../image/progress.js';
 import type { Limits } from '../image/settable-limits.js';
 import { checkEntryLimits, DEFAULT_LIMITS, exceeded } from '../image/settable-limits.js';
 import { entryFault, unsupported } from './fault.js';
+import { InOrder } from './in-order.js';
 import { normalise } from './normalise.js';
 import { selectEntries } from './select-entries.js';
 import type { ObjectSink } from './sink.js';
 import type { Source, SourceEntry, SourceFile } from './source.js';
 import type { TreeNode } from './tree-builder.js';
 import { TreeBuilder } from './tree-builder.js';
+
+/** A file up to this size is read as a whole, and stored while others are read. */
+const SMALL_BYTES = 1n << 20n;
 
 /** A whole tree, its data stored already. */
 export interface Tree {
@@ -53,14 +58,20 @@ export async function readTree(source: Source, sink: ObjectSink, options: TreeOp
   const builder = new TreeBuilder(limits);
   const count = { newObjects: 0, newBytes: 0, entries: 0, data: 0n };
   const step = options.progress.step('Reading entries', 'entries');
+  const entries = new InOrder();
   try {
     for await (const entry of source.entries(options.signal)) {
       checkEntry(entry, count, limits);
-      if (entry.type === 'link') builder.link(entry);
-      else builder.add(normalise(await store(entry, sink, count)));
-      step.update(++count.entries);
+      const { bytes, work } = await beginStoring(entry, sink, count);
+      await entries.add(work, bytes, stored => {
+        if (stored.type === 'link') builder.link(stored);
+        else builder.add(normalise(stored));
+        step.update(++count.entries);
+      });
     }
+    await entries.finish();
   } finally {
+    await entries.settle();
     step.end();
   }
   const { newObjects, newBytes } = count;
@@ -94,29 +105,63 @@ function countData(
   throw exceeded(what, 'sourceBytes', shown);
 }
 
-async function store(entry: Exclude<SourceEntry, { type: 'link' }>, sink: ObjectSink, count: StoredCount) {
-  if (entry.type === 'directory') return entry;
-  if (entry.type !== 'file') return { ...entry, names: [] };
-  const { content, ...file } = entry;
-  const digest =
-    content.kind === 'stored' ? content.digest : await storeData(entry, content.chunks, sink, count);
-  return { ...file, names: [], digest };
+/** An entry as it goes into the tree, once its data is stored. */
+type StoredEntry = Extract<SourceEntry, { type: 'link' }> | InodeEntry;
+
+interface Begun {
+  /** Bytes that are held in memory until then. */
+  bytes: number;
+  work: Promise<StoredEntry>;
 }
 
-/** Stores the data of a file; its digest, or null if it has none. Throws `SOURCE_DAMAGED` unless it is as long as it should be. */
-export async function storeData(
+/** Begins to store the data of an entry. */
+async function beginStoring(entry: SourceEntry, sink: ObjectSink, count: StoredCount): Promise<Begun> {
+  if (entry.type === 'link' || entry.type === 'directory') return done(entry);
+  if (entry.type !== 'file') return done({ ...entry, names: [] });
+  const { content, ...file } = entry;
+  if (content.kind === 'stored') return done({ ...file, names: [], digest: content.digest });
+  const { bytes, digest } = await beginData(entry, content.chunks, sink, count);
+  return { bytes, work: digest.then(known => ({ ...file, names: [], digest: known })) };
+}
+
+function done(result: StoredEntry): Begun {
+  return { bytes: 0, work: Promise.resolve(result) };
+}
+
+/**
+ * Begins to store the data of a file: its digest, or null if it has none, and how many bytes are held until that is known. All of
+ * it has been read by then. The digest is rejected with `SOURCE_DAMAGED` unless there is as much data as there should be.
+ */
+export async function beginData(
   file: SourceFile,
   chunks: AsyncIterable<Buffer>,
   sink: ObjectSink,
   count: StoredCount,
-): Promise<Buffer | null> {
+): Promise<{ bytes: number; digest: Promise<Buffer | null> }> {
   const size = dataSizeOf(file.size, file.holes);
-  if (size === 0n) {
-    for await (const chunk of chunks) if (chunk.length > 0) throw misfit(file);
-    return null;
+  if (size > SMALL_BYTES) {
+    const digest = await storeData(file, chunks, sink, count);
+    return { bytes: 0, digest: Promise.resolve(digest) };
   }
+  const held: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    held.push(chunk);
+    if ((bytes += chunk.length) > size) throw misfit(file);
+  }
+  if (bytes === 0 && size === 0n) return { bytes, digest: Promise.resolve(null) };
+  return { bytes, digest: storeData(file, Readable.from(held), sink, count) };
+}
+
+/** Stores the data of a file; its digest. Throws `SOURCE_DAMAGED` unless it is as long as it should be. */
+async function storeData(
+  file: SourceFile,
+  chunks: AsyncIterable<Buffer>,
+  sink: ObjectSink,
+  count: StoredCount,
+): Promise<Buffer> {
   const stored = await sink.putStream(chunks);
-  if (BigInt(stored.size) !== size) throw misfit(file);
+  if (BigInt(stored.size) !== dataSizeOf(file.size, file.holes)) throw misfit(file);
   if (stored.added) {
     count.newObjects++;
     count.newBytes += stored.size;

@@ -1,5 +1,5 @@
 import type { Examination, Expectation } from './rig/examine.js';
-import { BrokenPromise, examine } from './rig/examine.js';
+import { BrokenPromise, examine, repairsOf } from './rig/examine.js';
 import type { Disks } from './rig/machine.js';
 import { DISK_NUMBER } from './rig/machine.js';
 import { Random } from './rig/random.js';
@@ -36,6 +36,8 @@ export interface SeriesFigures {
   found: Record<string, number>;
   scans: Record<string, number>;
   losses: Record<string, number>;
+  /** Repairs that took e2fsck twice. */
+  repairedTwice: number;
   seconds: number;
 }
 
@@ -88,6 +90,7 @@ class Series {
     found: {},
     scans: {},
     losses: {},
+    repairedTwice: 0,
   };
   readonly #workshop: Workshop;
   readonly #random: Random;
@@ -170,6 +173,7 @@ class Series {
     try {
       const { found, applied } = await this.#examine(disks, point, expectation);
       this.#count(point, found, applied.result.scan, loss);
+      if (repairsOf(applied.programs) > 1) this.figures.repairedTwice++;
       this.#log(`${about}: ${found}, then ${point.next} by ${applied.result.scan}`);
       if (point.again !== 'no' && found !== 'clean' && where === 'series')
         await this.#crashAgain(disks, point, expectation);

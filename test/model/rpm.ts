@@ -3,9 +3,12 @@ import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
+/** rpm does not start with the library of a sanitizer in it (scripts/test-asan.mjs). */
+const env = { ...process.env, LD_PRELOAD: '' };
+
 /** Whether there are the programs that make databases of rpm. */
 export const hasRpm = ['rpm', 'rpmbuild', 'sqlite3'].every(
-  name => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0,
+  name => spawnSync(name, ['--version'], { stdio: 'ignore', env }).status === 0,
 );
 
 /** A package to be made: a version is `[epoch:]version-release`. */
@@ -24,7 +27,7 @@ export function buildRpms(directory: string, source: string, packages: readonly 
   mkdirSync(directory, { recursive: true });
   writeFileSync(spec, specOf(source, packages));
   const top = join(directory, 'top');
-  execFileSync('rpmbuild', ['-bb', '--quiet', '--define', `_topdir ${top}`, spec], { stdio: 'pipe' });
+  execFileSync('rpmbuild', ['-bb', '--quiet', '--define', `_topdir ${top}`, spec], { stdio: 'pipe', env });
   return readdirSync(join(top, 'RPMS/noarch')).map(name => join(top, 'RPMS/noarch', name));
 }
 
@@ -99,5 +102,5 @@ export async function installIntoLog(database: string, files: readonly string[],
 }
 
 function rpm(database: string, ...parameters: string[]): string {
-  return execFileSync('rpm', ['--dbpath', database, ...parameters], { encoding: 'utf8', stdio: 'pipe' });
+  return execFileSync('rpm', ['--dbpath', database, ...parameters], { encoding: 'utf8', stdio: 'pipe', env });
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
@@ -223,6 +223,54 @@ test('systemd starts the agent, feeds on its signs of life, starts it anew and s
     t.true(lines.includes('nothing attached'), output);
     t.true(lines.includes('wrong: failed, 2, 0 restarts'), output);
     t.regex(output, /line 1.*stroe.*did you mean .*store/);
+  });
+});
+
+const SERVER_SCRIPT = `
+show() { systemctl show imageserver.service --value -p "$1"; }
+export XDG_CACHE_HOME=/tmp/cache
+systemd-sysusers
+imageserver make-certs /etc/image-unpacker/imageserver-certs --host 127.0.0.1
+chown -R imageserver: /etc/image-unpacker/imageserver-certs
+systemctl start imageserver.service
+echo "started: $(show ActiveState), $(show StatusText)"
+imagetool build os/a/1 --from /tree --server unix:/run/imageserver/imageserver.sock
+imagetool build os/a/2 --from /tree --server 127.0.0.1:6971 --certs /etc/image-unpacker/imageserver-certs/uploader
+imageserver status --server unix:/run/imageserver/imageserver.sock
+stat -c '%U %a' /var/lib/imageserver/images/images
+kill -KILL "$(show MainPID)"
+while [ "$(show NRestarts)" = 0 ] || [ "$(show ActiveState)" != active ]; do sleep 0.2; done
+imagetool list --server 127.0.0.1:6971 --certs /etc/image-unpacker/imageserver-certs/reader --json
+imagetool verify os/a/1 --server 127.0.0.1:6971 --certs /etc/image-unpacker/imageserver-certs/reader
+systemctl stop imageserver.service
+echo "stopped: $(show ActiveState), $(show Result)"
+`;
+
+test('systemd starts the image server as a user of its own, starts it anew and stops it', t => {
+  withSystem(t, system => {
+    run('scripts/install', '--imageserver', '--root', system.path(''), '--package', '/opt/image-unpacker');
+    const node = readFileSync(
+      system.path('etc/systemd/system/image-unpacker.service.d/20-node.conf'),
+      'utf8',
+    );
+    system.write('etc/systemd/system/imageserver.service.d/20-node.conf', node);
+    system.write(
+      'etc/image-unpacker/imageserver.yaml',
+      'listen: [unix:/run/imageserver/imageserver.sock, 127.0.0.1:6971]\nstore: /var/lib/imageserver/images\ncerts: imageserver-certs\n',
+    );
+    system.write('tree/etc/issue', 'hello');
+    // The agent is root, whom it does not trouble that nobody else may enter the system.
+    chmodSync(system.path(''), 0o755);
+    const { status, output } = system.boot(SERVER_SCRIPT);
+    t.is(status, 0, output);
+    const lines = output.split('\n');
+    t.true(output.includes('started: active, Listening at unix:/run/imageserver/imageserver.sock, '), output);
+    t.true(
+      lines.some(line => line.startsWith('imageserver ')),
+      output,
+    );
+    t.true(output.includes('"name":"os/a/1"') && output.includes('"name":"os/a/2"'), output);
+    t.true(lines.includes('stopped: inactive, success'), output);
   });
 });
 

@@ -44,6 +44,24 @@ test('the agent is installed, again, and uninstalled', t => {
   t.is(install('--uninstall', ...places).status, 0);
 });
 
+test('the image server is installed beside the agent, and each is uninstalled for itself', t => {
+  const { root, places } = makeSystem(t);
+  const server = [
+    'etc/image-unpacker/imageserver.yaml',
+    'etc/systemd/system/imageserver.service',
+    'etc/systemd/system/imageserver.service.d/10-path.conf',
+    'etc/sysusers.d/imageserver.conf',
+  ];
+  t.is(install('--imageserver', ...places).status, 0);
+  t.deepEqual(filesBelow(root), server);
+  t.is(install(...places).status, 0);
+  t.deepEqual(filesBelow(root), [...INSTALLED, ...server].sort());
+  t.is(install('--uninstall', ...places).status, 0);
+  t.deepEqual(filesBelow(root), server);
+  t.is(install('--uninstall', '--imageserver', ...places).status, 0);
+  t.deepEqual(filesBelow(root), []);
+});
+
 test('a configuration that was changed stays', t => {
   const { root, places } = makeSystem(t);
   install(...places);

@@ -6,6 +6,8 @@ import { cache, limits, pathsFrom, place, readConfigurationText, storeFrom } fro
 const schema = section({
   listen: v.optional(v.union([place, v.array(place)])),
   store: v.optional(place),
+  replicateFrom: v.optional(place),
+  replicateCerts: v.optional(place),
   certs: v.optional(place),
   cache: v.optional(cache, {}),
   limits: v.optional(limits),
@@ -15,6 +17,10 @@ const schema = section({
 export interface ServerConfiguration {
   listen?: string[] | undefined;
   store?: string | undefined;
+  /** The address of the server that this one is a replica of. */
+  replicateFrom?: string | undefined;
+  /** The directory of the certificates that are shown to that server. */
+  replicateCerts?: string | undefined;
   certs?: string | undefined;
   /** Where objects are kept on the way to a store that is elsewhere. */
   cache?: { directory?: string | undefined; size?: number | undefined } | undefined;
@@ -29,6 +35,7 @@ export async function readServerConfiguration(path: string): Promise<ServerConfi
     ...rest,
     listen: typeof listen === 'string' ? [listen] : listen,
     certs: absolute(rest.certs),
+    replicateCerts: absolute(rest.replicateCerts),
     store: storeFrom(path, rest.store),
     cache: { ...rest.cache, directory: absolute(rest.cache.directory) },
   };

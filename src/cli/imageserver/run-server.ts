@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import type { Logger } from 'pino';
+import { healFrom } from '../../imageserver/replication/heal.js';
+import { refusingChanges } from '../../imageserver/replication/replica-store.js';
+import { startReplication } from '../../imageserver/replication/start.js';
 import { startImageServer } from '../../imageserver/server.js';
 import type { Limits } from '../../image/settable-limits.js';
 import { IMAGE_SERVER_PORT, LOCAL_IMAGE_SERVER, parseAddress, showAddress } from '../../rpc/address.js';
 import { CERTIFICATE_DIRECTORY } from '../../rpc/certificates.js';
-import { connectStore } from '../../rpc/connect-store.js';
+import { connectStore, serverLocation } from '../../rpc/connect-store.js';
 import { ServiceManager } from '../../unpacker/service-manager.js';
 import { cacheOf, locationOf } from '../open-store.js';
 import { readVersion } from '../program.js';
@@ -18,6 +21,8 @@ interface ServeOptions {
   config: string | undefined;
   listen: readonly string[];
   store: string | undefined;
+  replicateFrom: string | undefined;
+  replicateCerts: string | undefined;
   certs: string | undefined;
   cache: string | undefined;
   cacheSize: number | undefined;
@@ -41,8 +46,30 @@ export async function runImageServer(
   const manager = new ServiceManager(process.env);
   // One that does not exist yet is made: it is what the first upload goes to.
   const openStore = () => connectStore(location, { create: true, limits, cache, certs });
+  const replicateCerts = options.replicateCerts ?? file.replicateCerts ?? certs;
+  const source = sourceOf(options.replicateFrom ?? file.replicateFrom);
+  const openServed =
+    source === undefined ? openStore : async () => refusingChanges(await openStore(), source);
+  const openSource = (from: string, until?: AbortSignal) =>
+    connectStore(from, { limits, cache, certs: replicateCerts, signal: until });
   const addresses = listen.map(each => parseAddress(each, IMAGE_SERVER_PORT));
-  const server = await startImageServer({ addresses, certs, openStore, version: readVersion(), log });
+  const server = await startImageServer({
+    addresses,
+    certs,
+    openStore: openServed,
+    heal: source === undefined ? undefined : healFrom(() => openSource(source), openStore, log),
+    version: readVersion(),
+    log,
+  });
+  const replication =
+    source === undefined
+      ? undefined
+      : startReplication({
+          source,
+          openSource: until => openSource(source, until),
+          openDestination: openStore,
+          log,
+        });
   try {
     const shown = server.addresses.map(showAddress);
     for (const address of shown) log.info({ address, store: location }, 'listening');
@@ -51,6 +78,12 @@ export async function runImageServer(
     if (!signal.aborted) await once(signal, 'abort');
   } finally {
     manager.stopping();
+    await replication?.stop();
     await server.stop(LAST_WORDS_SECONDS);
   }
+}
+
+/** What the store of the server at an address is called. */
+function sourceOf(address: string | undefined): string | undefined {
+  return address === undefined ? undefined : serverLocation(address);
 }

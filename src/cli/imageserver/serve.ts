@@ -16,6 +16,14 @@ may do stands in its certificate (docs/imageserver.md). Ends in order on SIGTERM
       '--listen <address>',
       'where to listen: unix:PATH or HOST:PORT; may be repeated; default: unix:/run/image-unpacker/imageserver.sock',
     ),
+    replicateFrom: optional(
+      '--replicate-from <server>',
+      'an image server that this one is to be a replica of: HOST:PORT or unix:PATH',
+    ),
+    replicateCerts: optional(
+      '--replicate-certs <dir>',
+      'ca.pem, cert.pem and key.pem to show that server; default: those of --certs',
+    ),
     ...places,
   },
   run: async ({ options, signal, log }) => {

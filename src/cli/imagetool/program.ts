@@ -1,6 +1,7 @@
 import { buildCommand } from './build.js';
 import { channelCommand } from './channel.js';
 import { channelsCommand } from './channels.js';
+import { copyCommand } from './copy.js';
 import { deleteCommand } from './delete.js';
 import { diffCommand } from './diff.js';
 import { expireCommand } from './expire.js';
@@ -28,6 +29,7 @@ export const imagetool = {
     sbomCommand,
     verifyCommand,
     extractCommand,
+    copyCommand,
     signCommand,
     tagCommand,
     setExpiryCommand,

@@ -21,9 +21,9 @@ const ATTEMPT_MILLISECONDS: Readonly<Record<ServiceName, number>> = {
 };
 /**
  * Blocks on their way at once, to all targets together: what is on its way takes memory, each in a connection of its own, and
- * with the 200 ms of a far region these are still 1280 a second, more than a processor sends.
+ * with the 200 ms of a far region these are still 320 a second, more than lines mostly carry.
  */
-export const MOST_SENDING = 256;
+export const MOST_SENDING = 64;
 const MOST_TRIES = 8;
 const FIRST_WAIT = 200;
 const LONGEST_WAIT = 20_000;
@@ -115,17 +115,25 @@ export class AwsSession {
     signal: AbortSignal | undefined,
   ): Promise<CallTypes[N][1]> {
     const { service } = CALLS[name];
-    const limit = AbortSignal.timeout(ATTEMPT_MILLISECONDS[service]);
-    const abortSignal = signal === undefined ? limit : AbortSignal.any([signal, limit]);
+    // A signal that is made for each attempt (AbortSignal.timeout, AbortSignal.any) keeps all that hangs on it until the time
+    // is over, which is long after thousands of blocks have been sent.
+    const attempt = new AbortController();
+    const stop = (): void => attempt.abort();
+    const timer = setTimeout(stop, ATTEMPT_MILLISECONDS[service]);
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted === true) stop();
     try {
-      return await this.#clients.send(name, input, abortSignal);
+      return await this.#clients.send(name, input, attempt.signal);
     } catch (reason) {
       if (signal?.aborted === true) throw cancelled();
-      if (limit.aborted) {
+      if (attempt.signal.aborted) {
         const seconds = String(ATTEMPT_MILLISECONDS[service] / 1000);
         throw Object.assign(new Error(`no answer within ${seconds} s`), { name: 'TimeoutError' });
       }
       throw reason;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
     }
   }
 

@@ -1,7 +1,8 @@
 import { ImageUnpackerError } from '../../image/error.js';
 import type { Store } from '../../store/store.js';
-import type { Ends, ReplicationClock, ReplicationEvent, ReplicationOptions } from './options.js';
+import type { ReplicationClock, ReplicationOptions } from './options.js';
 import { replicate } from './replicate.js';
+import type { Tally } from './tally.js';
 
 /** So often the source is asked whether it has changed: a chain of three takes little more than half a second. */
 const POLL_MILLISECONDS = 200;
@@ -11,9 +12,15 @@ const LOOK_ALL_MILLISECONDS = 60_000;
 const FIRST_RETRY_MILLISECONDS = 500;
 const LONGEST_RETRY_MILLISECONDS = 30_000;
 
+/**
+ * A store, or how one is opened. What is opened here is closed here: a source when it has failed, so that it is connected to
+ * anew, and a destination whenever a pass is over, so that nothing keeps it from being collected.
+ */
+export type End = Store | (() => Promise<Store>);
+
 export interface FollowOptions extends ReplicationOptions {
-  /** Called when a pass is over, and nothing of the two stores is in use: locks can be given back. */
-  onQuiet?: (() => Promise<void>) | undefined;
+  /** What the source is called until it could be opened. */
+  sourceName?: string | undefined;
   pollMilliseconds?: number | undefined;
   /** From 0 to 1: many replicas of one source that comes back do not come at the same moment. */
   random?: (() => number) | undefined;
@@ -23,9 +30,13 @@ export interface FollowOptions extends ReplicationOptions {
  * Keeps the destination what the source is, as soon as that changes, until the signal is aborted, when it resolves. What
  * fails is told and tried again for ever: a source that is away is caught up with when it is back.
  */
-export async function follow(source: Store, destination: Store, options: FollowOptions): Promise<void> {
-  const follower = new Follower({ source, destination }, options);
-  while (!options.signal.aborted) await follower.turn();
+export async function follow(source: End, destination: End, options: FollowOptions): Promise<void> {
+  const follower = new Follower(source, destination, options);
+  try {
+    while (!options.signal.aborted) await follower.turn();
+  } finally {
+    await follower.end();
+  }
 }
 
 /** The time of this machine. */
@@ -45,8 +56,11 @@ export const SYSTEM_CLOCK: ReplicationClock = {
 };
 
 class Follower {
-  readonly #ends: Ends;
+  readonly #from: End;
+  readonly #to: End;
   readonly #options: FollowOptions;
+  /** What was opened of the source. */
+  #source: Store | undefined;
   /** The revision of the source that was replicated last. */
   #done: string | undefined;
   /** When all is looked at again, whether the source has changed or not. */
@@ -56,8 +70,9 @@ class Follower {
   /** Whether the source was seen to have images: that it has none from then on is no mistake. */
   #hadImages = false;
 
-  constructor(ends: Ends, options: FollowOptions) {
-    this.#ends = ends;
+  constructor(from: End, to: End, options: FollowOptions) {
+    this.#from = from;
+    this.#to = to;
     this.#options = options;
   }
 
@@ -66,35 +81,43 @@ class Follower {
     const { clock, signal, pollMilliseconds = POLL_MILLISECONDS } = this.#options;
     let wait = pollMilliseconds;
     try {
-      const seen = await this.#ends.source.revision();
-      if (seen !== this.#done || clock.now() >= this.#due) await this.#pass(seen);
+      this.#source ??= await opened(this.#from);
+      const seen = await this.#source.revision();
+      if (seen !== this.#done || clock.now() >= this.#due) await this.#pass(this.#source, seen);
     } catch (reason) {
       // Who ended it knows.
       if (signal.aborted) return;
       wait = this.#failed(reason);
+      await this.end();
     }
     await clock.sleep(wait, signal);
   }
 
-  async #pass(seen: string): Promise<void> {
-    const { clock, onQuiet } = this.#options;
-    let isOver = false;
+  /** Lets go of the source. What fails in that says nothing that matters. */
+  async end(): Promise<void> {
+    const source = this.#source;
+    this.#source = undefined;
+    if (typeof this.#from === 'function') await source?.close().catch(() => undefined);
+  }
+
+  async #pass(source: Store, seen: string): Promise<void> {
+    const destination = await opened(this.#to);
     try {
-      const tally = await replicate(this.#ends, this.#options, this.#hadImages);
-      if (tally.images > 0) this.#hadImages = true;
-      const isAll = !tally.raced && tally.refused === 0 && !tally.held;
-      this.#done = tally.raced ? undefined : seen;
-      this.#failures = tally.refused > 0 ? this.#failures + 1 : 0;
-      this.#due = clock.now() + (tally.refused > 0 ? this.#retryMilliseconds() : LOOK_ALL_MILLISECONDS);
-      if (isAll && (tally.changes > 0 || !this.#isTold)) this.#tell({ kind: 'caught-up' });
-      this.#isTold = isAll;
-      isOver = true;
+      this.#took(await replicate({ source, destination }, this.#options, this.#hadImages), seen);
     } finally {
-      // What failed first is what is thrown.
-      await onQuiet?.().catch((reason: unknown) => {
-        if (isOver) throw reason;
-      });
+      if (typeof this.#to === 'function') await destination.close();
     }
+  }
+
+  #took(tally: Tally & { images: number }, seen: string): void {
+    const { clock, onEvent } = this.#options;
+    if (tally.images > 0) this.#hadImages = true;
+    const isAll = !tally.raced && tally.refused === 0 && !tally.held;
+    this.#done = tally.raced ? undefined : seen;
+    this.#failures = tally.refused > 0 ? this.#failures + 1 : 0;
+    this.#due = clock.now() + (tally.refused > 0 ? this.#retryMilliseconds() : LOOK_ALL_MILLISECONDS);
+    if (isAll && (tally.changes > 0 || !this.#isTold)) onEvent({ kind: 'caught-up' });
+    this.#isTold = isAll;
   }
 
   #failed(reason: unknown): number {
@@ -102,9 +125,10 @@ class Follower {
     this.#isTold = false;
     this.#done = undefined;
     const wait = this.#retryMilliseconds();
-    const { location } = this.#ends.source;
-    const error = ImageUnpackerError.from(reason, `Cannot replicate ${location}`);
-    this.#tell({ kind: 'failed', error, retryInSeconds: wait / 1000 });
+    const { sourceName, onEvent } = this.#options;
+    const name = this.#source?.location ?? sourceName ?? 'the source';
+    const error = ImageUnpackerError.from(reason, `Cannot replicate ${name}`);
+    onEvent({ kind: 'failed', error, retryInSeconds: wait / 1000 });
     return wait;
   }
 
@@ -113,8 +137,8 @@ class Follower {
     const doubled = FIRST_RETRY_MILLISECONDS * 2 ** Math.min(this.#failures - 1, 10);
     return Math.min(doubled, LONGEST_RETRY_MILLISECONDS) * (0.5 + random() / 2);
   }
+}
 
-  #tell(event: ReplicationEvent): void {
-    this.#options.onEvent(event);
-  }
+async function opened(end: End): Promise<Store> {
+  return typeof end === 'function' ? end() : end;
 }

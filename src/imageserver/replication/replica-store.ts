@@ -31,7 +31,16 @@ const STORING = ['put', 'putStream', 'ingest', 'keepDiskMap'] as const;
  * returned, unless the source has made it and it did not arrive in time.
  */
 export function replicaStore(local: Store, source: Store, options: ReplicaStoreOptions): Store {
-  const changes = options.pushes === 'forward' ? forwarded(local, source, options) : refused(local, source);
+  if (options.pushes === 'refuse') return refusingChanges(local, source.location);
+  return withCalls(local, forwarded(local, source, options));
+}
+
+/** The store of a replica of `source` that takes no changes: they are refused with `NO_PERMISSION`. */
+export function refusingChanges(local: Store, source: string): Store {
+  return withCalls(local, refused(local, source));
+}
+
+function withCalls(local: Store, changes: Partial<Store>): Store {
   return new Proxy(local, {
     get(target, property) {
       if (property in changes) return changes[property as keyof typeof changes];
@@ -41,9 +50,9 @@ export function replicaStore(local: Store, source: Store, options: ReplicaStoreO
   });
 }
 
-function refused(local: Store, source: Store): Partial<Store> {
+function refused(local: Store, source: string): Partial<Store> {
   const refuse = async (): Promise<never> => {
-    const message = `${local.location} is a replica of ${source.location} and takes no changes; send them there`;
+    const message = `${local.location} is a replica of ${source} and takes no changes; send them there`;
     return Promise.reject(new ImageUnpackerError('NO_PERMISSION', message));
   };
   const calls = [...STORING, 'create', 'replace', 'remove', 'replaceChannel'] as const;

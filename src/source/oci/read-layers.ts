@@ -4,12 +4,13 @@ import { dataSizeOf } from '../../image/entry.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { DEFAULT_LIMITS } from '../../image/settable-limits.js';
 import { decompress } from '../decompress.js';
+import { InOrder } from '../in-order.js';
 import { normalise } from '../normalise.js';
 import type { ObjectSink } from '../sink.js';
 import type { SourceEntry, SourceFile } from '../source.js';
 import { plainTarSource } from '../tar/source.js';
 import type { StoredCount, Tree, TreeOptions } from '../tree.js';
-import { arrange, checkEntry, storeData } from '../tree.js';
+import { arrange, beginData, checkEntry } from '../tree.js';
 import { TreeBuilder } from '../tree-builder.js';
 import type { Layer } from './find-image.js';
 import { imageDamaged } from './files.js';
@@ -104,6 +105,7 @@ async function storeWanted(
 ): Promise<void> {
   const reading = { bytesLeft: (options.limits ?? DEFAULT_LIMITS).sourceBytes };
   const step = options.progress.step('Storing files', 'files');
+  const underWay = new InOrder();
   let stored = 0;
   try {
     for (const [at, layer] of layers.entries()) {
@@ -114,14 +116,19 @@ async function storeWanted(
         if (entry.type !== 'file' || !hasData(entry) || whiteoutOf(entry.path) !== undefined) continue;
         const file = next++;
         if (!files.has(file) || entry.content.kind !== 'stream') continue;
-        files.set(file, (await storeData(entry, entry.content.chunks, sink, count)) ?? undefined);
-        step.update(++stored);
+        const { bytes, digest } = await beginData(entry, entry.content.chunks, sink, count);
+        await underWay.add(digest, bytes, known => {
+          files.set(file, known ?? undefined);
+          step.update(++stored);
+        });
       }
+      await underWay.finish();
       // Unless somebody wrote to it meanwhile, in which case a digest has been wrong before.
       if ([...files.values()].includes(undefined))
         throw imageDamaged(location, `the layer ${layer.name} has changed`);
     }
   } finally {
+    await underWay.settle();
     step.end();
   }
 }

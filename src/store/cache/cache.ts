@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { Watch } from '../../native.js';
 import type { SourceKnowledge } from '../../source/tree.js';
+import { isDamage } from '../damage.js';
 import { inParallel } from '../in-parallel.js';
 import { isObject, objectPath, OBJECTS, SHARDS } from '../local/layout.js';
 import { lockStore } from '../local/lock-store.js';
@@ -34,7 +35,7 @@ export interface CacheOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Brings an object from where it is: its bytes, which are hashed here. */
+/** Brings an object from where it is: its bytes, which are hashed here, whoever has hashed them before. */
 export type BringObject = (digest: Buffer) => AsyncIterable<Buffer>;
 
 /** Objects of a store that is elsewhere, kept on this machine. Nothing is handed out that was not hashed when it was asked for. */
@@ -68,14 +69,17 @@ export class ObjectCache {
       most,
       watch,
     );
-    const { faults } = await store.check(unique, { signal: watch.signal });
-    if (faults.length > 0) {
+    this.#markNeeded(unique);
+    try {
+      return { ...(await store.fetch(digests, watch)), bytesFetched };
+    } catch (reason) {
+      if (!isDamage(reason)) throw reason;
+      const { faults } = await store.check(unique, { signal: watch.signal });
       const bad = faults.map(({ digest }) => digest);
       for (const digest of bad) await rm(this.#pathOf(digest), { force: true, recursive: true });
       bytesFetched += await this.#bring(bad, bring, most, watch);
+      return { ...(await store.fetch(digests, watch)), bytesFetched };
     }
-    this.#markNeeded(unique);
-    return { ...(await store.fetch(digests, watch)), bytesFetched };
   }
 
   /** Those of the objects that are not here. */

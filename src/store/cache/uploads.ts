@@ -49,6 +49,8 @@ export class Uploads {
   readonly #target: UploadTarget;
   readonly #cache: ObjectCache;
   readonly #underWay = new Map<string, Promise<void>>();
+  /** Small objects that are being stored, by their digests. */
+  readonly #held = new Map<string, Promise<boolean>>();
   #staging: Promise<Staging> | undefined;
 
   constructor(target: UploadTarget, cache: ObjectCache) {
@@ -71,9 +73,24 @@ export class Uploads {
     const bytes = Buffer.concat(held, size);
     const digest = sha512(bytes);
     await this.#target.rescue([digest]);
-    const added = (await this.#target.sizes([digest]))[0] !== size;
-    if (added) await this.#target.addMany([{ digest, bytes }]);
-    return { digest, size, added };
+    return { digest, size, added: await this.#putHeld({ digest, bytes }) };
+  }
+
+  /** Stores a small object if it is missing; while somebody else stores the same, that is waited for. Whether it was added here. */
+  async #putHeld(object: HeldObject): Promise<boolean> {
+    const key = object.digest.toString('latin1');
+    const others = this.#held.get(key);
+    if (others !== undefined) {
+      await others;
+      return false;
+    }
+    const work = (async () => {
+      const added = (await this.#target.sizes([object.digest]))[0] !== object.bytes.length;
+      if (added) await this.#target.addMany([object]);
+      return added;
+    })().finally(() => this.#held.delete(key));
+    this.#held.set(key, work);
+    return work;
   }
 
   /** As `Store.ingest`. Files are hashed first, and what is missing is read again and uploaded. */

@@ -54,7 +54,7 @@ export interface ServerConnection {
 
   /** The bytes of an object from `start` on, NOT verified. Throws `STORE_DAMAGED` when it is missing. */
   object(digest: Buffer, start: number): AsyncIterable<Buffer>;
-  /** As many small objects as travel together, in the order asked, NOT verified; none of more than `limit` bytes. */
+  /** As many objects as travel together, in the order asked, NOT verified; none of more than `limit` bytes. */
   objects(digests: readonly Buffer[], limit: number): Promise<ObjectAnswer[]>;
   /** Sends objects together; resolves to which of them were not there. */
   sendObjects(objects: readonly { digest: Buffer; bytes: Buffer }[]): Promise<boolean[]>;

@@ -113,9 +113,15 @@ function checkScan(found: Examination['found'], { result, steps, programs }: App
     throw new BrokenPromise(`The volume was ${found}, and the scan was "${scan}"`);
   if (found !== 'doubtful') return;
   const scans = steps.filter(step => step === 'Scanning the volume').length;
-  const checks = programs.filter(program => program === 'e2fsck').length;
-  if (scans === 1 && checks === 1) return;
+  const checks = repairsOf(programs);
+  // What e2fsck leaves without a name takes it once more.
+  if (scans === checks && checks >= 1 && checks <= 2) return;
   throw new BrokenPromise(`A repair took ${String(scans)} scans and ${String(checks)} runs of e2fsck`);
+}
+
+/** How often it was repaired. */
+export function repairsOf(programs: readonly string[]): number {
+  return programs.filter(program => program === 'e2fsck').length;
 }
 
 /**
@@ -130,7 +136,8 @@ function checkCost(workshop: Workshop, { interrupted }: Expectation, next: Lette
     ['read', applied.bytesRead, 3 * touched + FIXED_BYTES],
     ['written', applied.result.bytesWritten, touched / 2 + FIXED_BYTES],
   ] as const;
-  for (const [what, bytes, limit] of limits) {
+  for (const [what, bytes, once] of limits) {
+    const limit = once * repairsOf(applied.programs);
     if (bytes > limit) {
       const change = `the files that it is about have ${String(touched)}`;
       throw new BrokenPromise(`A repair has ${what} ${String(bytes)} bytes, where ${change}`);

@@ -90,6 +90,7 @@ export class Machine {
   keep(before: Disks): void {
     const directory = process.env['CRASH_KEEP'];
     if (directory === undefined) return;
+    mkdirSync(directory, { recursive: true });
     const after = this.takeDisks();
     for (const name of ['state', 'volume'] as const) {
       before[name].save(join(directory, `${name}.before`));

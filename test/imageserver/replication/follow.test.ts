@@ -1,9 +1,16 @@
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { ImageUnpackerError } from '../../../src/image/error.js';
-import { follow, type FollowOptions, SYSTEM_CLOCK } from '../../../src/imageserver/replication/follow.js';
+import {
+  type End,
+  follow,
+  type FollowOptions,
+  SYSTEM_CLOCK,
+} from '../../../src/imageserver/replication/follow.js';
 import type { ReplicationEvent } from '../../../src/imageserver/replication/options.js';
+import { silentProgress } from '../../../src/image/progress.js';
 import { changeImage, withTags } from '../../../src/store/change-image.js';
+import { collect } from '../../../src/store/local/collect.js';
 import type { Store } from '../../../src/store/store.js';
 import { build, contentOf, faultsOf, makeEnds, makeStores, observed } from './stores.js';
 
@@ -18,7 +25,7 @@ async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
 }
 
 /** Follows until the test ends, or `stop` is called. */
-function begin(t: ExecutionContext, source: Store, destination: Store, more: Partial<FollowOptions> = {}) {
+function begin(t: ExecutionContext, source: End, destination: End, more: Partial<FollowOptions> = {}) {
   const controller = new AbortController();
   const events: ReplicationEvent[] = [];
   const { signal } = controller;
@@ -147,17 +154,41 @@ test('the end of it comes at once, in the middle of a large object too', async t
   );
 });
 
-test('locks can be given back whenever a pass is over', async t => {
+test('a source is connected to anew when it has failed, and the destination is let go of after each pass', async t => {
   const { source, destination } = await makeEnds(t);
-  let quiet = 0;
-  const onQuiet = async (): Promise<void> => {
-    quiet++;
-    await destination.close();
+  let [isAway, sources, destinations] = [true, 0, 0];
+  const openSource = async (): Promise<Store> => {
+    if (isAway) throw new ImageUnpackerError('TIMEOUT', 'The server does not answer');
+    sources++;
+    return Promise.resolve(
+      observed(source, () => {
+        if (isAway) throw new ImageUnpackerError('TIMEOUT', 'The connection was cut');
+      }),
+    );
   };
-  begin(t, source, destination, { onQuiet });
+  const openDestination = async (): Promise<Store> => {
+    destinations++;
+    return Promise.resolve(destination);
+  };
+  const more = { random: () => 0, sourceName: 'a server' };
+  const { events, stop } = begin(t, openSource, openDestination, more);
   await build(source, 'os/a/1', ['a']);
+  await source.close();
+  await until(() => kinds(events).includes('failed'));
+  isAway = false;
   await until(async () => (await names(destination)).length === 1);
+  isAway = true;
+  await until(() => kinds(events).at(-1) === 'failed');
+  isAway = false;
   await build(source, 'os/a/2', ['b']);
+  await source.close();
   await until(async () => (await names(destination)).length === 2);
-  t.true(quiet >= 2);
+  await until(() => kinds(events).at(-1) === 'caught-up');
+  t.is(sources, 2);
+  t.true(destinations >= 2);
+  await stop();
+  // Nothing holds either of them.
+  for (const { location } of [source, destination]) {
+    await collect(location, { dryRun: false, progress: silentProgress });
+  }
 });

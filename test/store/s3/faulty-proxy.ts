@@ -12,6 +12,11 @@ export class FaultyProxy {
   /** An answer is cut off after so many bytes. */
   cutAfter = Infinity;
   cuts = 0;
+  /** How long an answer takes, in milliseconds. */
+  latency = 0;
+  /** Requests that were not answered at the same time, at the most. */
+  mostAtOnce = 0;
+  #atOnce = 0;
   fate: (write: number) => Fate = () => 'pass';
   readonly #server: Server;
   readonly #agent = new Agent({ keepAlive: true });
@@ -20,7 +25,10 @@ export class FaultyProxy {
   private constructor(target: string) {
     this.#target = new URL(target);
     this.#server = createServer((incoming, outgoing) => {
-      this.#pass(incoming, outgoing);
+      this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#atOnce);
+      outgoing.on('close', () => this.#atOnce--);
+      if (this.latency === 0) this.#pass(incoming, outgoing);
+      else setTimeout(() => this.#pass(incoming, outgoing), this.latency);
     });
   }
 
