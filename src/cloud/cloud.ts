@@ -158,13 +158,7 @@ export interface UnfinishedDisk {
 
 /** What may use an image. */
 export type ImageUserKind =
-  | 'instance'
-  | 'launch-template'
-  | 'auto-scaling-group'
-  | 'launch-configuration'
-  | 'parameter'
-  | 'process'
-  | 'loop-device';
+  'instance' | 'launch-template' | 'auto-scaling-group' | 'launch-configuration' | 'parameter';
 
 /** Something that uses an image, or starts machines of it. */
 export interface ImageUse {

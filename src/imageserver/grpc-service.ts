@@ -18,6 +18,7 @@ import { isSooner } from '../store/change-image.js';
 import { decodeRecord, encodeRecord } from '../store/record.js';
 import { splitDigests } from '../store/remote/frames.js';
 import type { ImageRecord, Store } from '../store/store.js';
+import type { ReplicationStatus } from './replication/status.js';
 import { require, rightsOfConnection } from './caller.js';
 import type { DamageControl } from './damage.js';
 import type { HeldStore, Lease } from './held-store.js';
@@ -40,6 +41,8 @@ export interface GrpcContext {
   location: string;
   requireWhole: (lease: Lease, record: ImageRecord) => Promise<void>;
   version: string;
+  /** How it stands with following another server, if it does. */
+  replication: () => ReplicationStatus | undefined;
   failed: ReportFailure;
 }
 
@@ -185,8 +188,16 @@ function describe(context: GrpcContext, caller: Rights): Wire.GetServerResponse 
     bytesReceived: BigInt(statistics.bytesReceived),
     damaged: BigInt(statistics.damaged),
     residentBytes: BigInt(process.memoryUsage.rss()),
-    demandsContent: false,
+    replication: replicationOf(context.replication()),
   };
+}
+
+function replicationOf(
+  status: ReplicationStatus | undefined,
+): Wire.GetServerResponse_Replication | undefined {
+  if (status === undefined) return undefined;
+  const { source, state, imagesBehind, lastError, followedAt } = status;
+  return { source, state, imagesBehind: BigInt(imagesBehind), lastError: lastError?.message, followedAt };
 }
 
 /** Writes, and waits until the other end has taken what was written before. */

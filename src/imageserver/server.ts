@@ -17,6 +17,7 @@ import { imageServerService } from './grpc-service.js';
 import type { Lease } from './held-store.js';
 import { HeldStore } from './held-store.js';
 import { HttpExchanges } from './http-exchanges.js';
+import type { ReplicationStatus } from './replication/status.js';
 import { answerHttp } from './http-service.js';
 import { requireWhole } from './require-whole.js';
 import { Statistics } from './statistics.js';
@@ -48,6 +49,8 @@ export interface ImageServerOptions {
   heal?: Heal | undefined;
   version: string;
   log: ServerLog;
+  /** How it stands with following another server, if it does. */
+  replication?: () => ReplicationStatus | undefined;
   /** Checks that all an image needs is there; for tests. */
   requireWhole?: (lease: Lease, record: ImageRecord) => Promise<void>;
 }
@@ -168,6 +171,7 @@ class Shop {
         location: this.#records.location,
         requireWhole: this.#options.requireWhole ?? requireWhole,
         version,
+        replication: this.#options.replication ?? (() => undefined),
         failed: (path, error) => {
           this.#failed(path, error);
         },

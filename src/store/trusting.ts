@@ -11,9 +11,27 @@ export function trusting(store: Store, keys: readonly TrustedKey[]): Store {
     checkSignature(record, keys);
     return record;
   };
+  return replacing(store, { image });
+}
+
+/** The store, but it takes only images that one of the keys has signed; others are `IMAGE_UNTRUSTED`. */
+export function admitting(store: Store, keys: readonly TrustedKey[]): Store {
+  const create: Store['create'] = async (record, options) => {
+    checkSignature(record, keys);
+    await store.create(record, options);
+  };
+  const replace: Store['replace'] = async (next, expected) => {
+    checkSignature(next, keys);
+    await store.replace(next, expected);
+  };
+  return replacing(store, { create, replace });
+}
+
+/** The store, with other methods in place of some of its own. */
+function replacing(store: Store, methods: Partial<Store>): Store {
   return new Proxy(store, {
     get(target, property) {
-      if (property === 'image') return image;
+      if (property in methods) return Reflect.get(methods, property) as unknown;
       const value: unknown = Reflect.get(target, property, target);
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },

@@ -48,6 +48,28 @@ function missing(parameter: string): ServiceFault {
   return new ServiceFault(400, 'MissingParameter', `The request must contain the parameter ${parameter}`);
 }
 
+/** A page of a list; EC2's may be shorter than was asked for. */
+function page<T>(
+  { pageSize }: World,
+  form: Form,
+  all: readonly T[],
+  ids: string,
+): { items: readonly T[]; next: string | undefined } {
+  const most = form.get('MaxResults');
+  if (most === null) return { items: all, next: undefined };
+  if (form.has('ImageId.1') || form.has('SnapshotId.1')) {
+    const message = `The parameter ${ids} cannot be used with the parameter maxResults`;
+    throw new ServiceFault(400, 'InvalidParameterCombination', message);
+  }
+  if (Number(most) < 5) {
+    const message = `Invalid value '${most}' for maxResults. Expecting a value greater than 5.`;
+    throw new ServiceFault(400, 'InvalidParameterValue', message);
+  }
+  const from = Number(form.get('NextToken') ?? 0);
+  const to = from + Math.min(Number(most), pageSize);
+  return { items: all.slice(from, to), next: to < all.length ? String(to) : undefined };
+}
+
 type Operation = (world: World, place: Place, form: Form) => Xml;
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
@@ -62,9 +84,12 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
           (name, values) => name.startsWith('tag:') && tagMatches(snapshot.tags, name, values),
         ),
     );
-    return set(
-      'snapshotSet',
-      found.map(snapshot => describeSnapshot(world, place, snapshot)),
+    const { items, next } = page(world, form, found, 'snapshotIds');
+    return (
+      set(
+        'snapshotSet',
+        items.map(snapshot => describeSnapshot(world, place, snapshot)),
+      ) + text('nextToken', next)
     );
   },
   DeleteSnapshot: (_, place, form) => {
@@ -95,9 +120,12 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
             : name === 'block-device-mapping.snapshot-id' && values.includes(image.snapshotId),
         ),
     );
-    return set(
-      'imagesSet',
-      found.map(image => describeImage(place, image)),
+    const { items, next } = page(world, form, found, 'imageIdsSet');
+    return (
+      set(
+        'imagesSet',
+        items.map(image => describeImage(place, image)),
+      ) + text('nextToken', next)
     );
   },
   RegisterImage: registerImage,
@@ -155,8 +183,8 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 /** Answers a request, or throws what the service says against it. */
 export function answerEc2(world: World, place: Place, form: Form): Xml {
   const action = form.get('Action') ?? '';
-  // Unpackers are looked for by their tag, users of images are not.
-  if (action === 'DescribeInstances' && [...form.values()].includes('tag:Name')) {
+  // Who asks for the machines of images gets those of the users; unpackers are asked for in other ways.
+  if (action === 'DescribeInstances' && ![...form.values()].includes('image-id')) {
     return describeFleetInstances(world, place, form);
   }
   const ofUsers = USER_OPERATIONS[action];

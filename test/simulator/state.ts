@@ -80,6 +80,8 @@ export class Place {
 export class World {
   readonly clock: Clock;
   readonly timing: Timing;
+  /** How many images or snapshots come on a page at most. */
+  pageSize = 1000;
   readonly #places = new Map<string, Place>();
   readonly blocks = new Map<string, Buffer>();
   readonly #images = new Set<string>();

@@ -19,6 +19,7 @@ import { stopIdleUnpackersCommand } from './stop-idle-unpackers.js';
 import { deleteTagsOnUnpackersCommand, setTagsOnUnpackersCommand } from './tags-on-unpackers.js';
 import { setExclusiveTagsCommand } from './set-exclusive-tags.js';
 import { verifyCommand } from './verify.js';
+import { addVolumesCommand, removeUnusedVolumesCommand } from './volumes-of-unpackers.js';
 
 export const amiPublisher = {
   name: 'ami-publisher',
@@ -41,6 +42,8 @@ export const amiPublisher = {
     prepareUnpackersCommand,
     startInstancesCommand,
     stopIdleUnpackersCommand,
+    addVolumesCommand,
+    removeUnusedVolumesCommand,
     setTagsOnUnpackersCommand,
     deleteTagsOnUnpackersCommand,
     listUsedImagesCommand,

@@ -33,12 +33,17 @@ export const usageOptions = {
   ),
 };
 
+/** An age, which may be none. */
+function parseAge(text: string): number {
+  return /^0[smhd]?$/.test(text) ? 0 : parseDuration(text);
+}
+
 /** How long images are left alone. */
 export const minAgeOption = {
   minAge: optional(
     '--min-image-age <duration>',
-    'only images that are as old as that; default: 24h',
-    parseDuration,
+    'only images that are as old as that, such as 30d or 0; default: 24h',
+    parseAge,
   ),
 };
 

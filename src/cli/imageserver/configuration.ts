@@ -9,6 +9,7 @@ const schema = section({
   replicateFrom: v.optional(place),
   replicateCerts: v.optional(place),
   certs: v.optional(place),
+  trustedKeys: v.optional(place),
   cache: v.optional(cache, {}),
   limits: v.optional(limits),
 });
@@ -22,6 +23,8 @@ export interface ServerConfiguration {
   /** The directory of the certificates that are shown to that server. */
   replicateCerts?: string | undefined;
   certs?: string | undefined;
+  /** A file of public keys: only images that are signed with one of them are taken. */
+  trustedKeys?: string | undefined;
   /** Where objects are kept on the way to a store that is elsewhere. */
   cache?: { directory?: string | undefined; size?: number | undefined } | undefined;
   limits?: Limits | undefined;
@@ -35,6 +38,7 @@ export async function readServerConfiguration(path: string): Promise<ServerConfi
     ...rest,
     listen: typeof listen === 'string' ? [listen] : listen,
     certs: absolute(rest.certs),
+    trustedKeys: absolute(rest.trustedKeys),
     replicateCerts: absolute(rest.replicateCerts),
     store: storeFrom(path, rest.store),
     cache: { ...rest.cache, directory: absolute(rest.cache.directory) },

@@ -8,6 +8,8 @@ import type { Limits } from '../../image/settable-limits.js';
 import { IMAGE_SERVER_PORT, LOCAL_IMAGE_SERVER, parseAddress, showAddress } from '../../rpc/address.js';
 import { CERTIFICATE_DIRECTORY } from '../../rpc/certificates.js';
 import { connectStore, serverLocation } from '../../rpc/connect-store.js';
+import { readTrustedKeys } from '../../store/read-keys.js';
+import { admitting } from '../../store/trusting.js';
 import { ServiceManager } from '../../unpacker/service-manager.js';
 import { cacheOf, locationOf } from '../open-store.js';
 import { readVersion } from '../program.js';
@@ -27,6 +29,7 @@ interface ServeOptions {
   cache: string | undefined;
   cacheSize: number | undefined;
   limits: Limits | undefined;
+  trustedKeys: string | undefined;
 }
 
 /** Serves a store until `signal` is aborted, then ends in order. */
@@ -45,7 +48,12 @@ export async function runImageServer(
   const limits = options.limits ?? file.limits;
   const manager = new ServiceManager(process.env);
   // One that does not exist yet is made: it is what the first upload goes to.
-  const openStore = () => connectStore(location, { create: true, limits, cache, certs });
+  const keysFile = options.trustedKeys ?? file.trustedKeys;
+  const keys = keysFile === undefined ? undefined : await readTrustedKeys(keysFile);
+  const openStore = async () => {
+    const store = await connectStore(location, { create: true, limits, cache, certs });
+    return keys === undefined ? store : admitting(store, keys);
+  };
   const replicateCerts = options.replicateCerts ?? file.replicateCerts ?? certs;
   const source = sourceOf(options.replicateFrom ?? file.replicateFrom);
   const openServed =
@@ -57,6 +65,8 @@ export async function runImageServer(
     addresses,
     certs,
     openStore: openServed,
+    // Nobody asks before it is begun.
+    replication: () => replication?.status(),
     heal: source === undefined ? undefined : healFrom(() => openSource(source), openStore, log),
     version: readVersion(),
     log,

@@ -2,7 +2,7 @@ import { command } from '../command.js';
 import { storeOptions } from '../open-store.js';
 import { optional, repeated } from '../option.js';
 
-const { server: _server, trustedKeys: _trustedKeys, ...places } = storeOptions;
+const { server: _server, ...places } = storeOptions;
 
 export const serveCommand = command({
   name: 'serve',
@@ -25,6 +25,10 @@ may do stands in its certificate (docs/imageserver.md). Ends in order on SIGTERM
       'ca.pem, cert.pem and key.pem to show that server; default: those of --certs',
     ),
     ...places,
+    trustedKeys: optional(
+      '--trusted-keys <file>',
+      'public keys in PEM: only images that are signed with one of them are taken',
+    ),
   },
   run: async ({ options, signal, log }) => {
     const { runImageServer } = await import('./run-server.js');

@@ -1,3 +1,4 @@
+import type { GetServerResponse } from '../../rpc/gen/image_unpacker/v1/image_server.js';
 import { LOCAL_IMAGE_SERVER } from '../../rpc/address.js';
 import { CERTIFICATE_DIRECTORY } from '../../rpc/certificates.js';
 import { command } from '../command.js';
@@ -23,12 +24,7 @@ export const statusCommand = command({
     const certs = options.certs ?? CERTIFICATE_DIRECTORY;
     const client = await connectImageServer(address, address, { certs, signal });
     try {
-      const status = await client.status();
-      const numbers = Object.entries(status).map(([key, value]: [string, unknown]) => [
-        key,
-        typeof value === 'bigint' ? Number(value) : value,
-      ]);
-      return Object.fromEntries(numbers) as Plain<typeof status>;
+      return withNumbers(await client.status());
     } finally {
       client.close();
     }
@@ -39,11 +35,37 @@ export const statusCommand = command({
       `you are ${status.caller}, and may: ${status.rights.join(', ')}`,
       `${showCount(status.connections)} connections, ${showCount(status.uploads)} uploads under way`,
       `sent ${showCount(status.objectsSent)} objects of ${showSize(status.bytesSent)}, received ${showCount(status.objectsReceived)} of ${showSize(status.bytesReceived)}`,
+      ...showReplication(status.replication),
       `${showCount(status.damaged)} objects were found damaged; ${showSize(status.residentBytes)} of memory`,
     ]
       .map(line => showText(line))
       .join('\n'),
 });
 
+type Replication = Plain<NonNullable<GetServerResponse['replication']>> | undefined;
+
+function showReplication(replication: Replication): string[] {
+  if (replication === undefined) return [];
+  const { source, state, imagesBehind, followedAt, lastError } = replication;
+  const since = followedAt === undefined ? '' : `, all that it had was here at ${followedAt}`;
+  const wrong = lastError === undefined ? [] : [`the last thing that went wrong: ${lastError}`];
+  return [`a replica of ${source}: ${state}, ${showCount(imagesBehind)} images behind${since}`, ...wrong];
+}
+
 /** Counts as JSON has them. */
-type Plain<T> = { [Key in keyof T]: T[Key] extends bigint ? number : T[Key] };
+type Plain<T> = T extends bigint
+  ? number
+  : T extends unknown[]
+    ? T
+    : T extends object
+      ? { [Key in keyof T]: Plain<T[Key]> }
+      : T;
+
+function withNumbers<T extends object>(message: T): Plain<T> {
+  const numbers = Object.entries(message).map(([key, value]: [string, unknown]) => {
+    if (typeof value === 'bigint') return [key, Number(value)];
+    const isMessage = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return [key, isMessage ? withNumbers(value) : value];
+  });
+  return Object.fromEntries(numbers) as Plain<T>;
+}

@@ -4,7 +4,7 @@ import { ImageUnpackerError } from '../../image/error.js';
 import { showAddress, UNPACKER_PORT } from '../../rpc/address.js';
 import { connectUnpacker } from '../../rpc/unpacker-client.js';
 import type { Unpacker } from '../../rpc/unpacker.js';
-import type { Target } from '../target.js';
+import type { AwsTarget, Target } from '../target.js';
 import type { TargetRow } from '../row.js';
 import { errorColumns, rowOf } from '../row.js';
 
@@ -29,7 +29,7 @@ export interface FleetOptions {
 
 /** Enters the account and region of a target. */
 export type OpenFleet = (
-  target: Target,
+  target: AwsTarget,
   name: string | undefined,
   signal: AbortSignal | undefined,
 ) => Promise<FleetPlace>;
@@ -46,10 +46,6 @@ export async function makeOpenFleet(): Promise<OpenFleet> {
   const { UNPACKER_NAME } = await import('../../cloud/aws/fleet/instances.js');
   const accounts = new AwsAccounts();
   return async (target, name = UNPACKER_NAME, signal) => {
-    if (target.kind !== 'aws') {
-      const message = `${target.name} is a directory, which has no unpackers; leave it out with --skip`;
-      throw new ImageUnpackerError('USAGE', message, { target: target.name });
-    }
     const session = await accounts.session(target.access, target.region, signal);
     return { session, target: target.name, name };
   };
@@ -69,7 +65,7 @@ export interface FleetWork {
  */
 export async function forEachFleet<R extends TargetRow>(
   options: FleetOptions,
-  work: (row: TargetRow, fleet: FleetWork) => Promise<R>,
+  work: (row: TargetRow, fleet: FleetWork, target: AwsTarget) => Promise<R>,
 ): Promise<(R | TargetRow)[]> {
   const { targets, unpackerName, certs, signal, connect = connectByAddress(certs) } = options;
   const openFleet = options.openFleet ?? (await makeOpenFleet());
@@ -78,15 +74,21 @@ export async function forEachFleet<R extends TargetRow>(
     targets.map(async target => {
       const row = rowOf(target);
       try {
+        if (target.kind !== 'aws') throw noUnpackersThere(target);
         const place = await openFleet(target, unpackerName, signal);
         const instances = await findInstances(place, { signal });
-        return await work(row, { place, instances, connect, signal });
+        return await work(row, { place, instances, connect, signal }, target);
       } catch (reason) {
         if (signal?.aborted === true) throw reason;
         return { ...row, ...errorColumns(reason, `Working with the unpackers of ${target.name} failed`) };
       }
     }),
   );
+}
+
+function noUnpackersThere({ name }: Target): ImageUnpackerError {
+  const message = `${name} is a directory, which has no unpackers; leave it out with --skip`;
+  return new ImageUnpackerError('USAGE', message, { target: name });
 }
 
 /** Does `work` with the agent of an instance. `patience` is how long it may take until it answers. */

@@ -8,10 +8,11 @@ import { startUnpackers } from '../../../src/publisher/fleet/start-instances.js'
 import { stopIdleUnpackers } from '../../../src/publisher/fleet/stop-idle-unpackers.js';
 import { tagUnpackers } from '../../../src/publisher/fleet/tag-unpackers.js';
 import type { FleetOptions } from '../../../src/publisher/fleet/unpackers.js';
+import { addVolumes, removeUnusedVolumes } from '../../../src/publisher/fleet/volumes.js';
 import type { AwsTarget } from '../../../src/publisher/target.js';
 import { simulatedAgents } from '../../simulator/agent.js';
 import { fastClock } from '../../simulator/clock.js';
-import { addInstance, instanceState } from '../../simulator/fleet.js';
+import { addInstance, fleetOf, instanceState } from '../../simulator/fleet.js';
 import { startSimulator } from '../../simulator/index.js';
 
 const ACCOUNT = '111122223333';
@@ -146,4 +147,51 @@ test.serial('a target that cannot be entered leaves the others alone', async t =
   const targets = [{ ...target, name: 'other/us-east-1' }, target];
   const rows = await listUnpackers({ ...options, targets, openFleet });
   t.like(rows, [{ ErrorCode: 'INTERNAL' }, { Error: undefined }]);
+});
+
+test.serial('a volume is added, and removed again when no stream uses it', async t => {
+  const { world, place, options, fake } = await bed(t);
+  const instance = addInstance(world, place, { address: '10.0.0.1' });
+  const { volumes } = fleetOf(place);
+  t.like(await addVolumes({ ...options, size: 3, dryRun: true }), [
+    { InstanceId: instance.id, VolumeIds: [] },
+  ]);
+  t.is(volumes.size, 0);
+  const [one] = await addVolumes({ ...options, size: 3 });
+  const [two] = await addVolumes({ ...options, size: 3 });
+  t.is(one!.Error, undefined);
+  const ids = [...volumes.keys()];
+  t.like([one, two], [{ VolumeIds: [ids[0]!] }, { VolumeIds: [ids[1]!] }]);
+  const devices = [...volumes.values()].map(({ attachment }) => attachment!.device);
+  t.is(new Set(devices).size, 2, 'the name that was taken is not taken again');
+  fake.of(instance).pins.set('base/os', ids[0]!.replace('-', ''));
+  t.like(await removeUnusedVolumes({ ...options, dryRun: true }), [{ VolumeIds: [ids[1]!], Size: 3 }]);
+  t.is(volumes.size, 2);
+  t.like(await removeUnusedVolumes(options), [{ VolumeIds: [ids[1]!], Error: undefined }]);
+  t.deepEqual([...volumes.keys()], [ids[0]!]);
+});
+
+test.serial('a volume that may be used stays', async t => {
+  const { world, place, options } = await bed(t);
+  const instance = addInstance(world, place, { address: '10.0.0.1' });
+  const { volumes } = fleetOf(place);
+  const [row] = await addVolumes({ ...options, size: 1 });
+  t.is(row!.Error, undefined);
+  const [volume] = [...volumes.values()];
+  volume!.tags.set('Run', 'a run that is at work');
+  t.like(await removeUnusedVolumes(options), [{ VolumeIds: [] }]);
+  volume!.tags.delete('Run');
+  Object.assign(instance, { state: 'stopped' });
+  const [stopped] = await removeUnusedVolumes(options);
+  t.like(stopped, { VolumeIds: [] });
+  t.regex(stopped!.Error ?? '', /does not run/);
+  volume!.attachment = undefined;
+  volume!.tags.set('Stream', 'base/os');
+  t.like(await removeUnusedVolumes(options), [{ VolumeIds: [], Error: undefined }]);
+  volume!.tags.delete('Stream');
+  volume!.tags.delete('ManagedBy');
+  t.like(await removeUnusedVolumes(options), [{ VolumeIds: [] }], 'it is not ours');
+  volume!.tags.set('ManagedBy', 'image-unpacker');
+  t.like(await removeUnusedVolumes(options), [{ VolumeIds: [volume!.id] }]);
+  t.is(volumes.size, 0);
 });

@@ -46,8 +46,20 @@ export interface GetServerResponse {
   /** Objects that were found damaged. */
   damaged: bigint;
   residentBytes: bigint;
-  /** All content is to be sent, whether it is there or not, so that it can be compared. */
-  demandsContent: boolean;
+  /** Of a server that follows another one. */
+  replication?: GetServerResponse_Replication | undefined;
+}
+
+export interface GetServerResponse_Replication {
+  source: string;
+  /** "connecting", "catching up" or "following". */
+  state: string;
+  imagesBehind: bigint;
+  lastError?:
+    | string
+    | undefined;
+  /** When all that the source had was here last, in RFC 3339. */
+  followedAt?: string | undefined;
 }
 
 export interface GetRevisionRequest {
@@ -249,7 +261,7 @@ function createBaseGetServerResponse(): GetServerResponse {
     bytesReceived: 0n,
     damaged: 0n,
     residentBytes: 0n,
-    demandsContent: false,
+    replication: undefined,
   };
 }
 
@@ -318,8 +330,8 @@ export const GetServerResponse: MessageFns<GetServerResponse> = {
       }
       writer.uint32(104).uint64(message.residentBytes);
     }
-    if (message.demandsContent !== false) {
-      writer.uint32(112).bool(message.demandsContent);
+    if (message.replication !== undefined) {
+      GetServerResponse_Replication.encode(message.replication, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -442,11 +454,104 @@ export const GetServerResponse: MessageFns<GetServerResponse> = {
             continue;
           }
           case 14: {
-            if (tag !== 112) {
+            if (tag !== 114) {
               break;
             }
 
-            message.demandsContent = reader.bool();
+            message.replication = GetServerResponse_Replication.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetServerResponse_Replication(): GetServerResponse_Replication {
+  return { source: "", state: "", imagesBehind: 0n, lastError: undefined, followedAt: undefined };
+}
+
+export const GetServerResponse_Replication: MessageFns<GetServerResponse_Replication> = {
+  encode(message: GetServerResponse_Replication, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.imagesBehind !== 0n) {
+      if (BigInt.asUintN(64, message.imagesBehind) !== message.imagesBehind) {
+        throw new globalThis.Error("value provided for field message.imagesBehind of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.imagesBehind);
+    }
+    if (message.lastError !== undefined) {
+      writer.uint32(34).string(message.lastError);
+    }
+    if (message.followedAt !== undefined) {
+      writer.uint32(42).string(message.followedAt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetServerResponse_Replication {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetServerResponse_Replication();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.imagesBehind = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.lastError = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.followedAt = reader.string();
             continue;
           }
         }
