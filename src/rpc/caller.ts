@@ -96,7 +96,8 @@ export class Caller {
     const options = { certificates: this.#certificates, patience: 0, signal: undefined };
     const unreached: unknown = await probe(this.#address, this.#wanted, options).then(
       () => undefined,
-      (why: unknown) => why,
+      // Who was let in before is not refused now: a server that is killed just then looks like that.
+      (why: unknown) => (why instanceof ImageUnpackerError && why.code === 'NO_PERMISSION' ? undefined : why),
     );
     const { what } = this.#wanted;
     const happened = stopped ? `the ${what} is being stopped` : `the connection to the ${what} was lost`;
