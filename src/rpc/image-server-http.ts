@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -147,7 +148,7 @@ export class ServerHttp {
     const sent = this.#agent instanceof HttpsAgent ? httpsRequest(options) : httpRequest(options);
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       // There may be several errors: one of what is sent, and one of the connection.
-      sent.once('response', resolve).on('error', reject);
+      sent.once('response', resolve).on('error', reject).once('socket', outliveErrors);
       sent.once('timeout', () => {
         sent.destroy(Object.assign(new Error('it is silent'), { code: 'ETIMEDOUT' }));
       });
@@ -168,6 +169,18 @@ export class ServerHttp {
     const message = `The connection to the image server at ${where} was lost: ${(reason as Error).message}; run it again, which carries on`;
     return new ImageUnpackerError('TIMEOUT', message, {}, reason);
   }
+}
+
+const outliving = new WeakSet<Socket>();
+
+/**
+ * Keeps a connection's last error from ending the process: when an answer comes before all of a body was sent, Node takes
+ * the connection for idle, listens to it no more, and the rest of the body may still fail.
+ */
+export function outliveErrors(socket: Socket): void {
+  if (outliving.has(socket)) return;
+  outliving.add(socket);
+  socket.on('error', () => undefined);
 }
 
 /** An address stands for itself in the certificate, though TLS does not name it (RFC 6066, section 3). */

@@ -16,6 +16,7 @@ import type { Entry } from '../../src/image/entry.js';
 import { ImageUnpackerError } from '../../src/image/error.js';
 import { ManifestWriter } from '../../src/image/manifest.js';
 import { parseAddress } from '../../src/rpc/address.js';
+import { outliveErrors } from '../../src/rpc/image-server-http.js';
 import { OBJECTS_PATH, UPLOAD_LENGTH, UPLOAD_OFFSET } from '../../src/rpc/image-server-messages.js';
 import { makeCertificates } from '../../src/rpc/make-certificates.js';
 import { IMAGES, namedPath, objectPath, OBJECTS } from '../../src/store/local/layout.js';
@@ -330,7 +331,7 @@ async function ask(
 ): Promise<{ status: number; text: string }> {
   const sent = request({ socketPath: where.slice('unix:'.length), ...options });
   const response = new Promise<IncomingMessage>((resolve, reject) => {
-    sent.once('response', resolve).on('error', reject);
+    sent.once('response', resolve).on('error', reject).once('socket', outliveErrors);
   });
   sent.end(body);
   const answer = await response;
