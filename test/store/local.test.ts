@@ -1,18 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import {
-  appendFileSync,
-  chmodSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { openLocalStore } from '../../src/store/local/store.js';
+import { damageIn } from '../contract/damage-directory.js';
 import type { StoreUnderTest } from '../contract/store.js';
 import { testStore } from '../contract/store.js';
 import { temporaryDirectory } from '../temporary-directory.js';
@@ -24,32 +16,7 @@ async function make(t: ExecutionContext): Promise<StoreUnderTest> {
     t.teardown(() => store.close());
     return store;
   };
-  const damage: StoreUnderTest['damage'] = async (digest, how) => {
-    const hex = digest.toString('hex');
-    const file = join(location, 'objects/sha512', hex.slice(0, 2), hex);
-    chmodSync(file, 0o644);
-    const bytes = readFileSync(file);
-    if (how === 'missing') rmSync(file);
-    else if (how === 'empty') truncateSync(file, 0);
-    else if (how === 'short') truncateSync(file, bytes.length - 1);
-    else {
-      bytes[bytes.length - 1]! ^= 1;
-      writeFileSync(file, bytes);
-    }
-    return Promise.resolve();
-  };
-  const damageMap: StoreUnderTest['damageMap'] = async (image, disk) => {
-    const file = join(location, 'disk-maps', image, disk.toString('hex'));
-    const bytes = readFileSync(file);
-    bytes[40]! ^= 1;
-    writeFileSync(file, bytes);
-    return Promise.resolve();
-  };
-  const damageChannel: StoreUnderTest['damageChannel'] = async (stream, name) => {
-    writeFileSync(join(location, 'channels', stream, `@${name}`), 'x');
-    return Promise.resolve();
-  };
-  return { store: await open(), reopen: open, damage, damageMap, damageChannel };
+  return { store: await open(), reopen: open, ...damageIn(location) };
 }
 
 testStore(test, 'local', make);
