@@ -9,6 +9,12 @@ export interface Accounts {
   regions(access: AccountAccess, signal?: AbortSignal): Promise<readonly string[]>;
 }
 
+/** The accounts that the AWS SDK has profiles for, else that of the credentials at hand. */
+export async function findAccounts(): Promise<Accounts> {
+  const { AccountDirectory } = await import('../cloud/aws/account-directory.js');
+  return new AccountDirectory();
+}
+
 /**
  * The targets that a text names, `*` and nothing standing for every account that there are credentials for by name,
  * and for every region that is enabled in it. An account whose regions cannot be told is one target, with what was in

@@ -10,7 +10,6 @@
  * stable `code`.
  */
 export type { CloudTarget, DiskBoot, PreflightCheck, PublishedImage, Tags } from '../cloud/cloud.js';
-export { AccountDirectory } from '../cloud/aws/account-directory.js';
 export { ERROR_CODES, ImageUnpackerError } from '../image/error.js';
 export type { ErrorCode, ErrorSubject } from '../image/error.js';
 export { connectUnpacker } from '../rpc/unpacker-client.js';
@@ -34,7 +33,7 @@ export { deleteTags } from './delete-tags.js';
 export type { TagDeletedRow } from './delete-tags.js';
 export { deleteUnusedImages } from './delete-unused-images.js';
 export type { PublishEvent, StageName } from './event.js';
-export { expandRegions, expandTargetSyntax } from './expand-targets.js';
+export { expandRegions, expandTargetSyntax, findAccounts } from './expand-targets.js';
 export type { Accounts } from './expand-targets.js';
 export { expire } from './expire.js';
 export type { ExpiredRow } from './expire.js';

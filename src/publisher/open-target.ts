@@ -3,7 +3,7 @@ import type { Clock } from '../cloud/aws/clock.js';
 import type { CloudTarget } from '../cloud/cloud.js';
 import { ImageUnpackerError } from '../image/error.js';
 import type { Store } from '../store/store.js';
-import { connectByAddress } from './fleet/unpackers.js';
+import { connectByAddress } from './fleet/connect-agent.js';
 import { keptMaps } from './kept-maps.js';
 import type { UnpackersOptions } from './options.js';
 import type { Target } from './target.js';

@@ -1,6 +1,6 @@
 import type { Unpacker } from '../rpc/unpacker.js';
 import type { Store } from '../store/store.js';
-import type { ConnectAgent } from './fleet/unpackers.js';
+import type { ConnectAgent } from './fleet/connect-agent.js';
 import type { PublishEvent } from './event.js';
 import type { OpenTarget } from './open-target.js';
 import type { Target } from './target.js';

@@ -1,6 +1,6 @@
 import { ImageUnpackerError } from '../../src/image/error.js';
 import { parseImageName } from '../../src/image/name.js';
-import type { ConnectAgent } from '../../src/publisher/fleet/unpackers.js';
+import type { ConnectAgent } from '../../src/publisher/fleet/connect-agent.js';
 import type {
   CallOptions,
   DeviceStatus,

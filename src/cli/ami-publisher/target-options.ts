@@ -34,15 +34,12 @@ export async function targetsOf({
 
 /** The targets of a file or a text, with those that `*` stands for, for which AWS is asked only if need be. */
 async function expanded(given: string | readonly Target[]): Promise<Target[]> {
-  const { expandRegions, expandTargetSyntax } = await import('../../publisher/expand-targets.js');
-  const lazy = async () => {
-    const { AccountDirectory } = await import('../../cloud/aws/account-directory.js');
-    return new AccountDirectory();
-  };
-  let directory: ReturnType<typeof lazy> | undefined;
+  const { expandRegions, expandTargetSyntax, findAccounts } =
+    await import('../../publisher/expand-targets.js');
+  let directory: ReturnType<typeof findAccounts> | undefined;
   const accounts = {
-    accounts: async () => (await (directory ??= lazy())).accounts(),
-    regions: async (access: AccountAccess) => (await (directory ??= lazy())).regions(access),
+    accounts: async () => (await (directory ??= findAccounts())).accounts(),
+    regions: async (access: AccountAccess) => (await (directory ??= findAccounts())).regions(access),
   };
   return typeof given === 'string' ? expandTargetSyntax(given, accounts) : expandRegions(given, accounts);
 }

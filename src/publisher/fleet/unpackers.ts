@@ -1,18 +1,14 @@
-import type { ConnectAgent as AnyConnectAgent } from '../../cloud/aws/fleet/agent.js';
 import type { FleetInstance, FleetPlace } from '../../cloud/aws/fleet/instances.js';
 import { ImageUnpackerError } from '../../image/error.js';
-import { showAddress, UNPACKER_PORT } from '../../rpc/address.js';
-import { connectUnpacker } from '../../rpc/unpacker-client.js';
 import type { Unpacker } from '../../rpc/unpacker.js';
 import type { AwsTarget, Target } from '../target.js';
 import type { TargetRow } from '../row.js';
+import type { ConnectAgent } from './connect-agent.js';
+import { connectByAddress } from './connect-agent.js';
 import { errorColumns, rowOf } from '../row.js';
 
 /** How long it may take until an agent answers whose machine was started just now. */
 const BOOT_SECONDS = 600;
-
-/** Connects to the agent of an unpacker, which may be coming up: it may take `patience` seconds. */
-export type ConnectAgent = AnyConnectAgent<Unpacker>;
 
 /** What everything that looks at unpackers takes. */
 export interface FleetOptions {
@@ -33,12 +29,6 @@ export type OpenFleet = (
   name: string | undefined,
   signal: AbortSignal | undefined,
 ) => Promise<FleetPlace>;
-
-/** What reaches agents at the private addresses of their machines. */
-export function connectByAddress(certs: string | undefined): ConnectAgent {
-  return (host, how) =>
-    connectUnpacker(showAddress({ kind: 'tcp', host, port: UNPACKER_PORT }), { certs, ...how });
-}
 
 /** What enters accounts, each of them once. */
 export async function makeOpenFleet(): Promise<OpenFleet> {
