@@ -76,21 +76,26 @@ withQemu('qemu-img has nothing against disks that are made one from the other', 
   }
 });
 
+/** Of a description as many parts are looked at: that of the largest disk is long. */
+const CHECKED_PARTS = 100;
+
 test('what describes a disk covers all before it, in order, whatever its size', t => {
-  const sizes = fc.bigInt({ min: 1n, max: 2n ** 34n }).map(sectors => sectors * 512n);
+  const sectors = fc.oneof(fc.bigInt({ min: 1n, max: 2n ** 28n }), fc.bigInt({ min: 1n, max: 2n ** 34n }));
   fc.assert(
-    fc.property(sizes, size => {
+    fc.property(sectors, count => {
+      const size = count * 512n;
       const map = { size, present: Buffer.alloc(Number(size / 524_288n / 8n) + 1), digests: Buffer.alloc(0) };
       let end = 0;
-      let count = 0;
+      let parts = 0;
       for (const { offset, bytes } of qcow2Format.description(map)) {
-        if (offset !== end) t.fail(`a gap before ${String(offset)}`);
+        if (parts++ === CHECKED_PARTS) break;
+        t.is(offset, end, 'there is no gap');
         end = offset + bytes.length;
-        if (++count > 100) return;
       }
-      t.is(end, qcow2Format.dataOffset(size));
+      if (parts <= CHECKED_PARTS) t.is(end, qcow2Format.dataOffset(size));
+      else t.true(end < qcow2Format.dataOffset(size));
     }),
-    { numRuns: 20 },
+    { numRuns: 20, examples: [[1n], [2n ** 34n]] },
   );
 });
 
