@@ -44,8 +44,11 @@ export interface CommandDefinition<O, A, R> {
    * mistyped flag do not wait for it. Throws `ImageUnpackerError`; prints nothing.
    */
   run(context: Context<O, A>): Promise<R>;
-  /** The result for people. Nothing is printed when it is empty. With `--json` the result itself is printed. */
-  show(result: R, options: OptionValues<O>): string;
+  /**
+   * The result for people, or its lines if there may be very many. Nothing is printed when it is empty. With `--json`
+   * the result itself is printed.
+   */
+  show(result: R, options: OptionValues<O>): string | Iterable<string>;
   /** What the program exits with when the result is not simply "done". */
   exitCode?(result: R): ExitCode;
 }

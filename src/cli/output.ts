@@ -36,3 +36,20 @@ export async function writeAll(output: Output, text: string): Promise<void> {
     throw new ImageUnpackerError('OUTPUT', `Writing the result failed: ${reason}`, {}, error);
   }
 }
+
+/** How many characters are written together. */
+const TOGETHER = 65_536;
+
+/** Writes pieces of a text and the end of its line; nothing if they are empty. Throws as `writeAll` does. */
+export async function writePieces(output: Output, pieces: Iterable<string>): Promise<void> {
+  let text = '';
+  let isEmpty = true;
+  for (const piece of pieces) {
+    text += piece;
+    isEmpty &&= piece === '';
+    if (text.length < TOGETHER) continue;
+    await writeAll(output, text);
+    text = '';
+  }
+  if (!isEmpty) await writeAll(output, `${text}\n`);
+}

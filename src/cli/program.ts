@@ -9,16 +9,16 @@ import { EXIT_CODES, exitCodeOf } from './exit-code.js';
 import type { ExitCode } from './exit-code.js';
 import { abortWhenInterrupted } from './interrupt.js';
 import type { ProcessEvents } from './interrupt.js';
-import { toJson } from './json.js';
+import { jsonPieces } from './json.js';
 import { logLines, logToTerminal } from './log.js';
-import { columnsOf, writeAll } from './output.js';
+import { columnsOf, writeAll, writePieces } from './output.js';
 import type { Output } from './output.js';
 import { asksForJson, parseCommandLine } from './parse.js';
 import type { CommonOptions, ProgramDefinition, Request } from './parse.js';
 import type { ProgressDisplay } from './progress.js';
 import { Progress } from './progress.js';
 import { errorOf, errorToJson, showError, showTrace } from './report.js';
-import { showLines } from './show.js';
+import { linePieces } from './show.js';
 import { StatusLine } from './status-line.js';
 
 /** What a program has of the process that it runs in. */
@@ -108,8 +108,8 @@ async function runCommand(
   } finally {
     progress?.stop();
   }
-  const text = json ? toJson(result) : showLines(command.show(result, options));
-  if (text !== '') await writeAll(around.out, `${text}\n`);
+  const pieces = json ? jsonPieces(result) : linePieces(command.show(result, options));
+  await writePieces(around.out, pieces);
   return command.exitCode?.(result) ?? EXIT_CODES.done;
 }
 

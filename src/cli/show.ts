@@ -46,6 +46,19 @@ export function showLines(text: string): string {
   return text.replace(UNSAFE, character => (character === '\n' ? character : escapeCharacter(character)));
 }
 
+/** Text of several lines, or its lines of which there may be millions, as `showLines` makes them, in pieces. */
+export function* linePieces(shown: string | Iterable<string>): Generator<string, void, undefined> {
+  if (typeof shown === 'string') {
+    yield showLines(shown);
+    return;
+  }
+  let between = '';
+  for (const line of shown) {
+    yield between + showLines(line);
+    between = '\n';
+  }
+}
+
 function escapeCharacter(character: string): string {
   if (character === '\n') return '\\n';
   if (character === '\t') return '\\t';

@@ -30,7 +30,7 @@ export interface ManifestDifference {
 }
 
 /** Pages of both sides that are held at once: enough to keep the native code busy, and little memory. */
-const BATCH_BYTES = 8 << 20;
+const BATCH_BYTES = 2 << 20;
 const NO_PAGE = 0xffff_ffff;
 
 /** Pages of both manifests that cover the same paths, by number. */
@@ -49,7 +49,7 @@ export async function* compareManifests(
   want: ManifestReader,
   watch: Watch,
 ): AsyncGenerator<ManifestDifference, void, undefined> {
-  for await (const differences of compareInBatches(have, want, watch)) yield* differences;
+  for await (const packed of comparePacked(have, want, watch)) yield* unpackDifferences(packed, want);
 }
 
 /** The same, as many differences at once as were found in pages that both readers still hold. */
@@ -58,6 +58,15 @@ export async function* compareInBatches(
   want: ManifestReader,
   watch: Watch,
 ): AsyncGenerator<ManifestDifference[], void, undefined> {
+  for await (const packed of comparePacked(have, want, watch)) yield [...unpackDifferences(packed, want)];
+}
+
+/** What native/diff.cc finds in one batch after the other. */
+async function* comparePacked(
+  have: ManifestReader,
+  want: ManifestReader,
+  watch: Watch,
+): AsyncGenerator<Buffer, void, undefined> {
   const batches = batchesOf(have, want);
   // While one batch is with the caller, the next one is compared.
   const next = async (): Promise<Buffer | undefined> => {
@@ -72,11 +81,7 @@ export async function* compareInBatches(
     for (let packed = await ahead; packed !== undefined; packed = await ahead) {
       ahead = next();
       ahead.catch(() => undefined);
-      const differences = [...unpackDifferences(packed)];
-      for (const { want: wanted } of differences) {
-        if (wanted !== undefined) checkEntryLimits(wanted.entry, want.limits);
-      }
-      yield differences;
+      yield packed;
     }
   } finally {
     await ahead.catch(() => undefined);
@@ -110,13 +115,17 @@ function* batchesOf(have: ManifestReader, want: ManifestReader): Generator<Batch
   if (bytes > 0) yield batch;
 }
 
-/** Unpacks what native/diff.cc found. Entries are parts of that, not of pages, which need not be held for them. */
-function* unpackDifferences(packed: Buffer): Generator<ManifestDifference, void, undefined> {
+/** Decodes what was found. Entries are parts of that, not of pages, which need not be held for them. */
+function* unpackDifferences(
+  packed: Buffer,
+  { limits }: ManifestReader,
+): Generator<ManifestDifference, void, undefined> {
   for (const reader = new PackedReader(packed); !reader.done;) {
     const path = reader.bytes();
     const fault = pathFault(path);
     if (fault !== undefined) throw manifestFault(path, fault);
     const [have, want] = [readSide(reader, path), readSide(reader, path)];
+    if (want !== undefined) checkEntryLimits(want.entry, limits);
     yield { path, ...(have && { have }), ...(want && { want }) };
   }
 }

@@ -1,6 +1,15 @@
 import test from 'ava';
-import { toJson } from '../../src/cli/json.js';
-import { showCount, showDuration, showLines, showSize, showTable, showText } from '../../src/cli/show.js';
+import { jsonPieces, toJson } from '../../src/cli/json.js';
+import { writePieces } from '../../src/cli/output.js';
+import {
+  linePieces,
+  showCount,
+  showDuration,
+  showLines,
+  showSize,
+  showTable,
+  showText,
+} from '../../src/cli/show.js';
 
 test('sizes', t => {
   const sizes = [0, 1, 1023, 1024, 1536, 10_188, 10_240, 1_048_063, 1_048_064, 1.6 * 2 ** 30, 2 ** 60];
@@ -59,4 +68,48 @@ test('JSON holds a bigint exactly', t => {
     '{"a":5,"b":[-9007199254740991,"9007199254740992"]}',
   );
   t.is(toJson(undefined), 'null');
+});
+
+test('long lists make no other JSON, but several pieces', t => {
+  const numbers = Array.from({ length: 10_000 }, (_, at) => at);
+  for (const value of [
+    { a: 1n, long: numbers, left: undefined, b: { c: [undefined, 2n ** 60n] }, again: numbers.map(String) },
+    { long: numbers.slice(0, 8192), 'a "key"': [] },
+    { short: [1], nothing: null },
+    [1, 2],
+    undefined,
+    'text',
+  ]) {
+    const pieces = [...jsonPieces(value)];
+    t.is(pieces.join(''), toJson(value));
+    t.true(pieces.every(piece => piece.length <= 40_000));
+  }
+});
+
+test('lines are shown as their text is', t => {
+  const lines = ['a', '', 'b\u001b'];
+  t.is([...linePieces(lines)].join(''), [...linePieces(lines.join('\n'))].join(''));
+  t.deepEqual([...linePieces([])], []);
+});
+
+test('pieces are written together, all of them, with one end', async t => {
+  for (const pieces of [
+    ['a', 'b'],
+    [],
+    [''],
+    ['', 'a', ''],
+    Array.from({ length: 30_000 }, () => 'seven..'),
+  ]) {
+    const written: string[] = [];
+    const output = {
+      write: (text: string, done: () => void): void => {
+        written.push(text);
+        done();
+      },
+    };
+    await writePieces(output, pieces);
+    const text = pieces.join('');
+    t.is(written.join(''), text === '' ? '' : `${text}\n`);
+    t.true(written.length <= 4 && written.every(each => each.length < 80_000));
+  }
 });

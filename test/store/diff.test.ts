@@ -78,6 +78,34 @@ test('what is new of random trees is what the plainest count says', async t => {
   );
 });
 
+/** A digest that somebody has made up: it begins as all others do, and differs at the end. */
+function madeUp(number: number): Buffer {
+  const digest = Buffer.alloc(64, 7);
+  digest.writeUInt32BE(number, 60);
+  return digest;
+}
+
+test('digests that begin alike are told apart', async t => {
+  const of = (path: string, number: number, size: bigint): FileEntry => {
+    return { ...file(path, ''), size, digest: madeUp(number) };
+  };
+  const from = [of('a', 5, 1n), of('b', 2, 10n)];
+  const to = [3, 5, 1, 3, 4, 2, 1].map((number, at) =>
+    of(`new-${String(at)}`, number, 10n ** BigInt(number)),
+  );
+  t.is((await diff(from, to)).newBytes, 10n + 1000n + 10_000n);
+});
+
+test('more files than are kept in one piece', async t => {
+  const to = Array.from({ length: 40_000 }, (_, at) => {
+    const name = String(at).padStart(6, '0');
+    return { ...file(name, ''), size: 3n, digest: sha512(Buffer.from(String(at % 30_000))) };
+  });
+  const { added, newBytes } = await diff(to.slice(29_000), to);
+  t.is(added.length, 29_000);
+  t.is(newBytes, 19_000n * 3n);
+});
+
 test('a name that becomes one of another inode is told with what differs there', async t => {
   const apart = [file('a', 'one'), file('b', 'two')];
   const together = [file('a', 'one', 'b'), link('b', 'a')];

@@ -33,6 +33,13 @@ export const diffCommand = command({
   show: showDifference,
 });
 
+/** What differs at a path, or that it is there on one side only. */
+interface Difference {
+  path: string;
+  sign?: '+' | '-';
+  what?: readonly string[];
+}
+
 /** What differs; of packages null if not both images have a list that can be read. */
 interface Shown extends ImageDifference {
   packages: PackageChanges | null;
@@ -40,20 +47,21 @@ interface Shown extends ImageDifference {
   packagesFault?: string;
 }
 
-function showDifference(shown: Shown): string {
+function* showDifference(shown: Shown): Generator<string, void, undefined> {
   const { added, removed, changed, newBytes, packages, packagesFault } = shown;
-  const lines = [
-    ...added.map(path => ({ path, line: `+ ${showText(path)}` })),
-    ...removed.map(path => ({ path, line: `- ${showText(path)}` })),
-    ...changed.map(({ path, what }) => ({ path, line: `  ${showText(path)}: ${showText(what.join(', '))}` })),
-  ].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  const differences: Difference[] = changed.slice();
+  for (const path of added) differences.push({ path, sign: '+' });
+  for (const path of removed) differences.push({ path, sign: '-' });
+  differences.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  for (const { path, sign, what } of differences) {
+    yield what === undefined
+      ? `${sign!} ${showText(path)}`
+      : `  ${showText(path)}: ${showText(what.join(', '))}`;
+  }
+  yield* showPackages(packages);
+  if (packagesFault !== undefined) yield showText(packagesFault);
   const counts = `${showCount(added.length)} added, ${showCount(removed.length)} removed, ${showCount(changed.length)} changed`;
-  return [
-    ...lines.map(({ line }) => line),
-    ...showPackages(packages),
-    ...(packagesFault === undefined ? [] : [showText(packagesFault)]),
-    `${counts}, ${showSize(newBytes)} of new data`,
-  ].join('\n');
+  yield `${counts}, ${showSize(newBytes)} of new data`;
 }
 
 function showPackages(packages: PackageChanges | null): string[] {
