@@ -18,7 +18,7 @@ import { captureSuite } from './suites/capture.js';
 import { checkSuite } from './suites/check.js';
 import { diffSuite } from './suites/diff.js';
 import { firstSuite } from './suites/first.js';
-import { publishSuite } from './suites/publish.js';
+import { parallelSuite, publishSuite } from './suites/publish.js';
 import { plotScale, scaleSuite } from './suites/scale.js';
 import { scanSuite } from './suites/scan.js';
 import { plotSeries, seriesSuite } from './suites/series.js';
@@ -47,6 +47,7 @@ const SUITES: Readonly<Record<string, SuiteEntry>> = {
   diff: { suite: diffSuite, trees: [] },
   start: { suite: startSuite, trees: ['A'] },
   publish: { suite: publishSuite, trees: [] },
+  parallel: { suite: parallelSuite, trees: [] },
   agent: { suite: agentSuite, trees: ['A'] },
 };
 

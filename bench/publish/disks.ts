@@ -17,6 +17,7 @@ export const DISKS: Readonly<Record<string, ReadonlyMap<number, number>>> = {
   before: seeds([0, 1, 2, 3], 1),
   after: new Map([...seeds([0, 1, 2, 3], 1), ...seeds(spread(CHANGED), 2)]),
   whole: seeds(spread(BLOCKS), 3),
+  quarter: seeds(spread(BLOCKS / 4), 4),
 };
 
 function spread(count: number): number[] {

@@ -1,8 +1,9 @@
 // The simulator of AWS as a process of its own. It prints where it is, and ends when its standard input does. A line
-// of the input is answered by a line of JSON: what was called, and how often it was too much.
+// of the input is answered by a line of JSON: what has arrived, and how many calls were too many.
 import { createInterface } from 'node:readline';
 import { SYSTEM_CLOCK } from '../../src/cloud/aws/clock.js';
 import { TokenBucket } from '../../src/cloud/aws/token-bucket.js';
+import type { Simulator } from '../../test/simulator/index.js';
 import { startSimulator } from '../../test/simulator/index.js';
 
 /** Milliseconds that calls take besides what the simulator does. */
@@ -55,8 +56,17 @@ const simulator = await startSimulator({
 console.log(simulator.url);
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'an hour later') ahead += 3_600_000;
-  const { world, calls } = simulator;
-  const images = world.places.flatMap(place => [...place.images.values()]);
-  console.log(JSON.stringify({ refused, calls: calls.length, images: images.length }));
+  console.log(JSON.stringify({ refused, ...blocksOf(simulator) }));
 }
 await simulator.stop();
+
+/** How many blocks have arrived, of how many of them that was said, and how many of them are not one sent again. */
+function blocksOf({ world, calls }: Simulator): { arrived: number; acknowledged: number; distinct: number } {
+  const puts = calls.filter(({ operation, status }) => operation === 'PutSnapshotBlock' && status === 201);
+  const snapshots = world.places.flatMap(place => [...place.snapshots.values()]);
+  return {
+    arrived: puts.length,
+    acknowledged: puts.filter(({ answered }) => answered).length,
+    distinct: snapshots.reduce((sum, { blocks }) => sum + blocks.size, 0),
+  };
+}

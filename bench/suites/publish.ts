@@ -1,30 +1,19 @@
-import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { ImageUnpackerError } from '../../src/image/error.js';
 import { showCount } from '../../src/cli/show.js';
-import { accessKey } from '../../test/simulator/sts.js';
-import { runCommand } from '../run-command.js';
+import { ImageUnpackerError } from '../../src/image/error.js';
+import type { Report } from '../publish/processes.js';
+import { killScript, runScript, withSimulator } from '../publish/processes.js';
 import type { Attempt, Contestant, Task } from '../task.js';
 import type { Workshop } from '../workshop.js';
 
 const BASE = 'bare PUT loop';
-const STOP_MILLISECONDS = 10_000;
-const LONGEST_MILLISECONDS = 15 * 60_000;
+const OURS = 'ami-publisher, direct';
 
-/** What a publication and a loop print. */
-interface Report {
-  seconds: number;
-  cpu: number;
-  memory: number;
-  blocks: number;
-  failed?: number;
-  failure?: string | null;
-  digests?: number;
+/** What is published, and to how many targets. */
+interface Publication {
+  leaf: 'after' | 'whole' | 'quarter';
+  targets: number;
+  /** More words for the publisher. */
+  words?: readonly string[];
 }
 
 /**
@@ -32,38 +21,98 @@ interface Report {
  * made as they are asked for, so that nothing is unpacked.
  */
 export function publishSuite(workshop: Workshop): Task[] {
-  const task = (title: string, leaf: string, targets: number): Task => ({
+  const task = (title: string, publication: Publication): Task => ({
     title,
     base: BASE,
-    contestants: [publisher(workshop, leaf, targets), putLoop(workshop, leaf, targets)],
+    contestants: [publisher(workshop, OURS, publication), putLoop(workshop, publication)],
   });
   return [
-    task('publish 5 % of 2 GiB, 20 targets', 'after', 20),
-    task('publish all of 2 GiB, 1 target', 'whole', 1),
-    task('publish 5 % of 2 GiB, 200 targets', 'after', 200),
+    task('publish 5 % of 2 GiB, 20 targets', { leaf: 'after', targets: 20 }),
+    { title: 'resume when killed half way', base: OURS, contestants: [killed(workshop)] },
+    task('publish all of 2 GiB, 1 target', { leaf: 'whole', targets: 1 }),
+    task('publish all of 512 MiB, 20 targets', { leaf: 'quarter', targets: 20 }),
+    task('publish 5 % of 2 GiB, 200 targets', { leaf: 'after', targets: 200 }),
   ];
 }
 
-function publisher(workshop: Workshop, leaf: string, targets: number): Contestant {
-  const attempt = () =>
-    withSimulator(workshop, async (simulator, directory) => {
-      const run = (image: string): Promise<Report> =>
-        runScript(workshop, 'publisher', [directory, image, String(targets)], simulator.environment);
-      if (leaf === 'after') checkAll(await run('before'));
-      await simulator.ask('an hour later');
-      const report = checkAll(await run(leaf));
-      const { refused } = await simulator.ask('');
-      const sent = `${showCount(report.blocks)} blocks sent`;
-      return attemptOf(report, `${sent}, ${String(refused)} calls refused as too many`);
-    });
-  return { tool: 'ami-publisher, direct', attempt };
+/** Publishing with more and fewer blocks on their way at once. */
+export function parallelSuite(workshop: Workshop): Task[] {
+  const contestant = (publication: Publication, perSnapshot: number, together: number): Contestant => {
+    const words = ['--perSnapshot', String(perSnapshot), '--together', String(together)];
+    const tool = `${String(perSnapshot)} at once, ${String(together)} together`;
+    return publisher(workshop, tool, { ...publication, words });
+  };
+  const one: Publication = { leaf: 'whole', targets: 1 };
+  const many: Publication = { leaf: 'after', targets: 20 };
+  const base = '32 at once, 64 together';
+  return [
+    {
+      title: 'publish all of 2 GiB, 1 target',
+      base,
+      contestants: [8, 16, 32, 64].map(perSnapshot => contestant(one, perSnapshot, 64)),
+    },
+    {
+      title: 'publish 5 % of 2 GiB, 20 targets',
+      base,
+      contestants: [
+        ...[16, 32, 64, 128, 256].map(together => contestant(many, 32, together)),
+        contestant(many, 8, 64),
+      ],
+    },
+  ];
 }
 
-function putLoop(workshop: Workshop, leaf: string, targets: number): Contestant {
+function publisher(workshop: Workshop, tool: string, publication: Publication): Contestant {
+  const { leaf, targets, words = [] } = publication;
+  const attempt = () =>
+    withSimulator(workshop, async (simulator, directory) => {
+      const run = (image: string) =>
+        runScript(workshop.signal, simulator, [
+          'publisher',
+          ...[directory, image, '--targets', String(targets), ...words],
+        ]);
+      if (leaf === 'after') checkAll(await run('before'));
+      const before = await simulator.ask('an hour later');
+      const report = checkAll(await run(leaf));
+      const { refused, arrived } = await simulator.ask('');
+      const sent = `${showCount(arrived - before.arrived)} blocks sent for ${showCount(report.blocks)} that differ`;
+      return attemptOf(report, `${sent}, ${String(refused)} calls refused as too many`);
+    });
+  return { tool, attempt };
+}
+
+/** A publisher that is killed when half of the blocks have arrived, and what going on with its run takes. */
+function killed(workshop: Workshop): Contestant {
+  const attempt = () =>
+    withSimulator(workshop, async (simulator, directory) => {
+      const words = (image: string, ...more: string[]) =>
+        ['publisher', directory, image, '--targets', '20', ...more] as const;
+      checkAll(await runScript(workshop.signal, simulator, words('before')));
+      const { arrived } = await simulator.ask('an hour later');
+      const HALF = 2050;
+      await killScript(simulator, words('after'), async () => {
+        return (await simulator.ask('')).arrived - arrived >= HALF;
+      });
+      const then = await simulator.ask('');
+      const report = checkAll(await runScript(workshop.signal, simulator, words('after', '--resume')));
+      const end = await simulator.ask('');
+      // Those whose answers were on their way when it was killed were not acknowledged.
+      const again = end.arrived - end.distinct - (then.arrived - then.acknowledged);
+      const acknowledged = then.acknowledged - arrived;
+      const share = ((again / acknowledged) * 100).toFixed(1);
+      return attemptOf(
+        report,
+        `${showCount(again)} of ${showCount(acknowledged)} acknowledged blocks sent again, ${share} %`,
+      );
+    });
+  return { tool: OURS, attempt };
+}
+
+function putLoop(workshop: Workshop, { leaf, targets }: Publication): Contestant {
   const attempt = () =>
     withSimulator(workshop, async simulator => {
       const words = [simulator.url, leaf, String(targets)];
-      const report = await runScript(workshop, 'put-loop', words, simulator.environment);
+      const report = await runScript(workshop.signal, simulator, ['put-loop', ...words]);
       return attemptOf(report, `${showCount(report.blocks)} blocks sent`);
     });
   return { tool: BASE, attempt };
@@ -80,96 +129,4 @@ function checkAll(report: Report): Report {
     'TOOL_FAILED',
     `${String(failed)} targets failed: ${failure ?? 'other disks'}`,
   );
-}
-
-async function runScript(
-  { signal }: Workshop,
-  script: string,
-  words: readonly string[],
-  environment: Readonly<Record<string, string>>,
-): Promise<Report> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_MILLISECONDS)]);
-  const { output } = await runCommand([process.execPath, await packed(script), ...words], {
-    signal: limit,
-    environment,
-  });
-  return JSON.parse(output.toString()) as Report;
-}
-
-const PACKED: Record<string, Promise<string>> = {};
-
-/** The file of a script that is packed as the programs are, so that no compiler takes part in what is measured. */
-function packed(name: string): Promise<string> {
-  return (PACKED[name] ??= pack(name));
-}
-
-async function pack(name: string): Promise<string> {
-  const { build } = await import('esbuild');
-  const outfile = fileURLToPath(new URL(`../../dist/bench/${name}.mjs`, import.meta.url));
-  await build({
-    entryPoints: [fileURLToPath(new URL(`../publish/${name}.ts`, import.meta.url))],
-    outfile,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    logLevel: 'warning',
-  });
-  return outfile;
-}
-
-interface Simulator {
-  url: string;
-  environment: Record<string, string>;
-  ask(line: string): Promise<{ refused: number }>;
-}
-
-/** Does `work` with a simulator of its own and an empty directory, and ends both. */
-async function withSimulator<T>(
-  { directory: parent }: Workshop,
-  work: (simulator: Simulator, directory: string) => Promise<T>,
-): Promise<T> {
-  await mkdir(parent, { recursive: true });
-  const directory = await mkdtemp(join(parent, 'publish-'));
-  const child = spawn(process.execPath, [await packed('simulate')], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  try {
-    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-    const next = async (): Promise<string> => {
-      const line: IteratorResult<string, unknown> = await lines.next();
-      if (line.done !== true) return line.value;
-      throw new ImageUnpackerError('TOOL_FAILED', 'The simulator of AWS has ended');
-    };
-    const url = await next();
-    const ask = async (line: string) => {
-      child.stdin.write(`${line}\n`);
-      return JSON.parse(await next()) as { refused: number };
-    };
-    return await work({ url, environment: environmentOf(url), ask }, directory);
-  } finally {
-    await stop(child);
-    await rm(directory, { recursive: true });
-  }
-}
-
-function environmentOf(url: string): Record<string, string> {
-  return {
-    AWS_ENDPOINT_URL: url,
-    AWS_ACCESS_KEY_ID: accessKey('999900001111'),
-    AWS_SECRET_ACCESS_KEY: 'secret',
-    AWS_EC2_METADATA_DISABLED: 'true',
-    AWS_CONFIG_FILE: '/dev/null',
-    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
-  };
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.stdin?.end();
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MILLISECONDS);
-  await ended;
-  clearTimeout(timer);
 }

@@ -59,6 +59,20 @@ export function* blockDigests(map: DiskMap): Generator<Buffer | undefined, void,
   }
 }
 
+/** The digests of the blocks with these numbers, which ascend; those of blocks of zeros as well. */
+export function* digestsOfBlocks(
+  map: DiskMap,
+  numbers: readonly number[],
+): Generator<Buffer, void, undefined> {
+  let [number, at] = [0, 0];
+  for (const digest of blockDigests(map)) {
+    if (at === numbers.length) return;
+    if (numbers[at] !== number++) continue;
+    at++;
+    yield digest ?? ZERO_BLOCK_DIGEST;
+  }
+}
+
 /** Whether a block is not all zeros. */
 export function isBlockPresent({ present }: DiskMap, block: number): boolean {
   return ((present[block >>> 3]! >>> (block & 7)) & 1) === 1;

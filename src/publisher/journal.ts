@@ -91,8 +91,10 @@ export class Journal {
   readonly #path: string;
   readonly #file: FileHandle;
   readonly #now: () => Date;
-  /** Records of several targets are written one after the other. */
+  /** What is being written. */
   #turn: Promise<void> = Promise.resolve();
+  /** Lines that wait for that: together they are made durable as soon as one of them alone. */
+  #waiting: { lines: string[]; written: Promise<void> } | undefined;
 
   private constructor(path: string, file: FileHandle, records: readonly JournalRecord[], now: () => Date) {
     this.#path = path;
@@ -116,7 +118,7 @@ export class Journal {
       await tryLock(file.fd, 'exclusive');
       const record: RunBegin = { record: 'begin', time: now().toISOString(), ...begin };
       const journal = new Journal(path, file, [record], now);
-      await journal.#write(record);
+      await journal.#write(lineOf(record));
       await syncDirectory(dirname(path));
       return journal;
     } catch (reason) {
@@ -148,9 +150,19 @@ export class Journal {
   /** Adds a record, durably. */
   async append(record: Untimed<JournalRecord>): Promise<void> {
     const timed = { ...record, time: this.#now().toISOString() } as JournalRecord;
-    const written = this.#turn.then(() => this.#write(timed));
+    const waiting = (this.#waiting ??= this.#gather());
+    waiting.lines.push(lineOf(timed));
+    await waiting.written;
+  }
+
+  #gather(): { lines: string[]; written: Promise<void> } {
+    const lines: string[] = [];
+    const written = this.#turn.then(() => {
+      this.#waiting = undefined;
+      return this.#write(lines.join(''));
+    });
     this.#turn = written.catch(() => undefined);
-    await written;
+    return { lines, written };
   }
 
   async close(): Promise<void> {
@@ -158,14 +170,18 @@ export class Journal {
     await this.#file.close();
   }
 
-  async #write(record: JournalRecord): Promise<void> {
+  async #write(lines: string): Promise<void> {
     try {
-      await this.#file.appendFile(`${JSON.stringify(record)}\n`);
+      await this.#file.appendFile(lines);
       await this.#file.datasync();
     } catch (reason) {
       throw failed(reason, this.#path);
     }
   }
+}
+
+function lineOf(record: JournalRecord): string {
+  return `${JSON.stringify(record)}\n`;
 }
 
 /** A run as its journal tells of it. */

@@ -20,6 +20,7 @@ export type OpenTarget = (
  */
 export function makeOpenTarget(store?: Store, clock?: Clock, unpackers: UnpackersOptions = {}): OpenTarget {
   let accounts: Promise<AwsAccounts> | undefined;
+  const maps = keptMaps(store);
   return async (target, { write, now, signal }) => {
     if (target.kind === 'local') {
       const { LocalTarget } = await import('../cloud/local/local-target.js');
@@ -30,7 +31,7 @@ export function makeOpenTarget(store?: Store, clock?: Clock, unpackers: Unpacker
     accounts ??= import('../cloud/aws/accounts.js').then(({ AwsAccounts }) => new AwsAccounts(clock));
     const session = await (await accounts).session(target.access, target.region, signal);
     const { settings, name } = target;
-    const options = { session, settings, maps: keptMaps(store), target: name };
+    const options = { session, settings, maps, target: name };
     if (target.strategy === 'snapshot') {
       const { SnapshotTarget } = await import('../cloud/aws/fleet/snapshot-target.js');
       const { name: unpackerName, certs, connect = connectByAddress(certs) } = unpackers;

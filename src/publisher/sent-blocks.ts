@@ -1,8 +1,11 @@
 import type { SentBlocks } from '../cloud/cloud.js';
 import type { Journal } from './journal.js';
 
-/** So many blocks are noted at once: as many are sent again at most, besides those on their way, after a kill. */
-const TOGETHER = 64;
+/**
+ * Of the blocks that have arrived so many are not yet noted at most, besides those whose note is being written: after a
+ * kill these are sent again.
+ */
+const UNNOTED_SHARE = 1 / 32;
 
 /** The blocks of a target's disks that have arrived, as the journal of the run tells. */
 export class JournalledBlocks implements SentBlocks {
@@ -10,6 +13,7 @@ export class JournalledBlocks implements SentBlocks {
   readonly #target: string;
   readonly #known = new Map<string, Set<number>>();
   #waiting: { diskId: string; numbers: number[] } | undefined;
+  #added = 0;
   #written: Promise<void> = Promise.resolve();
 
   constructor(journal: Journal, target: string) {
@@ -31,7 +35,8 @@ export class JournalledBlocks implements SentBlocks {
     if (this.#waiting !== undefined && this.#waiting.diskId !== diskId) this.#write();
     this.#waiting ??= { diskId, numbers: [] };
     this.#waiting.numbers.push(number);
-    if (this.#waiting.numbers.length >= TOGETHER) this.#write();
+    this.#added++;
+    if (this.#waiting.numbers.length >= this.#added * UNNOTED_SHARE) this.#write();
   }
 
   /** Throws `NO_SPACE`, `NO_PERMISSION` when the journal cannot be written. */

@@ -20,7 +20,7 @@ export function shareBlocks(capture: DiskCapture, targets: number): SharedConten
   let undecided = targets;
   const decide = (reader: Reader, numbers: readonly number[]): void => {
     if (reader.wanted !== undefined) return;
-    reader.wanted = new Set(numbers);
+    reader.wanted = numbers;
     if (--undecided === 0) void pump(capture, readers);
   };
   return readers.map(reader => ({
@@ -38,14 +38,12 @@ export function shareBlocks(capture: DiskCapture, targets: number): SharedConten
 
 /** Reads what is wanted by any of the readers; whatever goes wrong, they are told. */
 async function pump(capture: DiskCapture, readers: readonly Reader[]): Promise<void> {
-  const all = new Set(readers.flatMap(({ wanted }) => [...(wanted ?? [])]));
-  const numbers = [...all].sort((a, b) => a - b);
+  const numbers = wantedByAny(readers);
   try {
     let at = 0;
     for await (const block of numbers.length === 0 ? [] : capture.blocks(numbers)) {
       const number = numbers[at++]!;
-      const takers = readers.filter(({ left, wanted }) => !left && wanted?.has(number) === true);
-      for (const reader of takers) await reader.give(block);
+      for (const reader of readers) if (reader.wantsNext(number)) await reader.give(block);
       if (readers.every(({ left }) => left)) return;
     }
     for (const reader of readers)
@@ -55,18 +53,31 @@ async function pump(capture: DiskCapture, readers: readonly Reader[]): Promise<v
   }
 }
 
+function wantedByAny(readers: readonly Reader[]): number[] {
+  const all = new Set<number>();
+  for (const { wanted = [] } of readers) for (const number of wanted) all.add(number);
+  return [...all].sort((a, b) => a - b);
+}
+
 /** The blocks of one target, in order, from who reads them to who writes them. */
 class Reader {
-  wanted: ReadonlySet<number> | undefined;
+  /** By number, ascending, as they are given. */
+  wanted: readonly number[] | undefined;
   left = false;
+  #given = 0;
   readonly #waiting: Buffer[] = [];
   /** Why nothing more comes. */
   #ended: { reason: unknown } | undefined;
   /** Wakes whoever waits at the other end. */
   #wake: () => void = () => undefined;
 
-  /** Hands over a block when there is room for it. */
+  wantsNext(number: number): boolean {
+    return !this.left && this.wanted?.[this.#given] === number;
+  }
+
+  /** Hands over the next block when there is room for it. */
   async give(block: Buffer): Promise<void> {
+    this.#given++;
     while (this.#waiting.length >= MOST_WAITING && !this.left) await this.#change();
     this.#waiting.push(block);
     this.#wake();

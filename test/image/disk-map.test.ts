@@ -3,6 +3,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import {
   blockDigests,
+  digestsOfBlocks,
   changedBlocks,
   decodeDiskMap,
   diskBlocks,
@@ -55,6 +56,18 @@ test('a map is read as it was written', t => {
       t.deepEqual(decodeDiskMap(encodeDiskMap(map)), map);
       t.deepEqual([...blockDigests(map)], digests);
       t.is(usedBlocks(map), digests.filter(one => one !== undefined).length);
+    }),
+  );
+});
+
+test('the digests of some blocks are those that they have in the whole map, zeros included', t => {
+  fc.assert(
+    fc.property(blocks, fc.infiniteStream(fc.boolean()), (digests, choices) => {
+      const chosen = [...digests.keys()].filter(() => choices.next().value);
+      t.deepEqual(
+        [...digestsOfBlocks(mapOf(digests), chosen)],
+        chosen.map(number => digests[number] ?? ZERO_BLOCK_DIGEST),
+      );
     }),
   );
 });

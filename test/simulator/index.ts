@@ -35,12 +35,16 @@ export interface SeenCall {
   region: string;
   operation: string;
   status: number;
+  /** Whether the answer has been given. */
+  answered: boolean;
 }
 
 export interface Simulator {
   url: string;
   world: World;
   calls: SeenCall[];
+  /** How many connections were made to it. */
+  connections: number;
   schedule: Schedule;
   /** Whether an account may not make a call in a region. */
   denies: (account: string, region: string, operation: string) => boolean;
@@ -59,6 +63,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     url: '',
     world,
     calls: [],
+    connections: 0,
     schedule: options.schedule ?? (() => undefined),
     denies: () => false,
     knowsDryRun: true,
@@ -80,6 +85,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     serve(simulator, options, request, response).catch(() => request.socket.destroy());
   });
   server.keepAliveTimeout = 60_000;
+  server.on('connection', () => simulator.connections++);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   simulator.url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
@@ -124,9 +130,11 @@ async function serve(
     if (!(reason instanceof ServiceFault)) throw reason;
     answer = faultAnswer(service, reason);
   }
-  simulator.calls.push({ account: account ?? '', region, operation, status: answer.status });
+  const seen = { account: account ?? '', region, operation, status: answer.status, answered: false };
+  simulator.calls.push(seen);
   if (options.latency !== undefined) await options.clock.sleep(options.latency(operation));
   if (trouble === 'lost') return void request.socket.destroy();
+  seen.answered = true;
   response.writeHead(answer.status, { 'x-amzn-RequestId': 'simulated', ...answer.headers }).end(answer.body);
 }
 

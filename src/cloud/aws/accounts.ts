@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { AccountAccess } from './access.js';
-import type { CredentialProvider } from './clients.js';
-import { loadSdk, makeClients } from './clients.js';
+import type { Connections, CredentialProvider } from './clients.js';
+import { loadSdk, makeClients, makeConnections } from './clients.js';
 import type { Clock } from './clock.js';
 import { SYSTEM_CLOCK } from './clock.js';
-import { Slots } from './slots.js';
-import { AwsSession, MOST_SENDING } from './session.js';
+import type { Parallelism } from './parallelism.js';
+import { PARALLELISM } from './parallelism.js';
+import type { SendingLimits } from './session.js';
+import { AwsSession, sendingLimits } from './session.js';
 
 type Provider = Exclude<CredentialProvider, undefined>;
 type MakeProvider = (options: object) => Provider;
@@ -14,12 +16,14 @@ type MakeProvider = (options: object) => Provider;
 /** The accounts that a command works with: each is entered once, whatever number of regions and targets it has. */
 export class AwsAccounts {
   readonly #clock: Clock;
+  readonly #connections = makeConnections();
   readonly #providers = new Map<string, Provider>();
-  readonly #sending = new Slots(MOST_SENDING);
+  readonly #sending: SendingLimits;
   readonly #sessions = new Map<string, Promise<AwsSession>>();
 
-  constructor(clock: Clock = SYSTEM_CLOCK) {
+  constructor(clock: Clock = SYSTEM_CLOCK, parallelism: Parallelism = PARALLELISM) {
     this.#clock = clock;
+    this.#sending = sendingLimits(parallelism);
   }
 
   /**
@@ -40,7 +44,7 @@ export class AwsAccounts {
 
   async #open(access: AccountAccess, region: string, signal?: AbortSignal): Promise<AwsSession> {
     const place = `${access.accountId ?? 'the account'}/${region}`;
-    const clients = makeClients(region, this.#provider(access, region));
+    const clients = makeClients(region, this.#provider(access, region), this.#connections);
     const { Account } = await new AwsSession(clients, this.#clock, place).call(
       'GetCallerIdentity',
       {},
@@ -59,18 +63,23 @@ export class AwsAccounts {
     const key = JSON.stringify(access);
     let provider = this.#providers.get(key);
     if (provider === undefined) {
-      provider = makeProvider(access, region);
+      provider = makeProvider(access, region, this.#connections);
       this.#providers.set(key, provider);
     }
     return provider;
   }
 }
 
-function makeProvider({ profile, role, externalId, sessionName }: AccountAccess, region: string): Provider {
+function makeProvider(
+  { profile, role, externalId, sessionName }: AccountAccess,
+  region: string,
+  requestHandler: Connections,
+): Provider {
+  const clientConfig = { region, requestHandler };
   const providers = loadSdk('credential-providers') as unknown as Record<string, MakeProvider>;
   const chain = providers['fromNodeProviderChain']!({
     ...(profile === undefined ? {} : { profile }),
-    clientConfig: { region },
+    clientConfig,
   });
   if (role === undefined) return memoised(chain);
   return memoised(
@@ -81,7 +90,7 @@ function makeProvider({ profile, role, externalId, sessionName }: AccountAccess,
         RoleSessionName: sessionName ?? defaultSessionName(role),
         ...(externalId === undefined ? {} : { ExternalId: externalId }),
       },
-      clientConfig: { region },
+      clientConfig,
     }),
   );
 }

@@ -10,7 +10,7 @@ import { ImageUnpackerError } from '../../image/error.js';
 import type { CallName, CallTypes, ServiceName } from './calls.js';
 import { CALLS } from './calls.js';
 
-/** Connections to one service, each of which carries one call at a time. */
+/** Connections to one service in one region, each of which carries one call at a time. */
 const MOST_SOCKETS = 128;
 const CONNECT_MILLISECONDS = 5_000;
 
@@ -48,8 +48,32 @@ export function loadSdk(name: string): Sdk {
   }
 }
 
+/**
+ * The connections of a command. All clients share them: a publication to 200 places has as many clients of each service, but
+ * only so many calls at a time, and a connection with its buffers takes some 100 KiB for as long as it is kept.
+ */
+export interface Connections {
+  readonly connectionTimeout: number;
+  readonly httpAgent: PlainAgent;
+  readonly httpsAgent: Agent;
+}
+
+/** No connection is made before it is needed. */
+export function makeConnections(): Connections {
+  const options = { keepAlive: true, maxSockets: MOST_SOCKETS };
+  return {
+    connectionTimeout: CONNECT_MILLISECONDS,
+    httpAgent: new PlainAgent(options),
+    httpsAgent: new Agent(options),
+  };
+}
+
 /** The clients of a region, each made when it is first used. */
-export function makeClients(region: string, credentials: CredentialProvider): AwsClients {
+export function makeClients(
+  region: string,
+  credentials: CredentialProvider,
+  requestHandler: Connections,
+): AwsClients {
   const clients = new Map<ServiceName, { client: Client; sdk: Sdk }>();
   const open = (service: ServiceName): { client: Client; sdk: Sdk } => {
     let opened = clients.get(service);
@@ -60,11 +84,7 @@ export function makeClients(region: string, credentials: CredentialProvider): Aw
         credentials,
         // Retries are ours: nested ones multiply, and make a second resource where an answer was lost.
         maxAttempts: 1,
-        requestHandler: {
-          connectionTimeout: CONNECT_MILLISECONDS,
-          httpAgent: new PlainAgent({ keepAlive: true, maxSockets: MOST_SOCKETS }),
-          httpsAgent: new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS }),
-        },
+        requestHandler,
       }) as Client;
       if (service === 'ebs') sendUnsigned(client as EBSClient);
       opened = { client, sdk };

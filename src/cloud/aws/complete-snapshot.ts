@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Snapshot } from '@aws-sdk/client-ec2';
-import { blockDigests, ZERO_BLOCK_DIGEST } from '../../image/disk-map.js';
+import { digestsOfBlocks } from '../../image/disk-map.js';
 import type { DiskMap } from '../../image/disk-map.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { findSnapshot } from './find.js';
@@ -10,14 +10,10 @@ import { waitFor } from './wait.js';
 /** EBS took 1 to 4 s; what is wrong with a checksum it tells after 20 s, with the count after minutes. */
 const DEADLINE_SECONDS = 900;
 
-/** The checksum of all blocks that were sent: SHA-256 over their digests, ascending (EBS direct, LINEAR). */
+/** The checksum of all blocks that were sent, by number, ascending: SHA-256 over their digests (EBS direct, LINEAR). */
 export function linearChecksum(map: DiskMap, numbers: readonly number[]): string {
-  const wanted = new Set(numbers);
   const hash = createHash('sha256');
-  let number = 0;
-  for (const digest of blockDigests(map)) {
-    if (wanted.has(number++)) hash.update(digest ?? ZERO_BLOCK_DIGEST);
-  }
+  for (const digest of digestsOfBlocks(map, numbers)) hash.update(digest);
   return hash.digest('base64');
 }
 

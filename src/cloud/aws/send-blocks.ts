@@ -1,10 +1,7 @@
 import type { DiskMap } from '../../image/disk-map.js';
-import { blockDigests, DISK_BLOCK_SIZE, ZERO_BLOCK_DIGEST } from '../../image/disk-map.js';
+import { digestsOfBlocks, DISK_BLOCK_SIZE } from '../../image/disk-map.js';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import type { AwsSession } from './session.js';
-
-/** Blocks on their way at once: with 50 ms each that is some 600 a second, below the 1000 that a snapshot takes. */
-const AT_ONCE = 32;
 
 /** What is sent, and where to. */
 export interface Sending {
@@ -25,7 +22,7 @@ export interface Sending {
  */
 export async function sendBlocks(session: AwsSession, sending: Sending): Promise<void> {
   const { numbers, blocks, map, signal } = sending;
-  const digests = digestsOf(map, numbers);
+  const digests = digestsOfBlocks(map, numbers);
   const stop = new AbortController();
   const both = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   const onTheWay = new Set<Promise<void>>();
@@ -35,10 +32,10 @@ export async function sendBlocks(session: AwsSession, sending: Sending): Promise
     for await (const block of numbers.length === 0 ? [] : blocks) {
       if (failed !== undefined) throw failed.reason;
       throwIfAborted(signal);
-      const digest = digests[at];
+      const digest = digests.next();
       const number = numbers[at++];
-      if (number === undefined || digest === undefined) throw ended('more', numbers.length);
-      const put = putBlock(session, sending, { number, digest, block }, both).then(
+      if (number === undefined || digest.done === true) throw ended('more', numbers.length);
+      const put = putBlock(session, sending, { number, digest: digest.value, block }, both).then(
         () => sending.onSent(number),
         (reason: unknown) => {
           failed ??= { reason };
@@ -46,7 +43,7 @@ export async function sendBlocks(session: AwsSession, sending: Sending): Promise
       );
       const one = put.finally(() => onTheWay.delete(one));
       onTheWay.add(one);
-      if (onTheWay.size >= AT_ONCE) await Promise.race(onTheWay);
+      if (onTheWay.size >= session.blocksAtOnce) await Promise.race(onTheWay);
     }
     if (at < numbers.length) throw ended('fewer', numbers.length);
   } catch (reason) {
@@ -74,17 +71,6 @@ async function putBlock(
   };
   // A snapshot that was started just now may not be known everywhere yet.
   await session.call('PutSnapshotBlock', input, { signal, retryMissing: true });
-}
-
-/** The digests of the blocks with these numbers, ascending. */
-function digestsOf(map: DiskMap, numbers: readonly number[]): Buffer[] {
-  const wanted = new Set(numbers);
-  const digests: Buffer[] = [];
-  let number = 0;
-  for (const digest of blockDigests(map)) {
-    if (wanted.has(number++)) digests.push(digest ?? ZERO_BLOCK_DIGEST);
-  }
-  return digests;
 }
 
 function ended(what: string, wanted: number): ImageUnpackerError {

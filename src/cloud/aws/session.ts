@@ -7,6 +7,8 @@ import type { AwsClients } from './clients.js';
 import type { Clock } from './clock.js';
 import { AwsError, faultOf } from './fault.js';
 import type { CallFault } from './fault.js';
+import { PARALLELISM } from './parallelism.js';
+import type { Parallelism } from './parallelism.js';
 import { Slots } from './slots.js';
 import { TokenBucket } from './token-bucket.js';
 
@@ -19,11 +21,6 @@ const ATTEMPT_MILLISECONDS: Readonly<Record<ServiceName, number>> = {
   sts: 20_000,
   autoscaling: 30_000,
 };
-/**
- * Blocks on their way at once, to all targets together: what is on its way takes memory, each in a connection of its own, and
- * with the 200 ms of a far region these are still 320 a second, more than lines mostly carry.
- */
-export const MOST_SENDING = 64;
 const MOST_TRIES = 8;
 const FIRST_WAIT = 200;
 const LONGEST_WAIT = 20_000;
@@ -39,6 +36,17 @@ export interface CallOptions {
   readonly once?: boolean | undefined;
 }
 
+/** How many blocks are sent at once. */
+export interface SendingLimits {
+  readonly slots: Slots;
+  readonly blocksAtOnce: number;
+}
+
+/** For all sessions of a command. */
+export function sendingLimits({ perSnapshot, together }: Parallelism): SendingLimits {
+  return { slots: new Slots(together), blocksAtOnce: perSnapshot };
+}
+
 /** One account and region, as one publisher uses it: every call goes through it. */
 export class AwsSession {
   readonly #clients: AwsClients;
@@ -47,18 +55,21 @@ export class AwsSession {
   readonly #subject: ErrorSubject;
   readonly #buckets = new Map<CallName, TokenBucket>();
   readonly #sending: Slots;
+  /** Blocks on their way to one snapshot at once. */
+  readonly blocksAtOnce: number;
 
   /** Whose session it is and where, when that is known. */
   readonly place: CloudPlace | undefined;
 
-  /** `place` is what it is called in errors. `sending` is shared by sessions that send blocks at the same time. */
+  /** `place` is what it is called in errors. `slots` are shared by sessions that send blocks at the same time. */
   constructor(
     clients: AwsClients,
     clock: Clock,
     place: string | CloudPlace,
-    sending = new Slots(MOST_SENDING),
+    { slots, blocksAtOnce }: SendingLimits = sendingLimits(PARALLELISM),
   ) {
-    this.#sending = sending;
+    this.#sending = slots;
+    this.blocksAtOnce = blocksAtOnce;
     this.#clients = clients;
     this.#clock = clock;
     this.place = typeof place === 'string' ? undefined : place;
