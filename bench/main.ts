@@ -12,7 +12,7 @@ import type { Plot } from './plot.js';
 import { drawPlot } from './plot.js';
 import { mediansOf, showScores } from './report.js';
 import { agentSuite } from './suites/agent.js';
-import { applySuite, manySuite } from './suites/apply.js';
+import { applySuite, manySuite, otherSuite } from './suites/apply.js';
 import { buildSuite } from './suites/build.js';
 import { captureSuite } from './suites/capture.js';
 import { checkSuite } from './suites/check.js';
@@ -36,6 +36,7 @@ interface SuiteEntry {
 
 const SUITES: Readonly<Record<string, SuiteEntry>> = {
   apply: { suite: applySuite, trees: ['A', 'B', 'C'] },
+  other: { suite: otherSuite, trees: ['D', 'E'] },
   many: { suite: manySuite, trees: ['S0', 'S1', 'T0', 'T1', 'U0', 'U1'] },
   scale: { suite: scaleSuite, trees: ['G1', 'H1', 'G2', 'H2', 'G4', 'H4'], plot: plotScale },
   series: { suite: seriesSuite, trees: ['A'], plot: plotSeries },

@@ -5,11 +5,26 @@ import { isInstalled, runCommand } from '../run-command.js';
 import { Random } from './random.js';
 import { settleTimes, updateTree } from './update-tree.js';
 
+/** What a server is made of: packages of Debian, or synthetic ones that are made from a seed. */
+export interface ServerKind {
+  packages: string;
+  seed: string;
+}
+
 const PACKAGES = [
   'systemd-sysv,udev,dbus,openssh-server,sudo,rsyslog,chrony,cron,logrotate,man-db,locales,ca-certificates',
   'linux-image-cloud-amd64,initramfs-tools,iputils-ping,tcpdump,strace,tmux,jq,less,vim,git,curl,acl,attr',
   'nginx,postgresql-15,redis-server,php8.2-cli,openjdk-17-jre-headless,python3-pip,python3-venv,build-essential',
 ].join();
+/** The server that this project was tuned to, and one of other packages. */
+export const SERVERS: Readonly<Record<'web' | 'other', ServerKind>> = {
+  web: { packages: PACKAGES, seed: '' },
+  other: {
+    packages:
+      'systemd-sysv,udev,dbus,openssh-server,apache2,mariadb-server,bind9,samba,ruby,nodejs,golang-go,r-base-core,ffmpeg,imagemagick,subversion,emacs-nox,fonts-dejavu',
+    seed: ' of other packages',
+  },
+};
 const EDITED = ['etc/hosts', 'etc/hostname', 'etc/fstab', 'etc/motd', 'etc/profile', 'etc/passwd'];
 /** Times when the trees were made and updated, in seconds since 1970. */
 const MADE = 1_700_000_000;
@@ -20,7 +35,11 @@ const UPDATED_PART = 1 / 15;
 const REVISED_PART = 1 / 60;
 
 /** Makes the tree of a server: of Debian, when that can be had and is wanted. Returns what it is. */
-export async function makeServer(root: string, synthetic: boolean, signal: AbortSignal): Promise<string> {
+export async function makeServer(
+  root: string,
+  { packages, seed }: ServerKind,
+  { synthetic, signal }: { synthetic: boolean; signal: AbortSignal },
+): Promise<string> {
   const debian = !synthetic && (await isInstalled('mmdebstrap'));
   await mkdir(root, { mode: 0o755 });
   if (debian) {
@@ -28,21 +47,21 @@ export async function makeServer(root: string, synthetic: boolean, signal: Abort
       'mmdebstrap',
       '--mode=root',
       '--variant=minbase',
-      `--include=${PACKAGES}`,
+      `--include=${packages}`,
       'bookworm',
       root,
     ];
     const mirror = process.env['BENCH_MIRROR'];
     await runCommand(mirror === undefined ? words : [...words, mirror], { signal });
-  } else await makePackages(root, signal);
+  } else await makePackages(root, seed, signal);
   await addOddities(join(root, 'srv'));
   await settleTimes(root, MADE, MADE);
   return debian ? 'a Debian server' : 'a synthetic server, smaller than a real one';
 }
 
 /** Updates a server's packages. */
-export async function updateServer(root: string, signal: AbortSignal): Promise<void> {
-  const random = new Random('update');
+export async function updateServer(root: string, { seed }: ServerKind, signal: AbortSignal): Promise<void> {
+  const random = new Random(`update${seed}`);
   await updateTree(join(root, 'usr'), { part: UPDATED_PART, together: 30, time: UPDATED, random, signal });
 }
 
@@ -52,8 +71,8 @@ export async function editServer(root: string): Promise<void> {
 }
 
 /** Directories of files, with links among them, and configuration. */
-async function makePackages(root: string, signal: AbortSignal): Promise<void> {
-  const random = new Random('server');
+async function makePackages(root: string, seed: string, signal: AbortSignal): Promise<void> {
+  const random = new Random(`server${seed}`);
   await mkdir(join(root, 'srv'));
   for (let number = 0; number < 400; number++) {
     throwIfAborted(signal);

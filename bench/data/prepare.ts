@@ -9,17 +9,19 @@ import {
   editServer,
   makeServer,
   makeSmallFiles,
+  SERVERS,
   updateServer,
 } from './make-tree.js';
 
 /*
  * The trees that everything is measured with, in one directory and kept there: A.tar, B.tar and C.tar are
- * a server, an update of it and six edits of it; S0.tar and S1.tar many small files and a change of them, T and
+ * a server, an update of it and six edits of it; D.tar and E.tar a server of other packages and an update of it; S0.tar and S1.tar many small files and a change of them, T and
  * U the same from other seeds; G1.tar, G2.tar and G4.tar a tree and twice and four times as much, H1.tar to
  * H4.tar the same with one change. Each is unpacked as trees/NAME once, for the tools that read a tree. What is there is used as it is.
  */
 
 const SERVER = ['A', 'B', 'C'] as const;
+const OTHER_SERVER = ['D', 'E'] as const;
 /** Trees of small files, each with the tree that it becomes, and the seed that they are made from. */
 const SMALL = [
   { from: 'S0', to: 'S1', seed: '1' },
@@ -34,7 +36,7 @@ const GROWN = [
 ] as const;
 
 type Made = (typeof SMALL)[number] | (typeof GROWN)[number];
-export type TreeName = (typeof SERVER)[number] | Made['from'] | Made['to'];
+export type TreeName = (typeof SERVER | typeof OTHER_SERVER)[number] | Made['from'] | Made['to'];
 
 export interface Data {
   directory: string;
@@ -69,6 +71,7 @@ export async function prepareData(
   const data = { directory, origin: '', volumeBytes: 0 };
   const isMissing = (name: TreeName): boolean => names.includes(name) && !existsSync(tarOf(data, name));
   if (SERVER.some(isMissing)) await makeServerTars(data, options);
+  if (OTHER_SERVER.some(isMissing)) await makeOtherServerTars(data, options);
   for (const small of SMALL) {
     if (isMissing(small.from) || isMissing(small.to)) await makeSmallTars(data, small, options);
   }
@@ -84,18 +87,30 @@ export async function prepareData(
   };
 }
 
-async function makeServerTars(data: Data, { synthetic, signal, say }: DataOptions): Promise<void> {
+async function makeServerTars(data: Data, options: DataOptions): Promise<void> {
+  const { signal, say } = options;
   say('making the trees A, B and C');
   await remake(data, async root => {
-    const origin = await makeServer(root, synthetic, signal);
+    const origin = await makeServer(root, SERVERS.web, options);
     await pack(data, 'A', root, signal);
     const copy = `${root}-copy`;
     await runCommand(['cp', '--archive', '--sparse=always', root, copy], { signal });
-    await updateServer(copy, signal);
+    await updateServer(copy, SERVERS.web, signal);
     await pack(data, 'B', copy, signal);
     await editServer(root);
     await pack(data, 'C', root, signal);
     await writeFile(join(data.directory, 'origin'), `${origin}\n`);
+  });
+}
+
+async function makeOtherServerTars(data: Data, options: DataOptions): Promise<void> {
+  const { signal, say } = options;
+  say('making the trees D and E');
+  await remake(data, async root => {
+    await makeServer(root, SERVERS.other, options);
+    await pack(data, 'D', root, signal);
+    await updateServer(root, SERVERS.other, signal);
+    await pack(data, 'E', root, signal);
   });
 }
 

@@ -28,6 +28,11 @@ export function applySuite(workshop: Workshop): Promise<Task[]> {
   return tasksOf(workshop, 'A', ['B', 'C', 'A']);
 }
 
+/** A server of other packages, which nothing was tuned to, is updated. */
+export function otherSuite(workshop: Workshop): Promise<Task[]> {
+  return tasksOf(workshop, 'D', ['E']);
+}
+
 /** One in a hundred of many small files is changed, in three trees that were made from different seeds. */
 export async function manySuite(workshop: Workshop): Promise<Task[]> {
   const tasks: Task[] = [];
