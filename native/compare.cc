@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "native.h"
+#include "content.h"
 
 namespace native {
 namespace {
@@ -25,7 +25,7 @@ class Comparison {
  public:
   Comparison(int root, int objects, const File &file, const Control &control)
       : file_(openBeneath(root, file.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)),
-        object_(openObject(objects, -1, file.content)),
+        object_(openObject({objects, -1}, file.content)),
         path_(file.path),
         control_(control) {
     struct stat stat {};

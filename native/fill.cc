@@ -1,21 +1,22 @@
 #include "fill.h"
 
-#include <fcntl.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 namespace native {
 namespace {
 
-constexpr size_t kBufferBytes = 1 << 20;
 // Files that are open and wait: enough that no thread does.
 constexpr size_t kWaiting = 64;
 
+void write(ContentWriter &writer, Descriptor &file, std::string_view path, const Content &content) {
+  writer.write(file, path, content);
+  check(close(file.release()), "close", path);
+}
+
 }  // namespace
 
-Filler::Filler(int objects, int others, unsigned threads, const Control &control)
-    : objects_(objects), others_(others), control_(control), buffer_(threads > 0 ? 0 : kBufferBytes) {
+Filler::Filler(Objects objects, unsigned threads, const Control &control)
+    : objects_(objects), control_(control), writer_(objects, control) {
   for (unsigned each = 0; each < threads; each++) threads_.emplace_back([this] { loop(); });
 }
 
@@ -30,12 +31,11 @@ Filler::~Filler() {
 }
 
 void Filler::fill(Descriptor file, std::string_view path, Content content) {
-  Task task{std::move(file), path, std::move(content)};
-  if (threads_.empty()) return write(task, buffer_);
+  if (threads_.empty()) return write(writer_, file, path, content);
   std::unique_lock lock(mutex_);
   taken_.wait(lock, [this] { return waiting_.size() < kWaiting || failure_; });
   if (failure_) throw *failure_;
-  waiting_.push_back(std::move(task));
+  waiting_.push_back({std::move(file), path, std::move(content)});
   given_.notify_one();
 }
 
@@ -46,7 +46,7 @@ void Filler::wait() {
 }
 
 void Filler::loop() {
-  std::vector<char> buffer(kBufferBytes);
+  ContentWriter writer(objects_, control_);
   std::unique_lock lock(mutex_);
   for (;;) {
     given_.wait(lock, [this] { return !waiting_.empty() || ended_; });
@@ -57,7 +57,7 @@ void Filler::loop() {
     lock.unlock();
     std::optional<Failure> failure;
     try {
-      write(task, buffer);
+      write(writer, task.file, task.path, task.content);
     } catch (Failure &thrown) {
       failure = std::move(thrown);
     } catch (const std::bad_alloc &) {
@@ -68,29 +68,6 @@ void Filler::loop() {
     if (failure && !failure_) failure_ = std::move(failure);
     taken_.notify_all();
   }
-}
-
-void Filler::write(Task &task, std::vector<char> &buffer) const {
-  auto &[file, path, content] = task;
-  Descriptor object = openObject(objects_, others_, content);
-  off_t from = 0;
-  for (auto [offset, length] : content.segments) {
-    while (length > 0) {
-      control_.checkCancelled();
-      size_t piece = std::min<uint64_t>(length, buffer.size());
-      readExactly(object, buffer.data(), piece, from, path);
-      writeExactly(file, buffer.data(), piece, static_cast<off_t>(offset), path);
-      from += static_cast<off_t>(piece);
-      offset += piece;
-      length -= piece;
-      control_.addBytes(piece);
-    }
-  }
-  // A file that ends in a hole is longer than what was written.
-  bool endsInHole = content.segments.empty() ? content.size > 0
-                                             : content.segments.back().offset + content.segments.back().length < content.size;
-  if (endsInHole) check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
-  check(close(file.release()), "close", path);
 }
 
 }  // namespace native

@@ -7,14 +7,14 @@
 #include <optional>
 #include <thread>
 
-#include "native.h"
+#include "content.h"
 
 namespace native {
 
 // Fills files from objects in either of two directories, on threads of its own or, without any, at once.
 class Filler {
  public:
-  Filler(int objects, int others, unsigned threads, const Control &control);
+  Filler(Objects objects, unsigned threads, const Control &control);
   // Ends the threads; what was not begun is not done.
   ~Filler();
   Filler(const Filler &) = delete;
@@ -34,12 +34,10 @@ class Filler {
   };
 
   void loop();
-  void write(Task &task, std::vector<char> &buffer) const;
 
-  int objects_;
-  int others_;
+  Objects objects_;
   const Control &control_;
-  std::vector<char> buffer_;
+  ContentWriter writer_;
   std::vector<std::thread> threads_;
   std::mutex mutex_;
   std::condition_variable given_, taken_;

@@ -136,26 +136,6 @@ std::pair<std::string_view, std::string_view> splitPath(std::string_view path) {
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
 
-Content readContent(Reader &reader) {
-  Content content{reader.u64(), {}, {}};
-  if (reader.u8()) content.digest = reader.raw(kDigestBytes);
-  for (uint32_t count = reader.u32(); count > 0; count--) {
-    uint64_t offset = reader.u64();
-    content.segments.push_back({offset, reader.u64()});
-  }
-  return content;
-}
-
-Descriptor openObject(int objects, int others, const Content &content) {
-  if (content.digest.empty()) return Descriptor();
-  auto path = objectPath(content.digest);
-  constexpr int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC;
-  Descriptor object(openat(objects, path.c_str(), flags));
-  if (object < 0 && errno == ENOENT && others >= 0) object = Descriptor(openat(others, path.c_str(), flags));
-  check(object.operator int(), "openat", path);
-  return object;
-}
-
 void readExactly(int fd, char *data, size_t length, off_t offset, std::string_view path) {
   while (length > 0) {
     ssize_t got = check(pread(fd, data, length, offset), "pread", path);

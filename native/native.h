@@ -167,22 +167,6 @@ class Writer {
   }
 };
 
-// What a file shall hold: the data of an object, in order, at the segments; the rest is holes. Packed as
-// `size:u64 has:u8 (digest, if has) count:u32 (offset:u64 length:u64)*`.
-struct Segment {
-  uint64_t offset, length;
-};
-struct Content {
-  uint64_t size;
-  std::string_view digest;
-  std::vector<Segment> segments;
-};
-Content readContent(Reader &reader);
-
-// The object of a content in a directory of objects, else in `others` (a descriptor, or -1); no descriptor when
-// it has no data.
-Descriptor openObject(int objects, int others, const Content &content);
-
 // Reads all of `length` bytes; a file that ends before has changed, which fails with ESTALE.
 void readExactly(int fd, char *data, size_t length, off_t offset, std::string_view path);
 

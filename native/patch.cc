@@ -33,16 +33,13 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <cstring>
-
+#include "content.h"
 #include "fill.h"
 #include "native.h"
+#include "parents.h"
 
 namespace native {
 namespace {
-
-constexpr size_t kBufferBytes = 1 << 20;
-constexpr uint64_t kBlock = 4096;
 
 enum Code : uint8_t {
   kMakeDirectory = 1,
@@ -62,53 +59,15 @@ enum Code : uint8_t {
 
 enum What : uint8_t { kOwner = 1, kMode = 2, kAttributes = 4, kMtime = 8, kFlags = 16 };
 
-// A name in a directory that is open, valid until the next one is asked for.
-struct Place {
-  int directory;
-  const char *name;
-};
-
-// Opens parents, and keeps the last one: operations come sorted by path.
-class Parents {
- public:
-  explicit Parents(int root) : root_(root) {}
-
-  Place of(std::string_view path) {
-    auto [directory, name] = splitPath(path);
-    name_ = name;
-    if (directory.empty()) return {root_, name_.c_str()};
-    if (fd_ < 0 || directory != directory_) {
-      fd_ = Descriptor(openBeneath(root_, directory, O_PATH | O_DIRECTORY));
-      check(fd_.operator int(), "openat2", directory);
-      directory_ = directory;
-    }
-    return {fd_, name_.c_str()};
-  }
-
-  // The directory at `path`, if it is one, is there no more, nor is what was below it.
-  void forget(std::string_view path) {
-    bool within = directory_.starts_with(path) && (directory_.size() == path.size() || directory_[path.size()] == '/');
-    if (within) fd_ = Descriptor();
-  }
-
- private:
-  int root_;
-  std::string directory_;
-  std::string name_;
-  Descriptor fd_;
-};
-
 class Batch {
  public:
   Batch(int root, int objects, int others, unsigned threads, const Control &control)
       : root_(root),
-        objects_(objects),
-        others_(others),
         control_(control),
         parents_(root),
         targets_(root),
-        buffer_(kBufferBytes),
-        filler_(objects, others, threads, control) {}
+        content_({objects, others}, control),
+        filler_({objects, others}, threads, control) {}
 
   std::vector<uint8_t> run(std::string_view batch) {
     for (Reader reader(batch); !reader.done();) {
@@ -159,10 +118,7 @@ class Batch {
 
   // Gives the data of a file back and writes another one.
   void replace(std::string_view path, const Content &content) {
-    Descriptor inode = openInode(path, S_IFREG);
-    Descriptor file(openBeneath(root_, path, O_WRONLY | O_TRUNC | O_NOFOLLOW));
-    check(file.operator int(), "openat2", path);
-    filler_.fill(std::move(file), path, content);
+    filler_.fill(openToWrite(path, O_TRUNC), path, content);
   }
 
   void makeSymlink(std::string_view path, std::string_view target) {
@@ -272,113 +228,24 @@ class Batch {
 
   // Makes the content of a file that of an object, writing only blocks that differ.
   void rewrite(std::string_view path, const Content &content) {
-    Descriptor inode = openInode(path, S_IFREG);
-    Descriptor file(openBeneath(root_, path, O_RDWR | O_NOFOLLOW));
-    check(file.operator int(), "openat2", path);
-    struct stat stat {};
-    check(fstat(file, &stat), "fstat", path);
-    // Even to the size that it has, this would write the last block anew.
-    if (static_cast<uint64_t>(stat.st_size) != content.size) {
-      check(ftruncate(file, static_cast<off_t>(content.size)), "ftruncate", path);
-    }
-    Descriptor object = openObject(objects_, others_, content);
-    off_t from = 0;
-    uint64_t at = 0;
-    for (auto segment : content.segments) {
-      punch(file, at, segment.offset, path);
-      rewriteSegment(file, object, segment, from, path);
-      from += static_cast<off_t>(segment.length);
-      at = segment.offset + segment.length;
-    }
-    punch(file, at, (content.size + kBlock - 1) / kBlock * kBlock, path);
+    Descriptor file = openToWrite(path, 0);
+    content_.rewrite(file, path, content);
     check(close(file.release()), "close", path);
   }
 
   // Makes the holes of a file others, where all that is not a hole before and after is the same.
   void setHoles(std::string_view path, const Content &content) {
-    Descriptor inode = openInode(path, S_IFREG);
-    Descriptor file(openBeneath(root_, path, O_RDWR | O_NOFOLLOW));
-    check(file.operator int(), "openat2", path);
-    uint64_t at = 0;
-    for (auto [offset, length] : content.segments) {
-      punch(file, at, offset, path);
-      fillHoles(file, offset, offset + length, path);
-      at = offset + length;
-    }
-    punch(file, at, (content.size + kBlock - 1) / kBlock * kBlock, path);
+    Descriptor file = openToWrite(path, 0);
+    content_.setHoles(file, path, content);
     check(close(file.release()), "close", path);
   }
 
-  // Writes zeros where there is nothing.
-  void fillHoles(int file, uint64_t from, uint64_t to, std::string_view path) {
-    std::fill(buffer_.begin(), buffer_.end(), 0);
-    auto end = static_cast<off_t>(to);
-    for (off_t at = static_cast<off_t>(from); at < end;) {
-      off_t hole, data;
-      findHole(file, at, hole, data, path);
-      for (at = hole; at < std::min(data, end);) {
-        control_.checkCancelled();
-        auto piece = static_cast<size_t>(std::min<off_t>(std::min(data, end) - at, static_cast<off_t>(buffer_.size())));
-        writeExactly(file, buffer_.data(), piece, at, path);
-        at += static_cast<off_t>(piece);
-      }
-    }
-  }
-
-  void punch(int file, uint64_t from, uint64_t to, std::string_view path) {
-    if (to <= from) return;
-    off_t data = lseek(file, static_cast<off_t>(from), SEEK_DATA);
-    // Nothing is there already.
-    if (data < 0 && errno == ENXIO) return;
-    if (check(data, "lseek SEEK_DATA", path) >= static_cast<off_t>(to)) return;
-    check(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(to - from)),
-          "fallocate", path);
-  }
-
-  void rewriteSegment(int file, int object, Segment segment, off_t from, std::string_view path) {
-    std::vector<char> old(buffer_.size());
-    for (uint64_t done = 0; done < segment.length;) {
-      control_.checkCancelled();
-      size_t piece = std::min<uint64_t>(segment.length - done, buffer_.size());
-      auto offset = static_cast<off_t>(segment.offset + done);
-      readExactly(object, buffer_.data(), piece, from + static_cast<off_t>(done), path);
-      readExactly(file, old.data(), piece, offset, path);
-      writeChanged(file, old.data(), piece, offset, path);
-      done += piece;
-      control_.addBytes(piece);
-    }
-  }
-
-  // Writes the runs of blocks of `buffer_` that differ from `old`, or that the file does not have.
-  void writeChanged(int file, const char *old, size_t length, off_t offset, std::string_view path) {
-    off_t hole = offset;   // [hole, data): what of the file is absent, as far as it is known
-    off_t data = offset;
-    size_t runStart = 0, runEnd = 0;
-    auto flush = [&] {
-      if (runEnd > runStart) writeExactly(file, buffer_.data() + runStart, runEnd - runStart, offset + static_cast<off_t>(runStart), path);
-    };
-    for (size_t at = 0; at < length; at += kBlock) {
-      size_t size = std::min<size_t>(kBlock, length - at);
-      off_t position = offset + static_cast<off_t>(at);
-      if (position >= data) findHole(file, position, hole, data, path);
-      bool absent = position >= hole && position < data;
-      if (!absent && std::memcmp(buffer_.data() + at, old + at, size) == 0) continue;
-      if (at != runEnd || runEnd == 0) {
-        flush();
-        runStart = at;
-      }
-      runEnd = at + size;
-    }
-    flush();
-  }
-
-  // Finds the next hole at or after `position`, as [hole, data).
-  void findHole(int file, off_t position, off_t &hole, off_t &data, std::string_view path) {
-    hole = lseek(file, position, SEEK_HOLE);
-    check(hole, "lseek SEEK_HOLE", path);
-    data = lseek(file, hole, SEEK_DATA);
-    if (data < 0 && errno == ENXIO) data = INT64_MAX;
-    check(data, "lseek SEEK_DATA", path);
+  // A regular file that is there, which may be written to.
+  Descriptor openToWrite(std::string_view path, int flags) {
+    openInode(path, S_IFREG);
+    Descriptor file(openBeneath(root_, path, O_RDWR | O_NOFOLLOW | flags));
+    check(file.operator int(), "openat2", path);
+    return file;
   }
 
   void report(std::string_view path) {
@@ -395,12 +262,10 @@ class Batch {
   }
 
   int root_;
-  int objects_;
-  int others_;
   const Control &control_;
   Parents parents_;
   Parents targets_;
-  std::vector<char> buffer_;
+  ContentWriter content_;
   Writer reports_;
   Filler filler_;
 };
