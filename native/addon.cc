@@ -7,6 +7,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   native::initSync(env, exports);
   native::initScan(env, exports);
   native::initIngest(env, exports);
+  native::initCheck(env, exports);
   native::initRead(env, exports);
   native::initDiff(env, exports);
   native::initCompare(env, exports);

@@ -4,9 +4,6 @@
 //              segmentCount:u32 (offset:u64 length:u64)* known:u8 [digest:64 bytes if known])*
 //   digests  = (outcome:u8 digest:64 bytes)*                one for each file; 0 read, 1 read, and an object was added,
 //                                                           2 not read: the object of the known digest is there
-//   checks   = (state:u8 size:u64 sparse)*                  one for each digest asked for: 0 good, 1 missing, 2 damaged
-//   sparse   = count:u32 (start:u64 count:u64)* [has:u8 (digest if has)]
-//              runs of blocks of zeros, and, if there are any, the digest of all else, if there is any
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -238,147 +235,10 @@ Napi::Value ingestFiles(const Napi::CallbackInfo &info) {
       [digests](Napi::Env env) { return toBuffer(env, std::move(*digests)); });
 }
 
-enum State : uint8_t { kGood = 0, kMissing = 1, kDamaged = 2 };
-
-struct Run {
-  uint64_t start, count;
-};
-
-bool isZero(const char *data, size_t length) {
-  return data[0] == 0 && (length == 1 || std::memcmp(data, data + 1, length - 1) == 0);
-}
-
-// Hashes an object, and from its first block of zeros on also what it would be without such blocks.
-class ObjectHash {
- public:
-  explicit ObjectHash(bool sparse) : sparse_(sparse) {}
-
-  // Pieces are whole blocks, but for the last one.
-  void update(const char *data, size_t length) {
-    size_t hashed = 0;  // of this piece, by `whole_`
-    for (size_t at = 0; sparse_ && at < length; at += kBlockBytes) {
-      size_t size = std::min(kBlockBytes, length - at);
-      if (isZero(data + at, size)) {
-        whole_.update(data + hashed, at - hashed);
-        hashed = at;
-        addZeros();
-      } else if (without_) {
-        without_->update(data + at, size);
-        hasData_ = true;
-      } else {
-        hasData_ = true;
-      }
-      block_++;
-    }
-    whole_.update(data + hashed, length - hashed);
-  }
-
-  Digest finish() { return whole_.finish(); }
-
-  void write(Writer &writer) {
-    if (!sparse_) zeros_.clear();
-    writer.number<uint32_t>(zeros_.size());
-    for (auto [start, count] : zeros_) {
-      writer.number(start);
-      writer.number(count);
-    }
-    if (zeros_.empty()) return;
-    writer.number<uint8_t>(hasData_);
-    if (!hasData_) return;
-    auto digest = without_->finish();
-    writer.raw({reinterpret_cast<const char *>(digest.data()), digest.size()});
-  }
-
- private:
-  static constexpr size_t kBlockBytes = 4096;
-  // What is in more pieces than these is left as it is.
-  static constexpr size_t kMaxRuns = 1024;
-
-  void addZeros() {
-    if (!without_) without_ = std::make_unique<Sha512>(whole_);
-    if (!zeros_.empty() && zeros_.back().start + zeros_.back().count == block_) zeros_.back().count++;
-    else zeros_.push_back({block_, 1});
-    if (zeros_.size() > kMaxRuns) sparse_ = false;
-  }
-
-  bool sparse_;
-  Sha512 whole_;
-  std::unique_ptr<Sha512> without_;
-  std::vector<Run> zeros_;
-  uint64_t block_ = 0;
-  bool hasData_ = false;
-};
-
-// Reads as much as the buffer holds, less only where the file ends. Returns -1 with errno.
-ssize_t fill(int fd, std::vector<char> &buffer) {
-  size_t length = 0;
-  while (length < buffer.size()) {
-    ssize_t got = read(fd, buffer.data() + length, buffer.size() - length);
-    if (got < 0) return got;
-    if (got == 0) break;
-    length += static_cast<size_t>(got);
-  }
-  return static_cast<ssize_t>(length);
-}
-
-State checkObject(int objects, std::string_view wanted, ObjectHash &hash, uint64_t &size, const Control &control) {
-  auto path = native::objectPath(wanted);
-  Descriptor fd(openat(objects, path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (fd < 0 && errno == ENOENT) return kMissing;
-  // A symbolic link is none, wherever it leads; nor is a socket.
-  if (fd < 0 && (errno == ELOOP || errno == ENXIO)) return kDamaged;
-  check(fd.operator int(), "openat", path);
-  auto &buffer = threadBuffer();
-  for (;;) {
-    control.checkCancelled();
-    ssize_t length = fill(fd, buffer);
-    // What cannot be read is as good as lost; the caller names the object.
-    if (length < 0 && (errno == EIO || errno == EISDIR)) return kDamaged;
-    check(length, "read", path);
-    hash.update(buffer.data(), static_cast<size_t>(length));
-    size += static_cast<uint64_t>(length);
-    control.addBytes(static_cast<uint64_t>(length));
-    if (static_cast<size_t>(length) < buffer.size()) break;
-  }
-  control.addItems(1);
-  return std::memcmp(hash.finish().data(), wanted.data(), kDigestBytes) == 0 ? kGood : kDamaged;
-}
-
-std::vector<uint8_t> checkAll(int objects, std::string_view digests, bool sparse, const Control &control) {
-  std::vector<Writer> checks(digests.size() / kDigestBytes);
-  forEachParallel(checks.size(), [&](size_t index) {
-    ObjectHash hash(sparse);
-    uint64_t size = 0;
-    auto state = checkObject(objects, digests.substr(index * kDigestBytes, kDigestBytes), hash, size, control);
-    checks[index].number<uint8_t>(state);
-    checks[index].number<uint64_t>(size);
-    hash.write(checks[index]);
-  });
-  Writer all;
-  for (const auto &check : checks) all.bytes_.insert(all.bytes_.end(), check.bytes_.begin(), check.bytes_.end());
-  return std::move(all.bytes_);
-}
-
-// checkObjects(objects, digests, sparse, control): reads and hashes objects; resolves to the packed checks, with
-// nothing about zeros unless `sparse`.
-Napi::Value checkObjects(const Napi::CallbackInfo &info) {
-  int objects = info[0].As<Napi::Number>().Int32Value();
-  std::string_view digests = bytesOf(info[1]);
-  bool sparse = info[2].As<Napi::Boolean>();
-  auto checks = std::make_shared<std::vector<uint8_t>>();
-  return Job::run(
-      info.Env(), info[3], {info[1]},
-      [objects, digests, sparse, checks](const Control &control) {
-        *checks = checkAll(objects, digests, sparse, control);
-      },
-      [checks](Napi::Env env) { return toBuffer(env, std::move(*checks)); });
-}
-
 }  // namespace
 
 void initIngest(Napi::Env env, Napi::Object exports) {
   exports.Set("ingestFiles", Napi::Function::New(env, ingestFiles));
-  exports.Set("checkObjects", Napi::Function::New(env, checkObjects));
 }
 
 }  // namespace native

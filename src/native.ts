@@ -229,7 +229,7 @@ export async function ingestFiles(
   return watched(watch, control => addon.ingestFiles(root, files, objects, temporary, control));
 }
 
-/** Reads and hashes objects; resolves to the packed checks (native/ingest.cc), about zeros only if `sparse`. */
+/** Reads and hashes objects; resolves to the packed checks (native/check.cc), about zeros only if `sparse`. */
 export async function checkObjects(
   objects: number,
   digests: Buffer,

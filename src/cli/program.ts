@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { ImageUnpackerError } from '../image/error.js';
 import { silentProgress } from '../image/progress.js';
-import { tuneV8 } from '../unpacker/tune-v8.js';
 import { withBuiltIns } from './built-in-commands.js';
 import type { CommandContext } from './command.js';
 import { EXIT_CODES, exitCodeOf } from './exit-code.js';
@@ -33,7 +32,6 @@ export interface Surroundings {
 
 /** Runs a program in this process, and ends the process with its exit code. */
 export async function main(program: Omit<ProgramDefinition, 'version'>): Promise<never> {
-  tuneV8();
   // The AWS SDK would warn of Node 20, which this version of it supports, in the middle of what is logged.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   // Who writes is told of a write that failed (see `writeAll`); the event besides would end the process.

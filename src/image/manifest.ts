@@ -1,4 +1,3 @@
-import xxhash from 'xxhash-wasm';
 import { sha512, DIGEST_BYTES } from './digest.js';
 import { ByteReader, ByteWriter } from './encoding.js';
 import type { Entry } from './entry.js';
@@ -7,6 +6,7 @@ import { ImageUnpackerError } from './error.js';
 import { MAX_ENTRIES, MAX_INDEX_BYTES, MAX_PAGE_BYTES } from './limits.js';
 import { PageWriter } from './page.js';
 import { comparePaths, displayPath, MAX_PATH_BYTES, pathFault } from './path.js';
+import { xxh32 } from './xxh32.js';
 
 /*
  * The index of a manifest. Its SHA-512 is the digest of the image.
@@ -34,8 +34,6 @@ const CUT_ONE_IN = 512;
 const FULL_PAGE_BYTES = 256 << 10;
 /** ext4 keeps the target of a symbolic link in the inode when it is shorter than this. */
 const SHORT_TARGET_BYTES = 60;
-
-const hash = await xxhash();
 
 /** What an index says of a page. */
 export interface PageReference {
@@ -98,7 +96,7 @@ export class ManifestWriter {
 
   #endsBefore(path: Buffer): boolean {
     if (this.#page.length < MIN_PAGE_BYTES) return false;
-    return this.#page.length >= FULL_PAGE_BYTES || hash.h32Raw(path) % CUT_ONE_IN === 0;
+    return this.#page.length >= FULL_PAGE_BYTES || xxh32(path) % CUT_ONE_IN === 0;
   }
 
   #endPage(): EncodedPage {

@@ -80,7 +80,9 @@ async function loadS3<T>(load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (reason) {
-    if ((reason as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw reason;
+    // The latter where the program is packed: it has what it imports by `require`.
+    const codes = ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'];
+    if (!codes.includes((reason as NodeJS.ErrnoException).code ?? '')) throw reason;
     const message =
       "Stores on S3 need the package @aws-sdk/client-s3, which is not installed; 'npm install @aws-sdk/client-s3' does that";
     throw new ImageUnpackerError('UNSUPPORTED', message, {}, reason);

@@ -2,7 +2,6 @@ import { Socket } from 'node:net';
 import { cancelled } from '../image/error.js';
 import type { UnpackResult } from '../rpc/unpacker.js';
 import { runCapture } from './capture-work.js';
-import { tuneV8 } from './tune-v8.js';
 import { Orders } from './orders.js';
 import { ProgressTeller } from './progress-teller.js';
 import { runUnpack } from './unpack-work.js';
@@ -14,8 +13,6 @@ import { FRAMES_DESCRIPTOR, sendableError } from './work.js';
  * breaks nothing but itself. It goes when the work is done, and at once when the agent has gone: the lock of the
  * state directory, which it has inherited, must not outlive that.
  */
-
-tuneV8();
 
 const controller = new AbortController();
 const orders = new Orders();

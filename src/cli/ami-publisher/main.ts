@@ -1,4 +1,4 @@
 import { main } from '../program.js';
 import { amiPublisher } from './program.js';
 
-await main(amiPublisher);
+void main(amiPublisher);

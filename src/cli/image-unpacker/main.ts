@@ -1,4 +1,4 @@
 import { main } from '../program.js';
 import { imageUnpacker } from './program.js';
 
-await main(imageUnpacker);
+void main(imageUnpacker);

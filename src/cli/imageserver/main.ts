@@ -1,4 +1,4 @@
 import { main } from '../program.js';
 import { imageserver } from './program.js';
 
-await main(imageserver);
+void main(imageserver);

@@ -1,4 +1,4 @@
 import { main } from '../program.js';
 import { imagetool } from './program.js';
 
-await main(imagetool);
+void main(imagetool);

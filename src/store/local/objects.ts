@@ -236,7 +236,7 @@ export class LocalObjects {
   }
 }
 
-/** Unpacks what native/ingest.cc says of objects, where the grammar stands. */
+/** Unpacks what native/check.cc says of objects, where the grammar stands. */
 function unpackChecks(digests: readonly Buffer[], packed: Buffer): ObjectChecks & { sparse: SparseForms } {
   const faults: ObjectFault[] = [];
   const sizes: number[] = [];
