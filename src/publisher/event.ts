@@ -6,7 +6,8 @@ import type { ResultRow } from './row.js';
  * `disk` and `register` for each. With the strategy `snapshot` each target has `unpacker`, `volume`, `unpack`,
  * `snapshot` and `register`.
  */
-export type StageName = 'unpack' | 'capture' | 'disk' | 'register' | 'unpacker' | 'volume' | 'snapshot';
+export const STAGES = ['unpack', 'capture', 'disk', 'register', 'unpacker', 'volume', 'snapshot'] as const;
+export type StageName = (typeof STAGES)[number];
 
 /** What happens while an image is published. `target` is null for what is done for all of them. */
 export type PublishEvent = { readonly time: string } & (

@@ -2,87 +2,27 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import * as v from 'valibot';
 import { ImageUnpackerError } from '../image/error.js';
 import { nearest } from '../image/nearest.js';
 import { syncDirectory } from '../store/durable.js';
 import { tryLock } from '../store/lock.js';
 import { makeDirectory } from '../store/make-directory.js';
-import type { ResultRow } from './row.js';
-import type { Target } from './target.js';
-
-/*
- * What a run is about to do and has done, in the file STATE-DIR/runs/RUN: a line of JSON for each record, each
- * of them durable before what it announces is begun.
- *
- *   {"record":"begin", "time", "run", "image", "digest", "tags", "expiresAt", "targets"}
- *   {"record":"intent", "time", "target", "change"}            before a change to a target
- *   {"record":"sent", "time", "target", "diskId", "blocks"}    blocks of a disk that have arrived, by number
- *   {"record":"outcome", "time", "target", "change", "id"?, "blocksSent"?, "parentId"?, "error"?}     after it
- *   {"record":"end", "time", "outcome", "rows"}
- *
- * A change that has an intent and no outcome may have been made or not; it is found by the run's tag. The file
- * is locked by who works on the run. A last line that is not whole was not finished when the run was ended.
- */
+import type { JournalRecord, RunBegin, Untimed } from './journal-record.js';
+import { decodeJournal, RUN } from './journal-record.js';
 
 const CREATE =
   constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND | constants.O_NOFOLLOW;
 const OPEN = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW;
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
-const RUN = /^\d{8}T\d{6}Z-[0-9a-f]{6}$/;
 
-/** What is changed in a target. */
-export type Change = 'remove-disk' | 'remove-image' | 'create-disk' | 'register';
-/** How a run ended. */
-export type RunOutcome = 'done' | 'partly' | 'failed' | 'rolled-back';
+export type { Change, JournalRecord, RunBegin, RunOutcome } from './journal-record.js';
 
-const time = v.string();
-const beginSchema = v.object({
-  record: v.literal('begin'),
-  time,
-  run: v.pipe(v.string(), v.regex(RUN)),
-  image: v.string(),
-  digest: v.string(),
-  tags: v.record(v.string(), v.string()),
-  expiresAt: v.nullable(v.string()),
-  targets: v.array(
-    v.custom<Target>(target => typeof target === 'object' && target !== null && 'kind' in target),
-  ),
-});
-const change = v.picklist(['remove-disk', 'remove-image', 'create-disk', 'register']);
-const recordSchema = v.variant('record', [
-  beginSchema,
-  v.object({ record: v.literal('intent'), time, target: v.string(), change }),
-  v.object({
-    record: v.literal('outcome'),
-    time,
-    target: v.string(),
-    change,
-    id: v.optional(v.string()),
-    blocksSent: v.optional(v.number()),
-    parentId: v.optional(v.string()),
-    error: v.optional(v.string()),
-  }),
-  v.object({
-    record: v.literal('sent'),
-    time,
-    target: v.string(),
-    diskId: v.string(),
-    blocks: v.array(v.number()),
-  }),
-  v.object({
-    record: v.literal('end'),
-    time,
-    outcome: v.picklist(['done', 'partly', 'failed', 'rolled-back']),
-    rows: v.array(v.custom<ResultRow>(row => typeof row === 'object' && row !== null)),
-  }),
-]);
-
-/** What a run was begun with. */
-export type RunBegin = v.InferOutput<typeof beginSchema>;
-/** A line of a journal. */
-export type JournalRecord = v.InferOutput<typeof recordSchema>;
-type Untimed<R> = R extends JournalRecord ? Omit<R, 'time'> : never;
+/** Records that are written together. */
+interface Waiting {
+  readonly lines: string[];
+  durably: boolean;
+  written: Promise<void>;
+}
 
 /** The journal of a run, locked. */
 export class Journal {
@@ -94,7 +34,7 @@ export class Journal {
   /** What is being written. */
   #turn: Promise<void> = Promise.resolve();
   /** Lines that wait for that: together they are made durable as soon as one of them alone. */
-  #waiting: { lines: string[]; written: Promise<void> } | undefined;
+  #waiting: Waiting | undefined;
 
   private constructor(path: string, file: FileHandle, records: readonly JournalRecord[], now: () => Date) {
     this.#path = path;
@@ -135,7 +75,7 @@ export class Journal {
     try {
       file = await open(path, OPEN);
       if (!(await tryLock(file.fd, 'exclusive'))) throw busy(run, path);
-      const { records, end } = decode(await file.readFile(), path);
+      const { records, end } = decodeJournal(await file.readFile(), path);
       if (records.length === 0) throw unbegun(path);
       // What was not written whole must not become part of the next line.
       await file.truncate(end);
@@ -149,20 +89,30 @@ export class Journal {
 
   /** Adds a record, durably. */
   async append(record: Untimed<JournalRecord>): Promise<void> {
+    await this.#add(record, true);
+  }
+
+  /** Adds a record that nothing rests on: it gets durable with the next one that has to be. */
+  async note(record: Untimed<JournalRecord>): Promise<void> {
+    await this.#add(record, false);
+  }
+
+  async #add(record: Untimed<JournalRecord>, durably: boolean): Promise<void> {
     const timed = { ...record, time: this.#now().toISOString() } as JournalRecord;
     const waiting = (this.#waiting ??= this.#gather());
     waiting.lines.push(lineOf(timed));
+    waiting.durably ||= durably;
     await waiting.written;
   }
 
-  #gather(): { lines: string[]; written: Promise<void> } {
-    const lines: string[] = [];
-    const written = this.#turn.then(() => {
+  #gather(): Waiting {
+    const waiting: Waiting = { lines: [], durably: false, written: this.#turn };
+    waiting.written = this.#turn.then(() => {
       this.#waiting = undefined;
-      return this.#write(lines.join(''));
+      return this.#write(waiting.lines.join(''), waiting.durably);
     });
-    this.#turn = written.catch(() => undefined);
-    return { lines, written };
+    this.#turn = waiting.written.catch(() => undefined);
+    return waiting;
   }
 
   async close(): Promise<void> {
@@ -170,10 +120,10 @@ export class Journal {
     await this.#file.close();
   }
 
-  async #write(lines: string): Promise<void> {
+  async #write(lines: string, durably = true): Promise<void> {
     try {
       await this.#file.appendFile(lines);
-      await this.#file.datasync();
+      if (durably) await this.#file.datasync();
     } catch (reason) {
       throw failed(reason, this.#path);
     }
@@ -197,28 +147,43 @@ export async function listRuns(stateDirectory: string): Promise<RunRecord[]> {
   const runs: RunRecord[] = [];
   for (const run of await runNames(stateDirectory)) {
     const path = pathOf(stateDirectory, run);
-    const file = await open(path, READ).catch((reason: unknown) => {
+    const found = await readJournal(path).catch((reason: unknown) => {
       throw failed(reason, path);
     });
-    try {
-      const running = !(await tryLock(file.fd, 'shared'));
-      const { records } = decode(await file.readFile(), path);
-      const [begin] = records;
-      if (begin?.record === 'begin') runs.push({ begin, records, running });
-    } finally {
-      await file.close();
-    }
+    if (found !== undefined) runs.push(found);
   }
   // Names tell the second only.
   return runs.sort((a, b) => Date.parse(a.begin.time) - Date.parse(b.begin.time));
 }
 
+/** What a journal tells; undefined of a run that was ended before it began. Throws `STATE_DAMAGED`. */
+async function readJournal(path: string): Promise<RunRecord | undefined> {
+  const file = await open(path, READ);
+  try {
+    const running = !(await tryLock(file.fd, 'shared'));
+    const { records } = decodeJournal(await file.readFile(), path);
+    const [begin] = records;
+    return begin?.record === 'begin' ? { begin, records, running } : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
 /** A run that nobody is at work on. Throws `USAGE` when there is none, `STATE_BUSY`, `STATE_DAMAGED`. */
 export async function readRun(stateDirectory: string, run: string): Promise<RunRecord> {
+  const found = await findRun(stateDirectory, run);
+  if (found.running) throw busy(run, pathOf(stateDirectory, run));
+  return found;
+}
+
+/** A run, be it that somebody is at work on it. Throws `USAGE` when there is none, `STATE_DAMAGED`. */
+export async function findRun(stateDirectory: string, run: string): Promise<RunRecord> {
   const path = pathOf(stateDirectory, run);
-  const found = (await listRuns(stateDirectory)).find(({ begin }) => begin.run === run);
+  const found = await readJournal(path).catch((reason: unknown) => {
+    if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw failed(reason, path);
+  });
   if (found === undefined) throw await unknown(stateDirectory, run);
-  if (found.running) throw busy(run, path);
   return found;
 }
 
@@ -229,27 +194,6 @@ async function runNames(stateDirectory: string): Promise<string[]> {
   } catch (reason) {
     if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw failed(reason, directory);
-  }
-}
-
-/** The records of a journal, and where the whole lines end. One that was ended before it began has none. */
-function decode(text: Buffer, path: string): { records: JournalRecord[]; end: number } {
-  const end = text.lastIndexOf(0x0a) + 1;
-  const lines = text.toString('utf8', 0, end).split('\n').slice(0, -1);
-  const records = lines.map((line, at) => {
-    const result = v.safeParse(recordSchema, parseLine(line));
-    if (result.success && (at === 0) === (result.output.record === 'begin')) return result.output;
-    const message = `The journal ${path} is damaged in line ${String(at + 1)}`;
-    throw new ImageUnpackerError('STATE_DAMAGED', message, { path });
-  });
-  return { records, end };
-}
-
-function parseLine(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
   }
 }
 

@@ -2,8 +2,10 @@ import type { DiskBoot } from '../cloud/cloud.js';
 import { throwIfAborted } from '../image/error.js';
 import { parseImageName } from '../image/name.js';
 import type { BootFacts, CallOptions, DiskCapture, Unpacker } from '../rpc/unpacker.js';
-import type { Reporter, StageName } from './event.js';
+import type { StageName } from './event.js';
 import type { UnpackOptions } from './options.js';
+import type { StageWork } from './staged.js';
+import { staged } from './staged.js';
 
 /** Does `work` with the unpacker, if one is needed, and closes it if it was made for it. */
 export async function withUnpacker<T>(
@@ -32,33 +34,24 @@ export interface ProducedDisk {
 export async function produceDisk(
   unpacker: Unpacker,
   { image, digest }: { image: string; digest: string },
-  {
-    reporter,
-    signal,
-    stages,
-  }: { reporter: Reporter; signal: AbortSignal | undefined; stages: Record<string, number> },
+  work: StageWork & { readonly signal: AbortSignal | undefined },
 ): Promise<ProducedDisk> {
+  const { reporter, signal } = work;
   const { stream } = parseImageName(image);
-  const staged = async <T>(stage: StageName, call: (options: CallOptions) => Promise<T>): Promise<T> => {
+  const called = <T>(stage: StageName, call: (options: CallOptions) => Promise<T>): Promise<T> => {
     throwIfAborted(signal);
-    const running = reporter.begin(null, stage);
-    const onProgress: CallOptions['onProgress'] = ({ step, done, total, unit }) => {
-      running.progress(step, done, total, unit);
-    };
-    try {
-      const result = await call({ signal, onProgress });
-      stages[stage] = running.end();
-      return result;
-    } catch (reason) {
-      stages[stage] = running.end(reason instanceof Error ? reason.message : String(reason));
-      throw reason;
-    }
+    return staged(work, null, stage, running => {
+      const onProgress: CallOptions['onProgress'] = ({ step, done, total, unit }) => {
+        running.progress(step, done, total, unit);
+      };
+      return call({ signal, onProgress });
+    });
   };
-  const { blocksWritten, boot, warnings } = await staged('unpack', options =>
+  const { blocksWritten, boot, warnings } = await called('unpack', options =>
     unpacker.unpack({ image, digest, create: true }, options),
   );
   for (const message of warnings) reporter.tell({ type: 'note', target: null, message });
-  const capture = await staged('capture', options => unpacker.capture(stream, digest, options));
+  const capture = await called('capture', options => unpacker.capture(stream, digest, options));
   return { capture, blocksWritten, boot: diskBoot(boot) };
 }
 

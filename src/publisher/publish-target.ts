@@ -1,28 +1,35 @@
-import type { CloudTarget, DiskBoot, ParentDisk, PublishedImage, RunStage, Tags } from '../cloud/cloud.js';
+import type {
+  CloudTarget,
+  CreatedDisk,
+  DiskBoot,
+  ParentDisk,
+  PublishedImage,
+  RunStage,
+  Tags,
+} from '../cloud/cloud.js';
 import { TAG } from '../cloud/cloud.js';
 import { diskDigest } from '../image/disk-map.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import { parseImageName } from '../image/name.js';
-import type { Reporter, RunningStage, StageName } from './event.js';
-import type { Change, Journal, RunBegin } from './journal.js';
+import type { Change, JournalRecord, RunBegin } from './journal.js';
 import { JournalledBlocks } from './sent-blocks.js';
 import type { SharedContent } from './share-blocks.js';
+import type { StageWork } from './staged.js';
+import { staged } from './staged.js';
 import type { Target } from './target.js';
 
 /** Where nobody else's work is known of, what was begun so long ago is nobody's any more. */
 const LONGEST_WORK_MILLISECONDS = 65 * 60 * 1000;
 
+type Outcome = JournalRecord & { record: 'outcome' };
+
 /** What one target is published to with. */
-export interface TargetWork {
+export interface TargetWork extends StageWork {
   readonly target: Target;
   /** Opened to be changed. */
   readonly cloud: CloudTarget;
-  readonly journal: Journal;
-  readonly reporter: Reporter;
   readonly signal: AbortSignal | undefined;
   readonly now: () => Date;
-  /** How long what was done took, by its name. */
-  readonly stages: Record<string, number>;
 }
 
 /** What was made in a target. */
@@ -37,7 +44,7 @@ export async function journalled<T>(
   { journal, target }: Pick<TargetWork, 'journal' | 'target'>,
   change: Change,
   work: () => Promise<T>,
-  tell: (result: T) => { id?: string; blocksSent?: number; parentId?: string } = () => ({}),
+  tell: (result: T) => Partial<Pick<Outcome, 'id' | 'blocksSent' | 'parentId' | 'parentImage'>> = () => ({}),
 ): Promise<T> {
   await journal.append({ record: 'intent', target: target.name, change });
   try {
@@ -84,11 +91,15 @@ export async function publishTarget(
   const { cloud, target, journal, signal } = work;
   const { begin } = journal;
   const tags = tagsOf(begin, diskDigest(content.map).toString('hex'));
-  const created = await staged(work, 'disk', async progress => {
+  const created = await staged(work, target.name, 'disk', async running => {
+    const parent = await parentDisk(work, content.map.size);
+    const onProgress = (done: number, total: number): void => {
+      running.progress('disk', done, total, 'bytes');
+    };
     const request = {
       token: `${begin.run} ${target.name} ${begin.digest}`,
       content,
-      parent: await parentDisk(work, content.map.size),
+      parent,
       tags: { ...tags, [TAG.name]: begin.image },
       boot,
       sent: new JournalledBlocks(journal, target.name),
@@ -96,8 +107,8 @@ export async function publishTarget(
     return journalled(
       work,
       'create-disk',
-      () => cloud.createDisk(request, { signal, onProgress: progress }),
-      ({ id, blocksSent, parentId }) => ({ id, blocksSent, ...(parentId === undefined ? {} : { parentId }) }),
+      () => cloud.createDisk(request, { signal, onProgress }),
+      disk => ({ id: disk.id, blocksSent: disk.blocksSent, ...parentOf(disk, parent?.image) }),
     );
   });
   const image = await register(work, created.id, tags);
@@ -118,7 +129,7 @@ export async function publishUnpacked(
     tags: { ...tags, [TAG.name]: name },
   };
   const stage: RunStage = (each, part) =>
-    staged(work, each, (_, running) =>
+    staged(work, target.name, each, running =>
       part((...told) => {
         running.progress(...told);
       }),
@@ -135,10 +146,20 @@ export async function publishUnpacked(
   return { image: await register(work, created.id, tags), blocksWritten: created.blocksWritten };
 }
 
+/** What a disk was made from, and of which image that is, where it is the one that was proposed. */
+function parentOf(
+  { parentId }: CreatedDisk,
+  proposed: PublishedImage | undefined,
+): Pick<Outcome, 'parentId' | 'parentImage'> {
+  if (parentId === undefined) return {};
+  const parentImage = proposed?.diskId === parentId ? proposed.tags[TAG.imageName] : undefined;
+  return { parentId, ...(parentImage === undefined ? {} : { parentImage }) };
+}
+
 function register(work: TargetWork, diskId: string, tags: Tags): Promise<PublishedImage> {
-  const { cloud, signal } = work;
+  const { cloud, target, signal } = work;
   throwIfAborted(signal);
-  return staged(work, 'register', () =>
+  return staged(work, target.name, 'register', () =>
     journalled(
       work,
       'register',
@@ -180,24 +201,5 @@ async function parentDisk(
     const message = `All blocks are written, as those of ${image.id} are not known: ${reason.message}`;
     reporter.tell({ type: 'note', target: target.name, message });
     return undefined;
-  }
-}
-
-async function staged<T>(
-  { reporter, target, stages }: TargetWork,
-  stage: StageName,
-  work: (progress: (done: number, total: number) => void, running: RunningStage) => Promise<T>,
-): Promise<T> {
-  const running = reporter.begin(target.name, stage);
-  const progress = (done: number, total: number): void => {
-    running.progress(stage, done, total, 'bytes');
-  };
-  try {
-    const result = await work(progress, running);
-    stages[stage] = running.end();
-    return result;
-  } catch (reason) {
-    stages[stage] = running.end(reason instanceof Error ? reason.message : String(reason));
-    throw reason;
   }
 }

@@ -31,9 +31,10 @@ export async function resume(run: string, options: RunOptions & UnpackOptions): 
     const surveys = found.map(each => ({ ...each, row: withPast(ofRun(each.row, run), records) }));
     return await withTargetRuns(surveys, begin, { ...options, openTarget, now }, async runs => {
       if (anyOpen(runs)) {
-        return withUnpacker(needsUnpacker(runs) ? options.unpacker : undefined, unpacker =>
-          runTargets(runs, { journal, reporter, unpacker, bytes: image.bytes, signal, now }),
-        );
+        return withUnpacker(needsUnpacker(runs) ? options.unpacker : undefined, async unpacker => {
+          await journal.note({ record: 'reopened', to: 'resume' });
+          return runTargets(runs, { journal, reporter, unpacker, bytes: image.bytes, signal, now });
+        });
       }
       const rows = runs.map(({ row }) => row);
       for (const row of rows) reporter.tell({ type: 'result', row });

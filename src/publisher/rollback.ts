@@ -1,5 +1,6 @@
 import { TAG } from '../cloud/cloud.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
+import type { Change } from './journal.js';
 import { Journal } from './journal.js';
 import { makeOpenTarget, withTarget } from './open-target.js';
 import type { RunOptions } from './options.js';
@@ -31,9 +32,10 @@ export async function rollback(
   const journal = await Journal.open(stateDirectory, run, now);
   try {
     const rows: RolledBackRow[] = [];
+    const begun = once(() => journal.note({ record: 'reopened', to: 'roll-back' }));
     for (const target of journal.begin.targets) {
       throwIfAborted(signal);
-      rows.push(await rollBackTarget(target, journal, { ...options, now, dryRun }));
+      rows.push(await rollBackTarget(target, journal, { ...options, now, dryRun, begun }));
     }
     const failed = rows.some(({ Error }) => Error !== undefined);
     if (!dryRun && !failed && endOf(journal.records)?.outcome !== 'rolled-back') {
@@ -48,35 +50,27 @@ export async function rollback(
 async function rollBackTarget(
   target: Target,
   journal: Journal,
-  options: RunOptions & { now: () => Date; dryRun: boolean },
+  options: RunOptions & { now: () => Date; dryRun: boolean; begun: () => Promise<void> },
 ): Promise<RolledBackRow> {
-  const { dryRun, now, signal, openTarget: open = makeOpenTarget() } = options;
+  const { dryRun, now, signal, begun, openTarget: open = makeOpenTarget() } = options;
   const { run } = journal.begin;
   const row: RolledBackRow = { ...rowOf(target), Run: run, Removed: [] };
   if (!isTouched(target, journal)) return row;
+  const remove = async (change: Change, id: string, work: () => Promise<void>): Promise<void> => {
+    if (!dryRun) {
+      await begun();
+      await journalled({ journal, target }, change, work, () => ({ id }));
+    }
+    row.Removed.push(id);
+  };
   try {
     await withTarget(target, { write: !dryRun, now, signal, open }, async cloud => {
-      const work = { journal, target };
       for (const { id } of await cloud.images({ [TAG.run]: run }, { signal })) {
-        if (!dryRun)
-          await journalled(
-            work,
-            'remove-image',
-            () => cloud.remove(id, { signal }),
-            () => ({ id }),
-          );
-        row.Removed.push(id);
+        await remove('remove-image', id, () => cloud.remove(id, { signal }));
       }
       for (const { id, tags } of await cloud.unfinished({ signal })) {
         if (tags[TAG.run] !== run) continue;
-        if (!dryRun)
-          await journalled(
-            work,
-            'remove-disk',
-            () => cloud.removeDisk(id, { signal }),
-            () => ({ id }),
-          );
-        row.Removed.push(id);
+        await remove('remove-disk', id, () => cloud.removeDisk(id, { signal }));
       }
     });
     return row;
@@ -88,4 +82,10 @@ async function rollBackTarget(
 /** Whether the run ever meant to change anything there: before that it need not even be reachable. */
 function isTouched(target: Target, { records }: Journal): boolean {
   return records.some(record => record.record === 'intent' && record.target === target.name);
+}
+
+/** Work that is done the first time only. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
 }

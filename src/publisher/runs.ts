@@ -21,10 +21,11 @@ export interface RunRow {
 
 /** All runs, oldest first. Throws `STATE_DAMAGED` naming the journal. */
 export async function runs({ stateDirectory = STATE_DIRECTORY }: RunOptions = {}): Promise<RunRow[]> {
-  return (await listRuns(stateDirectory)).map(describe);
+  return (await listRuns(stateDirectory)).map(describeRun);
 }
 
-function describe({ begin, records, running }: RunRecord): RunRow {
+/** How a run is, by its journal. */
+export function describeRun({ begin, records, running }: RunRecord): RunRow {
   const end = endOf(records);
   return {
     Run: begin.run,

@@ -11,6 +11,7 @@ import { listUsedImagesCommand } from './list-used-images.js';
 import { planCommand } from './plan.js';
 import { promoteCommand } from './promote.js';
 import { publishCommand } from './publish.js';
+import { reportCommand } from './report.js';
 import { resumeCommand } from './resume.js';
 import { rollbackCommand } from './rollback.js';
 import { runsCommand } from './runs.js';
@@ -28,6 +29,7 @@ export const amiPublisher = {
     planCommand,
     publishCommand,
     runsCommand,
+    reportCommand,
     resumeCommand,
     rollbackCommand,
     listImagesCommand,

@@ -1,5 +1,5 @@
 import type { PackageChanges } from '../../image/package-list.js';
-import type { ImageDifference } from '../../store/diff.js';
+import type { ComparedImages } from '../../store/diff-images.js';
 import { command } from '../command.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { argument } from '../option.js';
@@ -14,20 +14,10 @@ export const diffCommand = command({
   options: storeOptions,
   run: async ({ options, args, signal }) => {
     const { findImage } = await import('../../store/find-image.js');
-    const { diffManifests } = await import('../../store/diff.js');
-    const { comparePackages } = await import('../../image/package-list.js');
-    const { tryReadPackages } = await import('../../store/packages/read-packages.js');
-    const { ManifestReader } = await import('../../store/manifest-reader.js');
+    const { diffImages } = await import('../../store/diff-images.js');
     return withStore(options, signal, async store => {
       const [from, to] = [await findImage(store, args.from), await findImage(store, args.to)];
-      const before = await ManifestReader.open(store, Buffer.from(from.digest, 'hex'));
-      const after = await ManifestReader.open(store, Buffer.from(to.digest, 'hex'));
-      const difference = await diffManifests(before, after, { signal });
-      const [had, has] = [await tryReadPackages(store, from), await tryReadPackages(store, to)];
-      const packages = had.list && has.list ? comparePackages(had.list.packages, has.list.packages) : null;
-      const fault = had.fault ?? has.fault;
-      const packagesFault = fault === undefined ? {} : { packagesFault: fault };
-      return { from: from.name, to: to.name, ...difference, packages, ...packagesFault };
+      return diffImages(store, from, to, { signal });
     });
   },
   show: showDifference,
@@ -40,14 +30,7 @@ interface Difference {
   what?: readonly string[];
 }
 
-/** What differs; of packages null if not both images have a list that can be read. */
-interface Shown extends ImageDifference {
-  packages: PackageChanges | null;
-  /** Why a list cannot be read. */
-  packagesFault?: string;
-}
-
-function* showDifference(shown: Shown): Generator<string, void, undefined> {
+function* showDifference(shown: ComparedImages): Generator<string, void, undefined> {
   const { added, removed, changed, newBytes, packages, packagesFault } = shown;
   const differences: Difference[] = changed.slice();
   for (const path of added) differences.push({ path, sign: '+' });
