@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { buildRpms, eraseRpm, hasRpm, installRpms } from '../../model/rpm.js';
+import { buildRpms, eraseRpm, installRpms, RPM_PROGRAMS } from '../../model/rpm.js';
+import { needs } from '../../needs.js';
 import { prepare } from './prepare.js';
 import { imagetoolOn, json } from './run.js';
 
@@ -95,7 +96,7 @@ test('an image whose package list is lost is shown', async t => {
   t.regex(shown.packagesFault, /package list of the image s\/1 cannot be read/);
 });
 
-const withRpm = hasRpm ? test : test.skip;
+const withRpm = needs('databases of rpm', { programs: RPM_PROGRAMS });
 
 withRpm('packages of rpm are kept with the image, shown, compared and told of as SBOM', async t => {
   const { store, source } = prepare(t);

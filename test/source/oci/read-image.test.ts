@@ -10,6 +10,7 @@ import type { Platform } from '../../../src/source/oci/platform.js';
 import { parsePlatform } from '../../../src/source/oci/platform.js';
 import { parseImageSource, readImage } from '../../../src/source/oci/read-image.js';
 import type { Tree } from '../../../src/source/tree.js';
+import { needs } from '../../needs.js';
 import { temporaryDirectory } from '../../temporary-directory.js';
 import { MemorySink, treeOptions } from '../memory-sink.js';
 import type { Piece } from './layout.js';
@@ -337,8 +338,10 @@ test('a Docker archive that is damaged or leads astray is refused', async t => {
   await tries(replaced('.json', Buffer.from('[]')), { code: 'SOURCE_MISSING', message: /none at all/ });
 });
 
-const isThere = (program: string): boolean => spawnSync(program, ['--version']).status === 0;
-const withUmoci = isThere('umoci') && isThere('skopeo') && process.getuid?.() === 0 ? test : test.skip;
+const withUmoci = needs('images as umoci and skopeo read them', {
+  programs: ['umoci', 'skopeo'],
+  fault: process.getuid?.() === 0 ? undefined : 'only root can unpack them as they are',
+});
 
 function run(program: string, ...options: string[]): void {
   const { status, stderr } = spawnSync(program, options, { encoding: 'utf8' });

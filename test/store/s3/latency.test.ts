@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../../temporary-directory.js';
 import { FaultyProxy } from './faulty-proxy.js';
 import { MotoBucket } from './s3-under-test.js';
 
-const run = withMoto(test, 'S3 that is far away');
+const run = withMoto('S3 that is far away');
 const bucket = run === test ? MotoBucket.during(test) : undefined;
 const FILES = 600;
 
