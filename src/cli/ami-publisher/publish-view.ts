@@ -1,6 +1,6 @@
 import type { PublishEvent, StageName } from '../../publisher/event.js';
 import type { ProgressUnit } from '../../image/progress.js';
-import { showCount, showDuration, showSize, showText } from '../show.js';
+import { showCount, showCountOf, showDuration, showSize, showText } from '../show.js';
 import type { LiveRow } from './live-table.js';
 import { LiveTable } from './live-table.js';
 
@@ -47,7 +47,7 @@ export class PublishView {
       case 'run':
         for (const target of event.targets) this.#targets.set(target, '');
         this.#run = event.run;
-        return `Run ${event.run}: ${showText(event.image)} to ${showCount(event.targets.length)} ${event.targets.length === 1 ? 'target' : 'targets'}`;
+        return `Run ${event.run}: ${showText(event.image)} to ${showCountOf(event.targets.length, 'target')}`;
       case 'begin':
         this.#set(event.target, newStage(event.stage, at));
         return undefined;
