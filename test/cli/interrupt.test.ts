@@ -45,6 +45,24 @@ test.serial('the log goes to standard error: JSON, or readable lines on a termin
   }
 });
 
+test.serial(
+  'errors are logged without where in the program they were thrown, but at the level debug',
+  async t => {
+    for (const [level, hasStack] of [
+      ['info', false],
+      ['debug', true],
+    ] as const) {
+      const { err, events, ended } = await startWaiting(['--log-level', level]);
+      events.emit('SIGINT');
+      await ended;
+      const line = err.text.split('\n').find(each => each.includes('it failed'))!;
+      const { err: logged } = JSON.parse(line) as { err: Record<string, unknown> };
+      t.like(logged, { type: 'Error', message: 'the cause', code: 'EIO' });
+      t.is('stack' in logged, hasStack);
+    }
+  },
+);
+
 test.serial('--quiet logs only errors', async t => {
   const { err, events, ended } = await startWaiting(['--quiet']);
   t.is(err.text, '');

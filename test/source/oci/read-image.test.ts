@@ -419,6 +419,19 @@ withUmoci('a Docker archive is what skopeo and umoci make of it', async t => {
   t.deepEqual(comparable(await read(`oci:${target}`)), comparable(unpacked));
 });
 
+test('what is there and is no image of its kind is said to be what it is', async t => {
+  const directory = temporaryDirectory(t);
+  const file = join(directory, 'file');
+  writeFileSync(file, '');
+  for (const [source, message] of [
+    [`docker-archive:${directory}`, /directory; give/],
+    [`oci:${file}:tag`, /is a file; give/],
+    ['docker-archive:/dev/null', /is a special file; give/],
+    [`oci:${directory}/none`, /there is nothing; give/],
+  ] as const)
+    await t.throwsAsync(read(source), { code: 'SOURCE_MISSING', message }, source);
+});
+
 test('indexes that name each other again and again are refused, not read for hours', async t => {
   const layout = new Layout();
   for (let depth = 0; depth < 3; depth++) {
