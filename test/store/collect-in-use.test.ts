@@ -123,7 +123,12 @@ test('images that many make, delete and read are whole, whatever is collected an
   const location = await makeStore(t);
   const texts = Array.from({ length: 40 }, (_, at) => `text ${String(at)}`);
   const count = { created: 0, removed: 0, killed: 0, collected: 0 };
-  const isDone = (): boolean => count.created >= 60 && count.killed >= 2 && count.collected >= 20;
+  const end = performance.now() + 120_000;
+  // On a slow machine less is enough, but not nothing.
+  const isDone = (): boolean =>
+    performance.now() > end
+      ? count.killed > 0 && count.collected > 0
+      : count.created >= 60 && count.killed >= 2 && count.collected >= 20;
   const use = async (name: string): Promise<void> => {
     let user = new User(t, location);
     for (let round = 0; !isDone(); round++) {
@@ -153,6 +158,7 @@ test('images that many make, delete and read are whole, whatever is collected an
   };
   await Promise.all([use('a'), use('bb'), use('ccc'), collecting()]);
   t.log(JSON.stringify(count));
+  t.true(count.killed > 0 && count.collected > 0);
   const store = await openLocalStore(location);
   for (const { digest } of await store.list()) {
     const manifest = await ManifestReader.open(store, Buffer.from(digest, 'hex'));
