@@ -4,9 +4,10 @@ import { ImageUnpackerError } from '../image/error.js';
 import { keyOf } from '../image/inode-match.js';
 import type { Difference } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
-import type { BootFacts } from './boot/options.js';
+import type { ApplyResult } from './apply-result.js';
+import { applyResult } from './apply-result.js';
 import { checkRoom, shapeFor } from './capacity.js';
-import type { CurrentTree, ScanKind } from './current-tree.js';
+import type { CurrentTree } from './current-tree.js';
 import { checkedSuperblock, currentTree, findRecord, noTree } from './current-tree.js';
 import type { BlockDevice } from './device.js';
 import { differenceOf } from './difference.js';
@@ -26,7 +27,6 @@ import type { VolumeFacts } from './remember.js';
 import { rememberTree } from './remember.js';
 import { settleDisk } from './settle-disk.js';
 import { addSparseForms } from './sparse-record.js';
-import type { StageSeconds } from './stage-clock.js';
 import { StageClock } from './stage-clock.js';
 import type { StateDirectory } from './state-directory.js';
 import { isDamagedState } from './state-directory.js';
@@ -45,24 +45,6 @@ export interface ApplyRequest extends VolumeRequest {
   progress: ProgressSink;
   /** Whether the kernel is to make nodes for the partitions of a disk, where it can. Default: yes. */
   nodes?: boolean | undefined;
-}
-
-/** What was done; the keys are those that `apply --json` prints. */
-export interface ApplyResult {
-  image: string;
-  digest: string;
-  from: string | null;
-  scan: ScanKind;
-  entries: { added: number; removed: number; changed: number; unchanged: number };
-  bytesFetched: number;
-  bytesWritten: number;
-  blocksWritten: number | null;
-  generated: string[];
-  /** How the volume boots; null when it does not. */
-  boot: BootFacts | null;
-  /** What was not as it should be and was put right, or is to be known. */
-  warnings: string[];
-  seconds: StageSeconds;
 }
 
 /**
@@ -133,7 +115,15 @@ class Application {
       if (difference.changes.length > 0) await this.#patch(current, difference);
       else await this.#confirm(current, grown);
       await this.#writes.end();
-      return this.#result(current, difference);
+      return applyResult(difference, {
+        image: this.#imageReference(),
+        wanted: this.#wanted,
+        current,
+        volume: this.#volume,
+        bytesFetched: this.#bytesFetched,
+        written: this.#writes.written,
+        seconds: this.#clock.seconds(),
+      });
     } finally {
       await current.close();
     }
@@ -191,6 +181,8 @@ class Application {
   /** Makes the volume the image. */
   async #patch(current: CurrentTree, difference: Difference): Promise<void> {
     await this.#checkRoom(current, difference);
+    // The kernel takes its time for this, in which objects are read. What becomes of it is asked before the first write.
+    if (current.record !== undefined) this.#writes.begin().catch(() => undefined);
     const { contents, tree } = this.#wanted;
     const { plan, objects } = await preparePatch(
       { device: this.#device, store: this.#request.store, current, want: tree.manifest, difference },
@@ -279,35 +271,8 @@ class Application {
     return { disk: { extents: extentsOf(area), digest: areaDigest(area), boot: this.#wanted.boot } };
   }
 
-  /** What was torn, and has been put right. */
-  #repaired(): string[] {
-    const { torn, path } = this.#volume;
-    return torn.map(what => `${what} of ${path} was damaged and has been put right`);
-  }
-
   #imageReference(): ImageReference {
     const { name, digest } = this.#request.image;
     return { name, digest };
-  }
-
-  #result(current: CurrentTree, { changes }: Difference): ApplyResult {
-    const added = changes.filter(({ have }) => have === undefined).length;
-    const removed = changes.filter(({ want }) => want === undefined).length;
-    const changed = changes.length - added - removed;
-    const unchanged = this.#wanted.tree.manifest.index.entries - added - changed;
-    return {
-      image: this.#request.image.name,
-      digest: this.#request.image.digest,
-      from: current.from?.name ?? null,
-      scan: current.scan,
-      entries: { added, removed, changed, unchanged },
-      bytesFetched: this.#bytesFetched,
-      bytesWritten: this.#writes.written.bytes,
-      blocksWritten: this.#writes.written.blocks,
-      generated: this.#wanted.generated,
-      boot: this.#wanted.facts,
-      warnings: [...this.#repaired(), ...this.#wanted.warnings],
-      seconds: this.#clock.seconds(),
-    };
   }
 }

@@ -1,16 +1,5 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  rmdirSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { readFile, rmdir } from 'node:fs/promises';
+import { closeSync, constants, existsSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DetachedMount } from '../native.js';
 import { mount, unmount } from '../native.js';
@@ -108,20 +97,20 @@ class Trace {
     const instances = `/proc/self/fd/${String(tracing.root)}/instances`;
     const instance = join(instances, `${INSTANCE}${String(process.pid)}-${String(performance.now())}`);
     try {
-      removeLeft(instances);
-      mkdirSync(instance);
+      await removeLeft(instances);
+      await mkdir(instance);
     } catch {
       await unmount(tracing);
       return undefined;
     }
     try {
-      writeFileSync(join(instance, 'buffer_size_kb'), String(BUFFER_KIB));
+      await writeFile(join(instance, 'buffer_size_kb'), String(BUFFER_KIB));
       const event = join(instance, 'events/block/block_rq_issue');
-      writeFileSync(join(event, 'filter'), `dev == ${String(kernelNumber(statSync(device).rdev))}`);
-      writeFileSync(join(event, 'enable'), '1');
+      await writeFile(join(event, 'filter'), `dev == ${String(kernelNumber((await stat(device)).rdev))}`);
+      await writeFile(join(event, 'enable'), '1');
       return new Trace(tracing, instance);
     } catch {
-      rmdirSync(instance);
+      await rmdir(instance);
       await unmount(tracing);
       return undefined;
     }
@@ -164,12 +153,12 @@ class Trace {
 }
 
 /** Removes the instances of processes that were killed: nobody else does, and each has buffers of its own. */
-function removeLeft(instances: string): void {
-  for (const name of readdirSync(instances)) {
+async function removeLeft(instances: string): Promise<void> {
+  for (const name of await readdir(instances)) {
     const process = name.startsWith(INSTANCE) ? parseInt(name.slice(INSTANCE.length)) : NaN;
     if (Number.isNaN(process) || existsSync(`/proc/${String(process)}`)) continue;
     try {
-      rmdirSync(join(instances, name));
+      await rmdir(join(instances, name));
     } catch (reason) {
       // Another one has removed it, or it is a process's that cannot be seen from here.
       if (!['ENOENT', 'EBUSY'].includes((reason as NodeJS.ErrnoException).code ?? '')) throw reason;

@@ -1,4 +1,4 @@
-import type { ApplyResult } from '../../volume/apply.js';
+import type { ApplyResult } from '../../volume/apply-result.js';
 import { command } from '../command.js';
 import { bootOptions, bootOptionsOf, diskOptions, diskOptionsOf } from './boot-options.js';
 import { flag, oneOf, optional, required, withDefault } from '../option.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ProgressSink } from '../../../src/image/progress.js';
 import { unseal } from '../../../src/image/sealed.js';
 import type { Store } from '../../../src/store/store.js';
-import type { ApplyResult } from '../../../src/volume/apply.js';
+import type { ApplyResult } from '../../../src/volume/apply-result.js';
 import { applyImage } from '../../../src/volume/apply.js';
 import { captureVolume } from '../../../src/volume/capture.js';
 import type { CheckResult } from '../../../src/volume/check.js';
