@@ -21,8 +21,8 @@ import {
 /** More small files than these are never better rewritten where they lie. */
 const MOST_SMALL_FILES = 256;
 /**
- * ext4 puts the data of files up to this size (16 blocks, its mb_stream_req) together, wherever their inodes are;
- * that of others goes near their inodes, where a change leaves gaps.
+ * Unless it is told otherwise (pack-files.ts), ext4 puts the data of files up to this size together, wherever their inodes
+ * are; that of others goes near their inodes, where a change leaves gaps.
  */
 const MOST_PACKED_BYTES = 65_536n;
 

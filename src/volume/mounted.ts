@@ -3,6 +3,7 @@ import type { DetachedMount } from '../native.js';
 import { isNativeError, mount, syncFileSystem, unmount } from '../native.js';
 import type { BlockDevice } from './device.js';
 import { lendDevice } from './device.js';
+import { packFiles } from './pack-files.js';
 
 /*
  * A volume is mounted with no place in any tree, and used beneath that root only. Its device must not be
@@ -37,6 +38,7 @@ export async function withMount<T>(
   return lendDevice(device, write, async held => {
     const mounted = await mountExt4(device.path, `/proc/self/fd/${String(held.fd)}`, write);
     try {
+      if (write) await packFiles(device.path);
       const result = await work(mounted.root);
       if (write) await syncFileSystem(mounted.root);
       return result;
