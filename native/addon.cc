@@ -8,6 +8,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   native::initScan(env, exports);
   native::initIngest(env, exports);
   native::initCheck(env, exports);
+  native::initStore(env, exports);
   native::initRead(env, exports);
   native::initDiff(env, exports);
   native::initCompare(env, exports);

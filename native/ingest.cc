@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "native.h"
+#include "object-directory.h"
 #include "sha512.h"
 
 namespace native {
@@ -19,10 +20,6 @@ namespace {
 
 // Data up to this size is held in memory until its digest says whether it is known already.
 constexpr size_t kBufferBytes = 1 << 20;
-
-std::string objectPath(const Digest &digest) {
-  return native::objectPath({reinterpret_cast<const char *>(digest.data()), digest.size()});
-}
 
 struct File {
   std::string_view path;
@@ -70,6 +67,14 @@ void checkUnchanged(int fd, const File &file) {
   if (!same) fail("fstat", file.path, ESTALE);
 }
 
+// A file beneath `root`, open, that is as it was scanned.
+Descriptor openUnchanged(int root, const File &file) {
+  Descriptor fd(openBeneath(root, file.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  check(fd.operator int(), "openat2", file.path);
+  checkUnchanged(fd, file);
+  return fd;
+}
+
 // Hands the data of a file on, piece by piece.
 template <typename Consume>
 void readData(int fd, const File &file, std::vector<char> &buffer, const Control &control, Consume consume) {
@@ -86,70 +91,6 @@ void readData(int fd, const File &file, std::vector<char> &buffer, const Control
     }
   }
 }
-
-void writeAll(int fd, const char *data, size_t length, std::string_view path) {
-  while (length > 0) {
-    ssize_t written = check(write(fd, data, length), "write", path);
-    data += written;
-    length -= static_cast<size_t>(written);
-  }
-}
-
-// Where objects are kept: a directory of them, and one on the same file system for what is not finished.
-class ObjectDirectory {
- public:
-  ObjectDirectory(int objects, int temporary) : objects_(objects), temporary_(temporary) {}
-  bool exists() const { return objects_ >= 0; }
-
-  bool has(const Digest &digest, uint64_t size) const {
-    struct stat stat {};
-    auto path = objectPath(digest);
-    if (fstatat(objects_, path.c_str(), &stat, AT_SYMLINK_NOFOLLOW) < 0) {
-      if (errno == ENOENT) return false;
-      fail("fstatat", path);
-    }
-    return S_ISREG(stat.st_mode) && static_cast<uint64_t>(stat.st_size) == size;
-  }
-
-  // A file of its own; `name` receives what it is called.
-  Descriptor create(std::string &name) const {
-    static std::atomic<uint64_t> next{0};
-    name = std::to_string(getpid()) + "-" + std::to_string(next++);
-    return Descriptor(check(openat(temporary_, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444), "openat", name));
-  }
-
-  void publish(const std::string &name, const Digest &digest) const {
-    auto path = objectPath(digest);
-    check(renameat(temporary_, name.c_str(), objects_, path.c_str()), "renameat", path);
-  }
-
-  void discard(const std::string &name) const { unlinkat(temporary_, name.c_str(), 0); }
-
- private:
-  int objects_;
-  int temporary_;
-};
-
-// A temporary object that goes with its scope unless it is published.
-class TemporaryObject {
- public:
-  explicit TemporaryObject(const ObjectDirectory &directory) : directory_(directory), file_(directory.create(name_)) {}
-  ~TemporaryObject() {
-    if (!name_.empty()) directory_.discard(name_);
-  }
-  void write(const char *data, size_t length) { writeAll(file_, data, length, name_); }
-  void publish(const Digest &digest) {
-    int fd = file_.release();
-    check(close(fd), "close", name_);
-    directory_.publish(name_, digest);
-    name_.clear();
-  }
-
- private:
-  const ObjectDirectory &directory_;
-  std::string name_;
-  Descriptor file_;
-};
 
 enum Outcome : uint8_t { kRead = 0, kAdded = 1, kNotRead = 2 };
 
@@ -203,9 +144,7 @@ Ingested ingest(int root, const File &file, const ObjectDirectory &objects, cons
     control.addBytes(file.dataSize);
     return {*file.known, kNotRead};
   }
-  Descriptor fd(openBeneath(root, file.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
-  check(fd.operator int(), "openat2", file.path);
-  checkUnchanged(fd, file);
+  auto fd = openUnchanged(root, file);
   auto &buffer = threadBuffer();
   auto result = file.dataSize <= kBufferBytes ? ingestSmall(fd, file, objects, buffer, control)
                                               : ingestLarge(fd, file, objects, buffer, control);
@@ -235,10 +174,52 @@ Napi::Value ingestFiles(const Napi::CallbackInfo &info) {
       [digests](Napi::Env env) { return toBuffer(env, std::move(*digests)); });
 }
 
+// readFiles(root, files, control): resolves to the data of the files, in their order, all of it in memory.
+Napi::Value readFiles(const Napi::CallbackInfo &info) {
+  int root = info[0].As<Napi::Number>().Int32Value();
+  std::string_view packed = bytesOf(info[1]);
+  auto data = std::make_shared<std::vector<std::vector<uint8_t>>>();
+  return Job::run(
+      info.Env(), info[2], {info[1]},
+      [root, packed, data](const Control &control) {
+        auto files = parseFiles(packed);
+        data->resize(files.size());
+        forEachParallel(files.size(), [&](size_t index) {
+          const File &file = files[index];
+          auto fd = openUnchanged(root, file);
+          auto &bytes = (*data)[index];
+          bytes.reserve(file.dataSize);
+          readData(fd, file, threadBuffer(), control,
+                   [&](const char *piece, size_t length) { bytes.insert(bytes.end(), piece, piece + length); });
+          checkUnchanged(fd, file);
+        });
+      },
+      [data](Napi::Env env) {
+        auto buffers = Napi::Array::New(env, data->size());
+        for (uint32_t at = 0; at < data->size(); at++) buffers.Set(at, toBuffer(env, std::move((*data)[at])));
+        return buffers;
+      });
+}
+
+// openFile(root, file): opens one packed file, whose descriptor is the caller's to close.
+Napi::Value openFile(const Napi::CallbackInfo &info) {
+  int root = info[0].As<Napi::Number>().Int32Value();
+  std::string_view packed = bytesOf(info[1]);
+  auto opened = std::make_shared<Descriptor>();
+  return Job::run(
+      info.Env(), info[2], {info[1]},
+      [root, packed, opened](const Control &) {
+        for (const File &file : parseFiles(packed)) *opened = openUnchanged(root, file);
+      },
+      [opened](Napi::Env env) { return Napi::Number::New(env, opened->release()); });
+}
+
 }  // namespace
 
 void initIngest(Napi::Env env, Napi::Object exports) {
   exports.Set("ingestFiles", Napi::Function::New(env, ingestFiles));
+  exports.Set("readFiles", Napi::Function::New(env, readFiles));
+  exports.Set("openFile", Napi::Function::New(env, openFile));
 }
 
 }  // namespace native

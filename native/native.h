@@ -180,6 +180,7 @@ void initSync(Napi::Env env, Napi::Object exports);
 void initScan(Napi::Env env, Napi::Object exports);
 void initIngest(Napi::Env env, Napi::Object exports);
 void initCheck(Napi::Env env, Napi::Object exports);
+void initStore(Napi::Env env, Napi::Object exports);
 void initRead(Napi::Env env, Napi::Object exports);
 void initDiff(Napi::Env env, Napi::Object exports);
 void initCompare(Napi::Env env, Napi::Object exports);

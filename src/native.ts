@@ -28,6 +28,18 @@ interface Addon {
     temporary: number,
     control: Control,
   ): Promise<Buffer>;
+  readFiles(root: number, files: Buffer, control: Control): Promise<Buffer[]>;
+  openFile(root: number, file: Buffer, control: Control): Promise<number>;
+  storeObjects(
+    objects: number,
+    temporary: number,
+    digests: Buffer,
+    bytes: readonly Buffer[],
+    control: Control,
+  ): Promise<Buffer>;
+  createHash(): object;
+  updateHash(hash: object, bytes: Buffer): Promise<void>;
+  finishHash(hash: object): Buffer;
   checkObjects(objects: number, digests: Buffer, sparse: boolean, control: Control): Promise<Buffer>;
   readObjects(objects: number, digests: Buffer, limit: number, control: Control): Promise<Buffer[]>;
   readParts(file: number, parts: Buffer, control: Control): Promise<Buffer[]>;
@@ -227,6 +239,43 @@ export async function ingestFiles(
 ): Promise<Buffer> {
   const { objects, temporary } = directories ?? { objects: -1, temporary: -1 };
   return watched(watch, control => addon.ingestFiles(root, files, objects, temporary, control));
+}
+
+/** The data of packed files beneath `root`, all of it in memory. Rejects as `ingestFiles` does. */
+export async function readFiles(root: number, files: Buffer, watch: Watch): Promise<Buffer[]> {
+  return watched(watch, control => addon.readFiles(root, files, control));
+}
+
+/** Opens a packed file beneath `root`; the descriptor is the caller's to close. Rejects as `ingestFiles` does. */
+export async function openFile(root: number, file: Buffer): Promise<number> {
+  return watched({}, control => addon.openFile(root, file, control));
+}
+
+/**
+ * Keeps objects whose bytes are in memory, each under its digest if it has that; what is there already is compared, and
+ * mended. Resolves to an outcome of each: 0 it was there, 1 it was added, 2 it has another digest (native/store.cc).
+ */
+export async function storeObjects(
+  { objects, temporary }: ObjectDirectories,
+  digests: Buffer,
+  bytes: readonly Buffer[],
+): Promise<Buffer> {
+  return watched({}, control => addon.storeObjects(objects, temporary, digests, bytes, control));
+}
+
+/** The SHA-512 of what comes bit by bit, made off the main thread. */
+export class BackgroundHash {
+  readonly #hash = addon.createHash();
+
+  /** Hashes more, which must not change before it resolves. One call at a time. */
+  async update(bytes: Buffer): Promise<void> {
+    await addon.updateHash(this.#hash, bytes);
+  }
+
+  /** The digest of all of it. It ends the hash. */
+  digest(): Buffer {
+    return addon.finishHash(this.#hash);
+  }
 }
 
 /** Reads and hashes objects; resolves to the packed checks (native/check.cc), about zeros only if `sparse`. */

@@ -7,8 +7,6 @@ import { nearest } from './nearest.js';
 /** A configuration that a person would write is far below it. */
 const MAX_CONFIGURATION_BYTES = 4 << 20;
 
-const NO_MAPPING = 'a mapping of keys to values is expected';
-
 /** A mapping with these keys and no others; what is wrong with it is said with the key that was probably meant. */
 export function section<const E extends v.ObjectEntries>(entries: E) {
   return v.strictObject(entries, ({ expected, received, path }) => {
@@ -19,7 +17,7 @@ export function section<const E extends v.ObjectEntries>(entries: E) {
       return `unknown key "${key}"; ${meant === undefined ? `the keys are ${keys}` : `did you mean "${meant}"?`}`;
     }
     if (received === 'undefined') return `the key ${expected} is missing`;
-    return NO_MAPPING;
+    return 'a mapping of keys to values is expected';
   });
 }
 
@@ -42,10 +40,7 @@ export function parseConfiguration<S extends v.GenericSchema>(
       file,
       faults.map(({ pos, message }) => `${lineOf(pos[0])}: ${message}`),
     );
-  const value = valueOf(document, file);
-  // To a schema a list is a mapping, and an empty one a mapping without keys.
-  if (Array.isArray(value)) throw wrong(file, [`line 1: ${NO_MAPPING}`]);
-  const result = v.safeParse(schema, value);
+  const result = v.safeParse(schema, valueOf(document, file));
   if (result.success) return result.output;
   // A key that is mistyped explains the one that is missing.
   const issues = [...result.issues].sort(

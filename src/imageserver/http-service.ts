@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isHexDigest, sha512 } from '../image/digest.js';
+import { isHexDigest } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
 import {
   DISK_MAPS_PATH,
@@ -11,13 +11,8 @@ import {
 import type { Rights } from '../rpc/rights.js';
 import { encodeDiskMap } from '../image/disk-map.js';
 import { fromStoredMap, isMapName, MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
-import {
-  BodyReader,
-  MAX_BATCH_OBJECTS,
-  readSent,
-  SMALL_BYTES,
-  splitDigests,
-} from '../store/remote/frames.js';
+import { gathered } from '../store/gathered.js';
+import { BodyReader, MAX_BATCH_OBJECTS, SMALL_BYTES, splitDigests } from '../store/remote/frames.js';
 import type { Store } from '../store/store.js';
 import { callerOf, require } from './caller.js';
 import type { DamageControl } from './damage.js';
@@ -27,6 +22,7 @@ import { sendObject } from './send-object.js';
 import type { SendContext } from './send-objects.js';
 import { sendObjects } from './send-objects.js';
 import type { Statistics } from './statistics.js';
+import { takeObjects } from './take-objects.js';
 import type { Uploads } from './uploads.js';
 
 /*
@@ -41,6 +37,9 @@ import type { Uploads } from './uploads.js';
  *   GET  /v1/disk-maps/IMAGE/DISK          a map as stores keep it; empty when there is none
  *   PUT  /v1/disk-maps/IMAGE/DISK          keeps one
  */
+
+/** TLS brings 16 KiB at a time. */
+const PIECE_BYTES = 256 << 10;
 
 /** What the service works with. */
 export interface HttpContext {
@@ -145,30 +144,9 @@ function sendContext(
 
 async function takeMany({ request, response, caller }: Exchange, context: HttpContext): Promise<void> {
   require(caller, { kind: 'upload' });
-  const { statistics } = context;
-  const added: number[] = [];
-  await context.held.use(async ({ store }) => {
-    const reader = new BodyReader(bodyOf(request));
-    for (;;) {
-      const sent = await readSent(reader);
-      if (sent === undefined) break;
-      if (added.length === MAX_BATCH_OBJECTS)
-        throw new ImageUnpackerError(
-          'USAGE',
-          `More than ${String(MAX_BATCH_OBJECTS)} objects were sent at once`,
-        );
-      if (!sha512(sent.bytes).equals(sent.digest))
-        throw new ImageUnpackerError(
-          'USAGE',
-          `What was sent as the object ${sent.digest.toString('hex')} has another digest; send it again`,
-        );
-      added.push((await store.put(sent.bytes)).added ? 1 : 0);
-      context.damage.mended(sent.digest);
-      statistics.objectsReceived++;
-      statistics.bytesReceived += sent.bytes.length;
-    }
-  });
-  const answer = Buffer.from(added);
+  const answer = await context.held.use(lease =>
+    takeObjects(new BodyReader(bodyOf(request)), lease, context),
+  );
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': answer.length });
   response.end(answer);
 }
@@ -241,9 +219,12 @@ function targetOf({ url = '' }: IncomingMessage): URL {
   throw new ImageUnpackerError('USAGE', 'What is asked for is no path');
 }
 
-/** Who stops reading it has not ended the connection, through which it is still to be answered. */
+/**
+ * The body in pieces that are worth a call each. Who stops reading it has not ended the connection, through which it is still
+ * to be answered.
+ */
 function bodyOf(request: IncomingMessage): AsyncIterable<Buffer> {
-  return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  return gathered(request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>, PIECE_BYTES);
 }
 
 /** All of a body of at most `limit` bytes. Throws `LIMIT_EXCEEDED`. */

@@ -10,6 +10,7 @@ import type { PeerCertificate } from 'node:tls';
 import { checkServerIdentity } from 'node:tls';
 import type { ErrorCode } from '../image/error.js';
 import { cancelled, ERROR_CODES, ImageUnpackerError } from '../image/error.js';
+import { gathered } from '../store/gathered.js';
 import type { Address } from './address.js';
 import { showAddress } from './address.js';
 import type { Certificates } from './certificates.js';
@@ -22,6 +23,8 @@ const CONNECTIONS = 8;
 /** A connection that breaks is taken up again; when that has failed so often without a byte, it is given up. */
 const ATTEMPTS = 5;
 const FIRST_WAIT_MILLISECONDS = 100;
+/** TLS brings 16 KiB at a time; larger pieces cost less. */
+const PIECE_BYTES = 256 << 10;
 /** What an error or a short answer has at most. */
 const SHORT_ANSWER_BYTES = 1 << 20;
 
@@ -102,7 +105,7 @@ export class ServerHttp {
         }
         const end = at + Number(response.headers['content-length'] ?? NaN);
         try {
-          for await (const chunk of response as AsyncIterable<Buffer>) {
+          for await (const chunk of gathered(response as AsyncIterable<Buffer>, PIECE_BYTES)) {
             at += chunk.length;
             failures = 0;
             yield chunk;

@@ -170,6 +170,8 @@ export interface PackedFile {
   packed: Buffer;
   /** Bytes of data. */
   bytes: bigint;
+  /** Whether its data is not all of it. */
+  hasHoles: boolean;
   known: Buffer | undefined;
 }
 
@@ -178,14 +180,21 @@ export function unpackFiles(packed: Buffer): PackedFile[] {
   const files: PackedFile[] = [];
   for (let at = 0; at < packed.length;) {
     const start = at;
-    at += 4 + packed.readUInt32LE(at) + 32;
+    at += 4 + packed.readUInt32LE(at);
+    const size = packed.readBigUInt64LE(at);
+    at += 32;
     let bytes = 0n;
     for (let count = packed.readUInt32LE((at += 4) - 4); count > 0; count--, at += 16)
       bytes += packed.readBigUInt64LE(at + 8);
     const known = packed[at++] === 1 ? packed.subarray(at, (at += DIGEST_BYTES)) : undefined;
-    files.push({ packed: packed.subarray(start, at), bytes, known });
+    files.push({ packed: packed.subarray(start, at), bytes, hasHoles: bytes !== size, known });
   }
   return files;
+}
+
+/** The path of a packed file. */
+export function pathOf(packed: Buffer): Buffer {
+  return packed.subarray(4, 4 + packed.readUInt32LE(0));
 }
 
 /** What became of a file. */

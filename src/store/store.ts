@@ -109,6 +109,11 @@ export interface Store {
    * `create` has returned.
    */
   put(bytes: Buffer): Promise<Stored>;
+  /**
+   * `put` of small objects together; resolves to which of them were not there. Throws `USAGE` when one has another digest than
+   * is said. A store that gains nothing by it has it not.
+   */
+  putMany?(objects: readonly SmallObject[]): Promise<boolean[]>;
   /** The same for bytes that come bit by bit, but an object of that size that is there is relied on. */
   putStream(chunks: AsyncIterable<Buffer>): Promise<Stored>;
   /**
@@ -160,6 +165,12 @@ export interface ObjectChecks {
 export interface ObjectFault {
   digest: Buffer;
   state: 'missing' | 'damaged';
+}
+
+/** An object that is in memory. */
+export interface SmallObject {
+  digest: Buffer;
+  bytes: Buffer;
 }
 
 /** An object that was put into a store. */

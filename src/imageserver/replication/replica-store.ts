@@ -22,7 +22,7 @@ const ARRIVAL_MILLISECONDS = 30_000;
 const LOOK_MILLISECONDS = 100;
 
 /** The calls that change something and have nothing to wait for. */
-const STORING = ['put', 'putStream', 'ingest', 'keepDiskMap'] as const;
+const STORING = ['put', 'putMany', 'putStream', 'ingest', 'keepDiskMap'] as const;
 
 /**
  * The store of a replica as those see it who use its server: what is read comes from the replica itself. What is changed is
@@ -88,7 +88,7 @@ function forwarded(local: Store, source: Store, options: ReplicaStoreOptions): P
     },
   };
   for (const call of STORING) {
-    const value = source[call].bind(source);
+    const value = source[call]?.bind(source);
     Object.assign(calls, { [call]: value });
   }
   return calls;

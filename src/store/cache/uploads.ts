@@ -1,26 +1,18 @@
-import { readFile } from 'node:fs/promises';
+import { closeSync } from 'node:fs';
 import { sha512 } from '../../image/digest.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { Watch } from '../../native.js';
-import { ingestFiles } from '../../native.js';
+import { ingestFiles, openFile, readFiles } from '../../native.js';
 import type { IngestedFile } from '../../source/scan.js';
-import { decodeDigests, encodeDigests, unpackFiles } from '../../source/scan.js';
+import { decodeDigests, encodeDigests, pathOf, unpackFiles } from '../../source/scan.js';
 import { inParallel } from '../in-parallel.js';
-import type { Stored } from '../store.js';
+import type { SmallObject, Stored } from '../store.js';
 import type { ObjectCache, Staging } from './cache.js';
 
 /** A stream up to this size is held in memory; a larger one is a file until its digest is known. */
 const HELD_BYTES = 1 << 20;
 /** Each of them has a whole object, or some parts of one, in memory. */
 const LARGE_AT_ONCE = 2;
-/** So much of files is copied before it is uploaded. */
-const STAGED_BYTES = 1n << 30n;
-
-/** An object with its bytes. */
-export interface HeldObject {
-  digest: Buffer;
-  bytes: Buffer;
-}
 
 /** An object that is a file. */
 export interface StagedObject {
@@ -32,6 +24,8 @@ export interface StagedObject {
 /** A store that is elsewhere, as far as objects are stored there. */
 export interface UploadTarget {
   readonly location: string;
+  /** Whether what is sent under a wrong digest is refused there. */
+  readonly verifies: boolean;
   /** How many small objects travel together, and how many such batches at once. */
   readonly batch: { objects: number; bytes: number; atOnce: number };
   /** Sees to it that objects that are there stay. */
@@ -39,12 +33,15 @@ export interface UploadTarget {
   /** The size of each object in bytes; undefined of one that is not there. */
   sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
   /** Stores objects that are not there, together. */
-  addMany(objects: readonly HeldObject[]): Promise<void>;
+  addMany(objects: readonly SmallObject[]): Promise<void>;
   /** Stores a large object that is not there. Throws `STORE_DAMAGED` when the file is another one. */
   addFile(object: StagedObject): Promise<void>;
 }
 
-/** What is stored in a store that is elsewhere from streams and files. What is on its way is a file of this machine. */
+/**
+ * What is stored in a store that is elsewhere from streams and files. Files go from where they lie; of what else is large a
+ * file is made on this machine first.
+ */
 export class Uploads {
   readonly #target: UploadTarget;
   readonly #cache: ObjectCache;
@@ -77,7 +74,7 @@ export class Uploads {
   }
 
   /** Stores a small object if it is missing; while somebody else stores the same, that is waited for. Whether it was added here. */
-  async #putHeld(object: HeldObject): Promise<boolean> {
+  async #putHeld(object: SmallObject): Promise<boolean> {
     const key = object.digest.toString('latin1');
     const others = this.#held.get(key);
     if (others !== undefined) {
@@ -112,8 +109,10 @@ export class Uploads {
     const read = files.filter((_, number) => !skipped[number]);
     const isMissing = read.map(({ bytes }, number) => sizes[number] !== Number(bytes));
     const missing = read
-      .map((file, number) => ({ ...file, packed: toRead[number]! }))
-      .filter((_, n) => isMissing[n]);
+      .map(({ bytes, hasHoles }, number) => {
+        return { packed: toRead[number]!, digest: hashed[number]!, size: Number(bytes), hasHoles };
+      })
+      .filter((_, number) => isMissing[number]);
     await this.#uploadFiles(root, missing, watch);
     const results: IngestedFile[] = [];
     let next = 0;
@@ -130,66 +129,53 @@ export class Uploads {
     await staging?.close();
   }
 
-  async #uploadFiles(
-    root: number,
-    files: readonly { packed: Buffer; bytes: bigint }[],
-    watch: Watch,
-  ): Promise<void> {
-    for (let from = 0; from < files.length;) {
-      let to = from;
-      for (
-        let bytes = 0n;
-        to < files.length && (to === from || bytes + files[to]!.bytes <= STAGED_BYTES);
-        to++
-      )
-        bytes += files[to]!.bytes;
-      const batch = files.slice(from, to);
-      const staging = await this.#stage();
-      const packed = Buffer.concat(batch.map(file => file.packed));
-      const { signal } = watch;
-      const objects = new Map<string, { digest: Buffer; size: number }>();
-      let number = 0;
-      for (const { digest } of decodeDigests(await staging.store.ingest(root, packed, { signal })))
-        objects.set(digest.toString('latin1'), { digest, size: Number(batch[number++]!.bytes) });
-      await this.#uploadAll([...objects.values()], staging, signal);
-      from = to;
-    }
-  }
-
-  async #uploadAll(
-    objects: readonly StagedFacts[],
-    staging: Staging,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  /** Uploads files from where they lie; each object once, whatever its names. */
+  async #uploadFiles(root: number, files: readonly FileToUpload[], watch: Watch): Promise<void> {
+    const unique = [...new Map(files.map(file => [keyOf(file), file])).values()];
+    const small = unique.filter(({ size }) => size <= HELD_BYTES);
+    const large = unique.filter(({ size }) => size > HELD_BYTES);
     const { batch } = this.#target;
-    const small = batchesOf(
-      objects.filter(({ size }) => size <= HELD_BYTES),
-      batch,
-    );
-    const large = objects.filter(({ size }) => size > HELD_BYTES);
-    await inParallel(small, batch.atOnce, each => this.#uploadSmall(each, staging), signal);
-    await inParallel(large, LARGE_AT_ONCE, each => this.#uploadLarge(each, staging), signal);
+    const { signal } = watch;
+    await inParallel(batchesOf(small, batch), batch.atOnce, each => this.#uploadSmall(root, each), signal);
+    await inParallel(large, LARGE_AT_ONCE, each => this.#uploadLarge(root, each), signal);
   }
 
-  async #uploadSmall(objects: readonly StagedFacts[], staging: Staging): Promise<void> {
-    await this.#once(objects, staging, async mine => {
-      const held: HeldObject[] = [];
-      for (const { digest } of mine) held.push({ digest, bytes: await this.#readStaged(digest, staging) });
-      await this.#target.addMany(held);
+  async #uploadSmall(root: number, files: readonly FileToUpload[]): Promise<void> {
+    await this.#once(files, async mine => {
+      const bytes = await readFiles(root, Buffer.concat(mine.map(({ packed }) => packed)), {});
+      const objects = mine.map(({ digest }, at) => ({ digest, bytes: bytes[at]! }));
+      if (!this.#target.verifies) requireDigests(objects, mine);
+      await this.#target.addMany(objects);
     });
   }
 
-  async #uploadLarge(object: StagedFacts, staging: Staging): Promise<void> {
-    const path = staging.pathOf(object.digest);
-    await this.#once([object], staging, () => this.#target.addFile({ ...object, path }));
+  async #uploadLarge(root: number, file: FileToUpload): Promise<void> {
+    if (file.hasHoles) {
+      await this.#uploadWithHoles(root, file);
+      return;
+    }
+    await this.#once([file], async () => {
+      const fd = await openFile(root, file.packed);
+      try {
+        await this.#target
+          .addFile({ ...file, path: `/proc/self/fd/${String(fd)}` })
+          .catch(async (reason: unknown) => {
+            // If it has changed meanwhile, that is what is wrong.
+            await checkUnchanged(root, file);
+            throw reason;
+          });
+      } finally {
+        closeSync(fd);
+      }
+    });
   }
 
-  async #readStaged(digest: Buffer, staging: Staging): Promise<Buffer> {
-    const path = staging.pathOf(digest);
-    const bytes = await readFile(path);
-    if (sha512(bytes).equals(digest)) return bytes;
-    const message = `${path} has changed on its way to ${this.#target.location}`;
-    throw new ImageUnpackerError('STORE_DAMAGED', message);
+  /** What is not all of a file is put together in one of its own. */
+  async #uploadWithHoles(root: number, file: FileToUpload): Promise<void> {
+    const staging = await this.#stage();
+    await staging.store.ingest(root, file.packed, {});
+    await this.#once([file], () => this.#target.addFile({ ...file, path: staging.pathOf(file.digest) }));
+    await staging.remove(file.digest);
   }
 
   async #putLarge(chunks: AsyncIterable<Buffer>): Promise<Stored> {
@@ -197,25 +183,23 @@ export class Uploads {
     const { digest, size } = await staging.store.putStream(chunks);
     await this.#target.rescue([digest]);
     let added = false;
-    await this.#once([{ digest, size }], staging, async () => {
+    await this.#once([{ digest, size }], async () => {
       added = (await this.#target.sizes([digest]))[0] !== size;
       if (added) await this.#target.addFile({ digest, size, path: staging.pathOf(digest) });
     });
+    await staging.remove(digest);
     return { digest, size, added };
   }
 
-  /** Does `work` with those that nobody else has under way, and removes them; what others do is waited for. */
-  async #once(
-    objects: readonly StagedFacts[],
-    staging: Staging,
-    work: (mine: readonly StagedFacts[]) => Promise<void>,
+  /** Does `work` with those that nobody else has under way; what others do is waited for. */
+  async #once<T extends ObjectFacts>(
+    objects: readonly T[],
+    work: (mine: readonly T[]) => Promise<void>,
   ): Promise<void> {
-    const keyOf = ({ digest }: StagedFacts): string => digest.toString('latin1');
     const others = objects.flatMap(object => this.#underWay.get(keyOf(object)) ?? []);
     const mine = objects.filter(object => !this.#underWay.has(keyOf(object)));
     const done = (async () => {
       if (mine.length > 0) await work(mine);
-      for (const { digest } of mine) await staging.remove(digest);
     })().finally(() => {
       for (const object of mine) this.#underWay.delete(keyOf(object));
     });
@@ -229,17 +213,44 @@ export class Uploads {
   }
 }
 
-interface StagedFacts {
+interface ObjectFacts {
   digest: Buffer;
   size: number;
 }
 
+/** A file whose data is an object that is not there. */
+interface FileToUpload extends ObjectFacts {
+  packed: Buffer;
+  hasHoles: boolean;
+}
+
+function keyOf({ digest }: ObjectFacts): string {
+  return digest.toString('latin1');
+}
+
+/** Rejects as `openFile` does. */
+async function checkUnchanged(root: number, { packed }: FileToUpload): Promise<void> {
+  closeSync(await openFile(root, packed));
+}
+
+/** Throws `SOURCE_CHANGED` for a file that is no longer what was hashed, though nothing else tells it. */
+function requireDigests(objects: readonly SmallObject[], files: readonly FileToUpload[]): void {
+  const at = objects.findIndex(({ digest, bytes }) => !sha512(bytes).equals(digest));
+  if (at < 0) return;
+  const path = pathOf(files[at]!.packed).toString();
+  throw new ImageUnpackerError(
+    'SOURCE_CHANGED',
+    `${path} was written to while it was uploaded; do it again`,
+    { path },
+  );
+}
+
 /** Objects in their order, as many together as travel so. */
-function batchesOf(
-  objects: readonly StagedFacts[],
+function batchesOf<T extends ObjectFacts>(
+  objects: readonly T[],
   most: { objects: number; bytes: number },
-): StagedFacts[][] {
-  const batches: StagedFacts[][] = [];
+): T[][] {
+  const batches: T[][] = [];
   let bytes = 0;
   for (const object of objects) {
     const last = batches.at(-1);

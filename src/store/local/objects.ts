@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { constants, lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { lstat, open, rename, rm } from 'node:fs/promises';
+import { lstat, open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { DIGEST_BYTES, sha512 } from '../../image/digest.js';
 import type { Hole } from '../../image/entry.js';
@@ -10,16 +9,22 @@ import { PackedReader } from '../../image/packing.js';
 import type { SparseForm, SparseForms } from '../../image/sparse-form.js';
 import { formKey } from '../../image/sparse-form.js';
 import type { Watch } from '../../native.js';
-import { checkObjects, ingestFiles, isNativeError, readObjects } from '../../native.js';
-import type { ObjectChecks, ObjectFault, Stored } from '../store.js';
+import {
+  BackgroundHash,
+  checkObjects,
+  ingestFiles,
+  isNativeError,
+  readObjects,
+  storeObjects,
+} from '../../native.js';
+import { otherDigest } from '../put-many.js';
+import type { ObjectChecks, ObjectFault, SmallObject, Stored } from '../store.js';
 import { readsAs } from './damaged-object.js';
 import { objectPath, OBJECTS } from './layout.js';
 import type { Session } from './session.js';
+import { OBJECT_MODE, TemporaryObject } from './temporary-object.js';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-/** Objects are never changed. */
-const OBJECT_MODE = 0o444;
 /** A stream up to this size is held until its digest says whether it is stored already. */
 const SMALL_BYTES = 1 << 20;
 const CHUNK_BYTES = 1 << 20;
@@ -27,6 +32,10 @@ const CHUNK_BYTES = 1 << 20;
 const STATES: readonly (ObjectFault['state'] | undefined)[] = [undefined, 'missing', 'damaged'];
 /** Calls of `ingestFiles` that are about the store; the others are about the files that it reads. */
 const CALLS_ON_STORE = new Set(['openat', 'write', 'close', 'renameat', 'fstatat']);
+
+/** What became of an object, as `storeObjects` numbers it. */
+const ADDED_OUTCOME = 1;
+const OTHER_OUTCOME = 2;
 
 const NO_FILE = 'is no file';
 const OTHER_DIGEST = 'is damaged: it does not have the digest that is its name';
@@ -95,14 +104,14 @@ export class LocalObjects {
   async *stream(digest: Buffer): AsyncGenerator<Buffer, void, undefined> {
     const file = await this.#open(digest);
     try {
-      const hash = createHash('sha512');
+      const hash = new BackgroundHash();
       let held: Buffer | undefined;
       for (;;) {
         const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES);
         if (bytesRead === 0) break;
         if (held !== undefined) yield held;
         held = buffer.subarray(0, bytesRead);
-        hash.update(held);
+        await hash.update(held);
       }
       if (!hash.digest().equals(digest)) throw this.#fault(digest, OTHER_DIGEST);
       if (held !== undefined) yield held;
@@ -136,6 +145,28 @@ export class LocalObjects {
   }
 
   /**
+   * Stores objects under their digests, off the main thread; what is there is compared, and mended. Resolves to whether each
+   * was added. Throws `USAGE` for one that has another digest.
+   */
+  async putMany(session: Session, objects: readonly SmallObject[]): Promise<boolean[]> {
+    const directory = await this.openDirectory();
+    try {
+      const outcomes = await storeObjects(
+        { objects: directory.fd, temporary: session.directory.fd },
+        Buffer.concat(objects.map(({ digest }) => digest)),
+        objects.map(({ bytes }) => bytes),
+      );
+      const other = outcomes.indexOf(OTHER_OUTCOME);
+      if (other >= 0) throw otherDigest(objects[other]!.digest);
+      return [...outcomes].map(outcome => outcome === ADDED_OUTCOME);
+    } catch (reason) {
+      throw this.#failed(reason, 'store an object in');
+    } finally {
+      await directory.close();
+    }
+  }
+
+  /**
    * Stores what comes in chunks under its digest, with no more than a small part of it in memory. `rescue` is called before
    * it is looked whether there is an object of that digest.
    */
@@ -144,8 +175,7 @@ export class LocalObjects {
     chunks: AsyncIterable<Buffer>,
     rescue?: (digest: Buffer) => Promise<unknown>,
   ): Promise<Stored> {
-    const hash = createHash('sha512');
-    const temporary = new TemporaryObject(session);
+    const temporary = new TemporaryObject(temporaryPath(session));
     let held: Buffer[] = [];
     let size = 0;
     try {
@@ -153,10 +183,7 @@ export class LocalObjects {
         size += chunk.length;
         held.push(chunk);
         if (size <= SMALL_BYTES) continue;
-        for (const piece of held) {
-          hash.update(piece);
-          await temporary.write(piece);
-        }
+        for (const piece of held) await temporary.write(piece);
         held = [];
       }
       if (size <= SMALL_BYTES) {
@@ -164,7 +191,7 @@ export class LocalObjects {
         if (rescue !== undefined) await rescue(sha512(bytes));
         return this.put(session, bytes, true);
       }
-      const stored = { digest: hash.digest(), size };
+      const stored = { digest: await temporary.digest(), size };
       await rescue?.(stored.digest);
       if (await this.has(stored.digest, size)) return { ...stored, added: false };
       await temporary.publish(this.#pathOf(stored.digest));
@@ -258,39 +285,4 @@ function unpackChecks(digests: readonly Buffer[], packed: Buffer): ObjectChecks 
 
 function temporaryPath(session: Session): string {
   return join(session.path, `object-${String(temporaries++)}`);
-}
-
-/** An object that is being written, and goes away unless it is published. */
-class TemporaryObject {
-  readonly #path: string;
-  #file: FileHandle | undefined;
-
-  constructor(session: Session) {
-    this.#path = temporaryPath(session);
-  }
-
-  async write(bytes: Buffer): Promise<void> {
-    this.#file ??= await open(this.#path, CREATE, OBJECT_MODE);
-    for (let at = 0; at < bytes.length;) at += (await this.#file.write(bytes, at)).bytesWritten;
-  }
-
-  async publish(path: string): Promise<void> {
-    const file = this.#file ?? (await open(this.#path, CREATE, OBJECT_MODE));
-    this.#file = undefined;
-    await file.close();
-    try {
-      await rename(this.#path, path);
-    } catch (reason) {
-      await rm(this.#path, { force: true });
-      throw reason;
-    }
-  }
-
-  async discard(): Promise<void> {
-    if (this.#file === undefined) return;
-    const file = this.#file;
-    this.#file = undefined;
-    await file.close();
-    await rm(this.#path, { force: true });
-  }
 }

@@ -18,6 +18,7 @@ import type {
   ImageRecord,
   ObjectChecks,
   RemoveOptions,
+  SmallObject,
   Store,
   Stored,
 } from '../store.js';
@@ -175,6 +176,12 @@ export class LocalStore implements Store {
     const lease = await this.#hold();
     if (!lease.knowsNone) await lease.rescue([sha512(bytes)]);
     return this.#objects.put(session, bytes, false);
+  }
+
+  async putMany(objects: readonly SmallObject[]): Promise<boolean[]> {
+    const session = await this.#beginStoring();
+    await this.#rescue(objects.map(({ digest }) => digest));
+    return this.#objects.putMany(session, objects);
   }
 
   async putStream(chunks: AsyncIterable<Buffer>): Promise<Stored> {

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { sha512 } from '../../image/digest.js';
 import { ImageUnpackerError } from '../../image/error.js';
+import { BackgroundHash } from '../../native.js';
 import { inParallel } from '../in-parallel.js';
 import type { ServerConnection } from './connection.js';
 import { SMALL_BYTES } from './frames.js';
@@ -56,13 +56,18 @@ export class RemoteObjects {
 
   /** The bytes of the object; what comes last comes only when all is known to be right. */
   async *stream(digest: Buffer): AsyncGenerator<Buffer, void, undefined> {
-    const hash = createHash('sha512');
+    const hash = new BackgroundHash();
+    let hashed: Promise<void> | undefined;
     let held: Buffer | undefined;
     for await (const chunk of this.#server.object(digest, 0)) {
+      await hashed;
+      // While it is hashed, what came before is used.
+      hashed = hash.update(chunk);
+      hashed.catch(() => undefined);
       if (held !== undefined) yield held;
       held = chunk;
-      hash.update(chunk);
     }
+    await hashed;
     if (!hash.digest().equals(digest)) throw await this.#damaged(digest);
     if (held !== undefined) yield held;
   }

@@ -21,6 +21,7 @@ import type {
   ImageRecord,
   ObjectChecks,
   RemoveOptions,
+  SmallObject,
   Store,
   Stored,
 } from '../store.js';
@@ -155,6 +156,10 @@ export class RemoteStore implements Store {
     const digest = sha512(bytes);
     const [added] = await this.#server.sendObjects([{ digest, bytes }]);
     return { digest, size: bytes.length, added: added! };
+  }
+
+  async putMany(objects: readonly SmallObject[]): Promise<boolean[]> {
+    return this.#server.sendObjects(objects);
   }
 
   async putStream(chunks: AsyncIterable<Buffer>): Promise<Stored> {

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
-import type { HeldObject, StagedObject, UploadTarget } from '../cache/uploads.js';
+import type { StagedObject, UploadTarget } from '../cache/uploads.js';
+import type { SmallObject } from '../store.js';
 import type { ServerConnection } from './connection.js';
 
 /** Large pieces cost fewer calls; two of them are in memory. */
@@ -8,6 +9,7 @@ const CHUNK_BYTES = 1 << 20;
 /** Where objects go that are stored by an image server: small ones many at once. */
 export class RemoteUploadTarget implements UploadTarget {
   readonly location: string;
+  readonly verifies = true;
   readonly batch = { objects: 512, bytes: 4 << 20, atOnce: 4 };
   readonly #server: ServerConnection;
 
@@ -25,7 +27,7 @@ export class RemoteUploadTarget implements UploadTarget {
     return this.#server.sizes(digests);
   }
 
-  async addMany(objects: readonly HeldObject[]): Promise<void> {
+  async addMany(objects: readonly SmallObject[]): Promise<void> {
     await this.#server.sendObjects(objects);
   }
 

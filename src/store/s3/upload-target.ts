@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { sha512 } from '../../image/digest.js';
 import { ImageUnpackerError } from '../../image/error.js';
-import type { HeldObject, StagedObject, UploadTarget } from '../cache/uploads.js';
+import type { StagedObject, UploadTarget } from '../cache/uploads.js';
+import type { SmallObject } from '../store.js';
 import type { Bucket } from './bucket.js';
 import { objectKey } from './layout.js';
 import { putFile, SINGLE_BYTES } from './multipart.js';
@@ -10,6 +11,7 @@ import type { S3Objects } from './objects.js';
 /** Where objects go that are stored on S3, which takes each by itself. */
 export class S3UploadTarget implements UploadTarget {
   readonly location: string;
+  readonly verifies = false;
   readonly batch = { objects: 1, bytes: 0, atOnce: 48 };
   readonly rescue: UploadTarget['rescue'];
   readonly #bucket: Bucket;
@@ -26,7 +28,7 @@ export class S3UploadTarget implements UploadTarget {
     return this.#objects.sizes(digests);
   }
 
-  async addMany(objects: readonly HeldObject[]): Promise<void> {
+  async addMany(objects: readonly SmallObject[]): Promise<void> {
     for (const { digest, bytes } of objects) await this.#objects.add(digest, bytes);
   }
 

@@ -1,8 +1,7 @@
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { buildRpms, eraseRpm, installRpms, RPM_PROGRAMS } from '../../model/rpm.js';
-import { needs } from '../../needs.js';
+import { buildRpms, eraseRpm, hasRpm, installRpms } from '../../model/rpm.js';
 import { prepare } from './prepare.js';
 import { imagetoolOn, json } from './run.js';
 
@@ -30,7 +29,7 @@ test('packages of dpkg are kept with the image, shown, compared and told of as S
   write(source, 'var/lib/dpkg/status.d/tz', 'Package: tzdata\nVersion: 2024a-0\nArchitecture: all\n');
   write(source, 'var/lib/dpkg/status.d/tz.md5sums', 'x');
   const built = await imagetoolOn(store, 'build', 's/1', '--from', source);
-  t.regex(built.err, /entries that are no packages and are not listed: 1$/m);
+  t.regex(built.err, /1 entries that are no packages/);
   const shown = (await json(store, 0, 'show', 's/1', '--packages')) as { packageList: { name: string }[] };
   t.like(shown, { packages: 3 });
   t.deepEqual(
@@ -96,7 +95,7 @@ test('an image whose package list is lost is shown', async t => {
   t.regex(shown.packagesFault, /package list of the image s\/1 cannot be read/);
 });
 
-const withRpm = needs('databases of rpm', { programs: RPM_PROGRAMS });
+const withRpm = hasRpm ? test : test.skip;
 
 withRpm('packages of rpm are kept with the image, shown, compared and told of as SBOM', async t => {
   const { store, source } = prepare(t);
