@@ -1,6 +1,7 @@
 import type { Entry } from '../../src/image/entry.js';
 import { sha512 } from '../../src/image/digest.js';
 import { ManifestWriter } from '../../src/image/manifest.js';
+import { loadPathHash } from '../../src/image/path-hash.js';
 import { openLocalStore } from '../../src/store/local/store.js';
 import type { Store } from '../../src/store/store.js';
 import { measure } from '../measure.js';
@@ -46,7 +47,7 @@ async function storeManifest(
   name: string,
   isChanged: (number: number) => boolean,
 ): Promise<void> {
-  const writer = new ManifestWriter();
+  const writer = new ManifestWriter(await loadPathHash());
   for (const entry of manyFiles(isChanged)) {
     const page = writer.add(entry);
     if (page !== undefined) await store.put(page.bytes);

@@ -6,7 +6,7 @@ import { ImageUnpackerError } from './error.js';
 import { MAX_ENTRIES, MAX_INDEX_BYTES, MAX_PAGE_BYTES } from './limits.js';
 import { PageWriter } from './page.js';
 import { comparePaths, displayPath, MAX_PATH_BYTES, pathFault } from './path.js';
-import { xxh32 } from './xxh32.js';
+import type { PathHash } from './path-hash.js';
 
 /*
  * The index of a manifest. Its SHA-512 is the digest of the image.
@@ -66,12 +66,18 @@ export interface EncodedIndex {
 
 /** Encodes a manifest page by page. Entries are added in the order of their paths, the root first. */
 export class ManifestWriter {
+  readonly #hash: PathHash;
   readonly #page = new PageWriter();
   readonly #pages: PageReference[] = [];
   #first: Buffer = Buffer.alloc(0);
   #entries = 0;
   #bytes = 0n;
   #blocks = 0n;
+
+  /** A writer that cuts pages by `hash`. */
+  constructor(hash: PathHash) {
+    this.#hash = hash;
+  }
 
   /** Adds an entry; returns the page that it ended, if it did. */
   add(entry: Entry): EncodedPage | undefined {
@@ -96,7 +102,7 @@ export class ManifestWriter {
 
   #endsBefore(path: Buffer): boolean {
     if (this.#page.length < MIN_PAGE_BYTES) return false;
-    return this.#page.length >= FULL_PAGE_BYTES || xxh32(path) % CUT_ONE_IN === 0;
+    return this.#page.length >= FULL_PAGE_BYTES || this.#hash(path) % CUT_ONE_IN === 0;
   }
 
   #endPage(): EncodedPage {

@@ -4,6 +4,7 @@ import { throwIfAborted } from '../image/error.js';
 import type { EncodedIndex } from '../image/manifest.js';
 import { ManifestWriter } from '../image/manifest.js';
 import { mergeTimes } from '../image/merge-times.js';
+import { loadPathHash } from '../image/path-hash.js';
 import type { ProgressSink } from '../image/progress.js';
 import { TreeValidator } from '../image/validate.js';
 import type { Tree } from '../source/tree.js';
@@ -104,7 +105,7 @@ async function writeManifest(
   entries: AsyncIterable<Entry> | Iterable<Entry>,
   { progress, signal }: Pick<BuildOptions, 'progress' | 'signal'>,
 ): Promise<EncodedIndex> {
-  const writer = new ManifestWriter();
+  const writer = new ManifestWriter(await loadPathHash());
   const validator = new TreeValidator();
   const puts = new Puts(store);
   const step = progress.step('Writing the manifest', 'entries');

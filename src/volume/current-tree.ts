@@ -1,5 +1,6 @@
 import type { DirectoryEntry } from '../image/entry.js';
 import { ImageUnpackerError } from '../image/error.js';
+import { loadPathHash } from '../image/path-hash.js';
 import type { ProgressSink } from '../image/progress.js';
 import type { Watch } from '../native.js';
 import type { BlockDevice } from './device.js';
@@ -169,7 +170,7 @@ async function scanned(
 }
 
 /** What is on a device that has no file system of ours: a root of which nothing is as it will be. */
-export function noTree(): CurrentTree {
+export async function noTree(): Promise<CurrentTree> {
   const root: DirectoryEntry = {
     type: 'directory',
     path: Buffer.alloc(0),
@@ -181,7 +182,7 @@ export function noTree(): CurrentTree {
     flags: 0,
     xattrs: [],
   };
-  const builder = new KnownTreeBuilder();
+  const builder = new KnownTreeBuilder(await loadPathHash());
   builder.add(root, { inode: 0, ctime: 0n });
   const close = (): Promise<void> => Promise.resolve();
   return { tree: builder.finish(), stored: false, scan: 'none', from: null, record: undefined, close };

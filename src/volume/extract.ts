@@ -49,7 +49,7 @@ export async function extractImage(request: ExtractRequest): Promise<ExtractResu
     );
   }
   const manifest = await ManifestReader.open(store, Buffer.from(image.digest, 'hex'));
-  const difference = await differenceOf(noTree().tree.manifest, manifest, request);
+  const difference = await differenceOf((await noTree()).tree.manifest, manifest, request);
   const options = { staging: Buffer.alloc(0), stageFrom: Infinity, rewrites: new Map() };
   const moved = moveDirectories(difference);
   const plan = planChanges(moved, matchInodes(moved.changes, new Map()), options);

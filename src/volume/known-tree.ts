@@ -1,6 +1,7 @@
 import type { Entry } from '../image/entry.js';
 import type { EncodedPage, ManifestIndex } from '../image/manifest.js';
 import { ManifestWriter } from '../image/manifest.js';
+import type { PathHash } from '../image/path-hash.js';
 import { ManifestReader } from '../store/manifest-reader.js';
 
 /*
@@ -43,10 +44,14 @@ export function writeRow(table: Buffer, at: number, row: InodeRow): void {
 
 /** Builds a known tree in memory from entries in order and their rows. */
 export class KnownTreeBuilder {
-  readonly #writer = new ManifestWriter();
+  readonly #writer: ManifestWriter;
   readonly #pages: EncodedPage[] = [];
   readonly #tables: Buffer[] = [];
   #rows: InodeRow[] = [];
+
+  constructor(hash: PathHash) {
+    this.#writer = new ManifestWriter(hash);
+  }
 
   add(entry: Entry, row: InodeRow): void {
     const ended = this.#writer.add(entry);

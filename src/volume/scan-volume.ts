@@ -2,6 +2,7 @@ import type { Entry, InodeEntry } from '../image/entry.js';
 import { LOST_AND_FOUND } from '../image/ext4-limits.js';
 import { keyOf } from '../image/inode-match.js';
 import { packPaths } from '../image/packing.js';
+import { loadPathHash } from '../image/path-hash.js';
 import { comparePaths } from '../image/path.js';
 import type { Watch } from '../native.js';
 import { ingestFiles, scanPaths, scanTree } from '../native.js';
@@ -32,7 +33,7 @@ export async function scanVolume(root: number, basis: ScanBasis, watch: Watch): 
   const rows = known === undefined ? [] : await matchKnown(found, known, basis.doubtful ?? new Set());
   const suspects = found.filter((inode, at) => inode.first && rows[at] === undefined);
   const read = await readInodes(root, suspects, known === undefined, watch);
-  const builder = new KnownTreeBuilder();
+  const builder = new KnownTreeBuilder(await loadPathHash());
   found.forEach((inode, at) => {
     const { record } = inode;
     const row = { inode: Number(record.inode), ctime: record.ctime };

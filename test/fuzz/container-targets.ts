@@ -2,7 +2,6 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { ErrorCode } from '../../src/image/error.js';
-import { ManifestWriter } from '../../src/image/manifest.js';
 import { decodePage } from '../../src/image/page.js';
 import { TreeValidator } from '../../src/image/validate.js';
 import { readImage } from '../../src/source/oci/read-image.js';
@@ -14,6 +13,7 @@ import { mutate } from './mutate.js';
 import type { Random } from './random.js';
 import type { Cases, Target } from './target.js';
 import { accepts, must } from './target.js';
+import { manifestWriter } from '../model/manifest-writer.js';
 
 const CODES: readonly ErrorCode[] = [
   'SOURCE_DAMAGED',
@@ -112,7 +112,7 @@ function archive(random: Random): Buffer {
 
 /** What is accepted makes a tree, and pages that a reader of images takes. */
 function mustBeTree(tree: Tree): void {
-  const [writer, validator] = [new ManifestWriter(), new TreeValidator()];
+  const [writer, validator] = [manifestWriter(), new TreeValidator()];
   let count = 0;
   for (const entry of tree.entries()) {
     validator.add(entry);

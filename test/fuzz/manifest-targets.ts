@@ -1,11 +1,12 @@
 import fc from 'fast-check';
-import { decodeIndex, ManifestWriter } from '../../src/image/manifest.js';
+import { decodeIndex } from '../../src/image/manifest.js';
 import type { Entry } from '../../src/image/entry.js';
 import { indexedPages, PackedReader } from '../../src/image/packing.js';
 import { decodePage, PageWriter } from '../../src/image/page.js';
 import { comparePages, isNativeError } from '../../src/native.js';
 import { goldenTree } from '../image/golden-tree.js';
 import { encodeIndex } from '../model/hand-made.js';
+import { manifestWriter } from '../model/manifest-writer.js';
 import { manyFiles } from '../model/many-files.js';
 import { entriesOf, treePlan } from '../model/tree.js';
 import { mutate } from './mutate.js';
@@ -74,7 +75,7 @@ export const indexTarget: Target = {
   name: 'index',
   prepare: () => {
     const indexes = [...trees(), manyFiles(6000)].map(entries => {
-      const writer = new ManifestWriter();
+      const writer = manifestWriter();
       for (const entry of entries) writer.add(entry);
       return writer.finish().index.bytes;
     });

@@ -12,7 +12,6 @@ import {
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { ErrorCode } from '../../src/image/error.js';
-import { ManifestWriter } from '../../src/image/manifest.js';
 import { decodePage } from '../../src/image/page.js';
 import { TreeValidator } from '../../src/image/validate.js';
 import { decompress } from '../../src/source/decompress.js';
@@ -25,6 +24,7 @@ import { mutate } from './mutate.js';
 import type { Random } from './random.js';
 import type { Cases, Target } from './target.js';
 import { accepts, must } from './target.js';
+import { manifestWriter } from '../model/manifest-writer.js';
 
 const BLOCK = 512;
 const OF_SOURCES: readonly ErrorCode[] = [
@@ -125,7 +125,7 @@ export const tarTarget: Target = {
           const bytes = mended(mutate(random.of(archives), random, random.of(archives)), random);
           const source = tarSource(() => inChunks(bytes, 1 + random.below(9000)), 'fuzzed.tar', LIMITS);
           const tree = await readTree(source, new MemorySink(), treeOptions({ limits: LIMITS }));
-          const [writer, validator] = [new ManifestWriter(), new TreeValidator()];
+          const [writer, validator] = [manifestWriter(), new TreeValidator()];
           let count = 0;
           for (const entry of tree.entries()) {
             validator.add(entry);

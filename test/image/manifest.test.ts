@@ -3,14 +3,15 @@ import fc from 'fast-check';
 import { sha512 } from '../../src/image/digest.js';
 import type { Entry } from '../../src/image/entry.js';
 import type { EncodedPage } from '../../src/image/manifest.js';
-import { allocatedBytesOf, dataBlocksOf, decodeIndex, ManifestWriter } from '../../src/image/manifest.js';
+import { allocatedBytesOf, dataBlocksOf, decodeIndex } from '../../src/image/manifest.js';
 import { decodePage } from '../../src/image/page.js';
 import { golden } from '../golden.js';
+import { manifestWriter } from '../model/manifest-writer.js';
 import { manyFiles } from '../model/many-files.js';
 import { goldenTree } from './golden-tree.js';
 
 function encode(entries: readonly Entry[]) {
-  const writer = new ManifestWriter();
+  const writer = manifestWriter();
   const pages: EncodedPage[] = [];
   for (const entry of entries) {
     const page = writer.add(entry);

@@ -14,7 +14,6 @@ import test from 'ava';
 import { sha512 } from '../../src/image/digest.js';
 import type { Entry } from '../../src/image/entry.js';
 import { ImageUnpackerError } from '../../src/image/error.js';
-import { ManifestWriter } from '../../src/image/manifest.js';
 import { parseAddress } from '../../src/rpc/address.js';
 import { outliveErrors } from '../../src/rpc/image-server-http.js';
 import { OBJECTS_PATH, UPLOAD_LENGTH, UPLOAD_OFFSET } from '../../src/rpc/image-server-messages.js';
@@ -25,6 +24,7 @@ import { ManifestReader } from '../../src/store/manifest-reader.js';
 import { moveChannel } from '../../src/store/move-channel.js';
 import { sentHead } from '../../src/store/remote/frames.js';
 import type { ImageRecord, Store } from '../../src/store/store.js';
+import { manifestWriter } from '../model/manifest-writer.js';
 import { recordOf } from '../model/image-record.js';
 import { issue } from '../rpc/issue.js';
 import { temporaryDirectory } from '../temporary-directory.js';
@@ -247,7 +247,7 @@ test('a flipped bit in any object or record is never handed out, and the object 
 
 /** Stores a manifest, and returns the record that an honest client would make of it. */
 async function storeManifest(to: Store, name: string, entries: readonly Entry[]): Promise<ImageRecord> {
-  const writer = new ManifestWriter();
+  const writer = manifestWriter();
   const ended = entries.map(entry => writer.add(entry));
   const { page, index } = writer.finish();
   for (const each of [...ended, page, index]) if (each !== undefined) await to.put(each.bytes);

@@ -1,7 +1,7 @@
 import type { Entry } from '../../src/image/entry.js';
 import type { ManifestIndex } from '../../src/image/manifest.js';
-import { ManifestWriter } from '../../src/image/manifest.js';
 import { ManifestReader } from '../../src/store/manifest-reader.js';
+import { manifestWriter } from './manifest-writer.js';
 
 /** A manifest that is kept in memory, and which of its pages were read. */
 export interface MemoryManifest {
@@ -12,7 +12,7 @@ export interface MemoryManifest {
 }
 
 export function manifestOf(entries: readonly Entry[]): MemoryManifest {
-  const writer = new ManifestWriter();
+  const writer = manifestWriter();
   const pages: Buffer[] = [];
   for (const entry of entries) {
     const page = writer.add(entry);

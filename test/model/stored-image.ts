@@ -1,6 +1,6 @@
 import type { Entry } from '../../src/image/entry.js';
-import { ManifestWriter } from '../../src/image/manifest.js';
 import type { ImageRecord, Store } from '../../src/store/store.js';
+import { manifestWriter } from './manifest-writer.js';
 
 /** What the files of model trees hold. */
 const CONTENTS = ['one', 'two', 'three'];
@@ -12,7 +12,7 @@ export async function storeImage(
   entries: readonly Entry[],
 ): Promise<ImageRecord> {
   for (const text of CONTENTS) await store.put(Buffer.from(text));
-  const writer = new ManifestWriter();
+  const writer = manifestWriter();
   for (const entry of entries) {
     const page = writer.add(entry);
     if (page !== undefined) await store.put(page.bytes);
