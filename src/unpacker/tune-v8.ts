@@ -11,6 +11,17 @@ const FLAGS: Readonly<Record<string, string>> = {
   13: '--semi-space-growth-factor=1',
 };
 
+/** Flags that V8 has in each version of Node that we support: what is new takes little, and little is left to be collected. */
+const THRIFTY = ['--semi-space-growth-factor=1', '--heap-growing-percent=20'];
+
+/**
+ * Has V8 suit a program that holds little, but makes and lets go of much while it waits for hundreds of answers: a publication
+ * to 200 places held twice of what it used. To be called at the start of a process.
+ */
+export function keepHeapSmall(): void {
+  for (const flag of THRIFTY) setFlagsFromString(flag);
+}
+
 /**
  * Has V8 suit programs that work for a second or hold 200,000 entries. A volume is patched in less time than TurboFan
  * needs to pay for itself: a fifth of the CPU went into code that was hardly run. What works for seconds is optimised as

@@ -7,8 +7,8 @@ import type { Clock } from './clock.js';
 import { SYSTEM_CLOCK } from './clock.js';
 import type { Parallelism } from './parallelism.js';
 import { PARALLELISM } from './parallelism.js';
-import type { SendingLimits } from './session.js';
-import { AwsSession, sendingLimits } from './session.js';
+import { SendingLimits } from './sending-limits.js';
+import { AwsSession } from './session.js';
 
 type Provider = Exclude<CredentialProvider, undefined>;
 type MakeProvider = (options: object) => Provider;
@@ -23,7 +23,7 @@ export class AwsAccounts {
 
   constructor(clock: Clock = SYSTEM_CLOCK, parallelism: Parallelism = PARALLELISM) {
     this.#clock = clock;
-    this.#sending = sendingLimits(parallelism);
+    this.#sending = new SendingLimits(parallelism);
   }
 
   /**

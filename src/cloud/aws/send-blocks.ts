@@ -20,7 +20,11 @@ export interface Sending {
  * Sends blocks, many at once; resolves when AWS has all of them. Memory is bounded by those on their way. Throws
  * `INTERNAL` when there are fewer than said.
  */
-export async function sendBlocks(session: AwsSession, sending: Sending): Promise<void> {
+export function sendBlocks(session: AwsSession, sending: Sending): Promise<void> {
+  return session.sending.sending(() => sendAll(session, sending));
+}
+
+async function sendAll(session: AwsSession, sending: Sending): Promise<void> {
   const { numbers, blocks, map, signal } = sending;
   const digests = digestsOfBlocks(map, numbers);
   const stop = new AbortController();
@@ -43,7 +47,7 @@ export async function sendBlocks(session: AwsSession, sending: Sending): Promise
       );
       const one = put.finally(() => onTheWay.delete(one));
       onTheWay.add(one);
-      if (onTheWay.size >= session.blocksAtOnce) await Promise.race(onTheWay);
+      if (onTheWay.size >= session.sending.atHand) await Promise.race(onTheWay);
     }
     if (at < numbers.length) throw ended('fewer', numbers.length);
   } catch (reason) {

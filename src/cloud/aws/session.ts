@@ -8,8 +8,7 @@ import type { Clock } from './clock.js';
 import { AwsError, faultOf } from './fault.js';
 import type { CallFault } from './fault.js';
 import { PARALLELISM } from './parallelism.js';
-import type { Parallelism } from './parallelism.js';
-import { Slots } from './slots.js';
+import { SendingLimits } from './sending-limits.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** How long one attempt may take: a block may be on a slow line, and a snapshot's start is slow by itself. */
@@ -36,17 +35,6 @@ export interface CallOptions {
   readonly once?: boolean | undefined;
 }
 
-/** How many blocks are sent at once. */
-export interface SendingLimits {
-  readonly slots: Slots;
-  readonly blocksAtOnce: number;
-}
-
-/** For all sessions of a command. */
-export function sendingLimits({ perSnapshot, together }: Parallelism): SendingLimits {
-  return { slots: new Slots(together), blocksAtOnce: perSnapshot };
-}
-
 /** One account and region, as one publisher uses it: every call goes through it. */
 export class AwsSession {
   readonly #clients: AwsClients;
@@ -54,22 +42,19 @@ export class AwsSession {
   readonly #place: string;
   readonly #subject: ErrorSubject;
   readonly #buckets = new Map<CallName, TokenBucket>();
-  readonly #sending: Slots;
-  /** Blocks on their way to one snapshot at once. */
-  readonly blocksAtOnce: number;
+  readonly sending: SendingLimits;
 
   /** Whose session it is and where, when that is known. */
   readonly place: CloudPlace | undefined;
 
-  /** `place` is what it is called in errors. `slots` are shared by sessions that send blocks at the same time. */
+  /** `place` is what it is called in errors. `sending` is shared by sessions that send blocks at the same time. */
   constructor(
     clients: AwsClients,
     clock: Clock,
     place: string | CloudPlace,
-    { slots, blocksAtOnce }: SendingLimits = sendingLimits(PARALLELISM),
+    sending = new SendingLimits(PARALLELISM),
   ) {
-    this.#sending = slots;
-    this.blocksAtOnce = blocksAtOnce;
+    this.sending = sending;
     this.#clients = clients;
     this.#clock = clock;
     this.place = typeof place === 'string' ? undefined : place;
@@ -95,7 +80,7 @@ export class AwsSession {
       await this.#await(name, signal);
       try {
         const attempt = () => this.#attempt(name, input, signal);
-        return await (name === 'PutSnapshotBlock' ? this.#sending.within(attempt) : attempt());
+        return await (name === 'PutSnapshotBlock' ? this.sending.within(attempt) : attempt());
       } catch (reason) {
         throwIfAborted(signal);
         if (reason instanceof ImageUnpackerError) throw reason;
