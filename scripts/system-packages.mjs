@@ -10,6 +10,8 @@ const FAMILIES = [
     packages:
       'e2fsprogs util-linux fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin openssl xz-utils zstd tar libarchive-tools acl attr libcap2-bin rsync fuse3 libfuse3-dev qemu-utils xfsprogs zsh fish groff-base umoci skopeo systemd-container busybox rpm sqlite3 python3 g++ make',
     boot: 'qemu-system-x86 ovmf seabios qemu-system-arm qemu-efi-aarch64 mmdebstrap debian-archive-keyring',
+    // Programs of tests that are in none of the packages.
+    unpackaged: [],
     isInstalled: name => outputOf('dpkg-query', ['-W', '-f=${db:Status-Status}', name]) === 'installed',
     // Without lists of packages, or with old ones, an installation fails; then they are fetched.
     install: names =>
@@ -22,6 +24,7 @@ const FAMILIES = [
     packages:
       'e2fsprogs util-linux dosfstools mtools grub2-tools grub2-pc-modules openssl xz zstd tar bsdtar acl attr libcap rsync fuse3 fuse3-devel xfsprogs zsh groff-base systemd-container rpm-build sqlite python3 gcc-c++ make',
     boot: 'qemu-system-x86-core edk2-ovmf',
+    unpackaged: ['busybox', 'fish', 'qemu-img', 'skopeo', 'umoci'],
     isInstalled: name => outputOf('rpm', ['-q', name]) !== undefined,
     install: names => runs('dnf', ['install', '-y', ...names]),
     line: names => `dnf install -y ${names.join(' ')}`,
@@ -38,7 +41,7 @@ const aptInstall = names => [...APT, 'install', '-y', '--no-install-recommends',
  * is told what to do, and so is root when it fails; the tests that need them then say so themselves.
  */
 export function installSystemPackages({ boot = false } = {}) {
-  const family = familyOf(existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '');
+  const family = familyHere();
   if (family === undefined) {
     console.log(`This distribution is not known. The tests need what Debian calls: ${FAMILIES[0].packages}`);
     return;
@@ -48,6 +51,15 @@ export function installSystemPackages({ boot = false } = {}) {
   if (missing.length === 0) return;
   if (process.getuid() === 0 && family.install(missing)) return;
   console.log(`MISSING: ${missing.join(', ')}. Run as root: ${family.line(missing)}`);
+}
+
+/** The programs that tests use and `installSystemPackages` cannot install on this distribution. */
+export function unpackagedPrograms() {
+  return familyHere()?.unpackaged ?? [];
+}
+
+function familyHere() {
+  return familyOf(existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '');
 }
 
 function familyOf(osRelease) {

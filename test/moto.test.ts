@@ -1,7 +1,6 @@
-import test from 'ava';
 import { startMoto, withMoto } from './moto.js';
 
-withMoto(test, 'starting moto_server')('moto_server is started, answers, and is ended', async t => {
+withMoto('starting moto_server')('moto_server is started, answers, and is ended', async t => {
   const moto = await startMoto();
   t.true((await fetch(`${moto.endpoint}/moto-api/data.json`)).ok);
   await moto.stop();

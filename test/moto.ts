@@ -1,12 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { delimiter, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { TestFn } from 'ava';
+import { needs } from './needs.js';
 
 /*
  * An Amazon that is not ours: moto_server, of the Python package moto[server]. Each test file starts its own, on a port
@@ -29,17 +28,10 @@ export interface Moto {
   stop(): Promise<void>;
 }
 
-/**
- * `test` where there is a moto_server on the PATH, else one that skips, which is said. Throws where there is none and the
- * tests are run with --require-moto.
- */
-export function withMoto(test: TestFn, what: string): TestFn | TestFn['skip'] {
-  const isThere = (process.env['PATH'] ?? '').split(delimiter).some(each => existsSync(join(each, PROGRAM)));
-  if (isThere) return test;
-  const fault = `${PROGRAM} is not on the PATH; 'pip install "moto[server]"' installs it`;
-  if (process.env['REQUIRE_MOTO'] !== undefined) throw new Error(`${what} cannot be tried here: ${fault}`);
-  console.log(`SKIPPED: ${what}: ${fault}`);
-  return test.skip;
+/** What declares a test that needs a moto_server: where there is none it fails with --require-moto, else is skipped. */
+export function withMoto(what: string): TestFn['skip'] {
+  const hint = `'pip install "moto[server]"' installs it`;
+  return needs(what, { programs: [PROGRAM], hint, required: 'REQUIRE_MOTO' });
 }
 
 /** Starts a moto_server, and waits until it answers. */

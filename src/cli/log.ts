@@ -27,7 +27,20 @@ function makeLog(level: LogLevel, destination: DestinationStream): Logger {
   // Loaded when something is first logged, and at once, as an import could not be.
   const { pino } = require('pino') as { pino: typeof Pino };
   const formatters = { level: (label: string) => ({ level: label }) };
-  return pino({ level, formatters, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const serializers = { err: isTraced(level) ? pino.stdSerializers.err : withoutStack };
+  return pino({ level, formatters, serializers, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+/** Whether a log of that level has stack traces. */
+export function isTraced(level: LogLevel): boolean {
+  return level === 'debug' || level === 'trace';
+}
+
+/** What is logged of an error to those who did not ask for where in the program it was thrown. */
+function withoutStack(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { name, message, code } = error as NodeJS.ErrnoException;
+  return { type: name, message, ...(code !== undefined && { code }) };
 }
 
 /** What pino adds to every line and is of no use to those who watch. */

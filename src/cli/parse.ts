@@ -61,6 +61,7 @@ export function parseCommandLine(
   environment: Environment,
   width: number,
 ): Request {
+  requireText(parameters, program.name);
   let text = '';
   let chosen: { command: Command; given: Values; args: readonly unknown[] } | undefined;
   const parser = makeProgramParser(program, width, more => (text += more));
@@ -240,6 +241,13 @@ function toUsage(error: CommanderError, name: string, program: ProgramDefinition
   const suggests = what.includes('(Did you mean');
   const also = error.code === 'commander.unknownCommand' && !suggests ? `; the commands are ${commands}` : '';
   return usage(what.charAt(0).toUpperCase() + what.slice(1) + also, name);
+}
+
+/** Bytes that are no UTF-8 have been replaced before a program sees them: what was named is not known. */
+function requireText(parameters: readonly string[], name: string): void {
+  const broken = parameters.find(parameter => parameter.includes('\ufffd'));
+  if (broken === undefined) return;
+  throw usage(`The parameter "${broken}" is not UTF-8; name it by a path or text that is`, name);
 }
 
 function usage(what: string, name: string): ImageUnpackerError {

@@ -9,7 +9,7 @@ import type { ExitCode } from './exit-code.js';
 import { abortWhenInterrupted } from './interrupt.js';
 import type { ProcessEvents } from './interrupt.js';
 import { jsonPieces } from './json.js';
-import { logLines, logToTerminal } from './log.js';
+import { isTraced, logLines, logToTerminal } from './log.js';
 import { columnsOf, writeAll, writePieces } from './output.js';
 import type { Output } from './output.js';
 import { asksForJson, parseCommandLine } from './parse.js';
@@ -148,7 +148,7 @@ async function report(
   common: CommonOptions | undefined,
 ): Promise<void> {
   const ignore = (): undefined => undefined;
-  if (common?.logLevel === 'debug' || common?.logLevel === 'trace') {
+  if (common !== undefined && isTraced(common.logLevel)) {
     await writeAll(err, showTrace(error)).catch(ignore);
   }
   const told =

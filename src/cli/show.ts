@@ -17,6 +17,11 @@ export function showCount(count: number | bigint): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/** How many there are of what `one` names: `1 object`, `2,000 objects`. */
+export function showCountOf(count: number | bigint, one: string, many = `${one}s`): string {
+  return `${showCount(count)} ${count === 1 || count === 1n ? one : many}`;
+}
+
 /** A duration in seconds for people: `0.42 s`, `3.1 s`, `12 s`, `3 min 05 s`, `2 h 07 min`, `30 d 04 h`. */
 export function showDuration(seconds: number): string {
   if (seconds < 0.995) return `${seconds.toFixed(2)} s`;

@@ -7,6 +7,8 @@ import { nearest } from './nearest.js';
 /** A configuration that a person would write is far below it. */
 const MAX_CONFIGURATION_BYTES = 4 << 20;
 
+const NO_MAPPING = 'a mapping of keys to values is expected';
+
 /** A mapping with these keys and no others; what is wrong with it is said with the key that was probably meant. */
 export function section<const E extends v.ObjectEntries>(entries: E) {
   return v.strictObject(entries, ({ expected, received, path }) => {
@@ -17,7 +19,7 @@ export function section<const E extends v.ObjectEntries>(entries: E) {
       return `unknown key "${key}"; ${meant === undefined ? `the keys are ${keys}` : `did you mean "${meant}"?`}`;
     }
     if (received === 'undefined') return `the key ${expected} is missing`;
-    return 'a mapping of keys to values is expected';
+    return NO_MAPPING;
   });
 }
 
@@ -40,7 +42,10 @@ export function parseConfiguration<S extends v.GenericSchema>(
       file,
       faults.map(({ pos, message }) => `${lineOf(pos[0])}: ${message}`),
     );
-  const result = v.safeParse(schema, valueOf(document, file));
+  const value = valueOf(document, file);
+  // To a schema a list is a mapping, and an empty one a mapping without keys.
+  if (Array.isArray(value)) throw wrong(file, [`line 1: ${NO_MAPPING}`]);
+  const result = v.safeParse(schema, value);
   if (result.success) return result.output;
   // A key that is mistyped explains the one that is missing.
   const issues = [...result.issues].sort(

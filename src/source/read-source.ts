@@ -45,6 +45,8 @@ export async function readSource(
       sink,
       options,
     );
+  if (location === '')
+    throw new ImageUnpackerError('USAGE', 'No source is named; give a directory, a tar file or an image');
   const found = await find(location);
   if (found.isDirectory()) return readDirectory(location, sink, options);
   if (!found.isFile() && !found.isFIFO() && !found.isCharacterDevice()) {

@@ -8,17 +8,12 @@ import type { Shell } from '../../src/cli/completion.js';
 import { completionScript, SHELLS } from '../../src/cli/completion.js';
 import { manualPage } from '../../src/cli/manual.js';
 import { runProgram } from '../../src/cli/program.js';
+import { needs } from '../needs.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 import { commands } from './fixture/commands.js';
 import { Recorder } from './run.js';
 
 const program = { name: 'my-fixture', description: 'A program for tests.', version: '1.2.3', commands };
-
-function isMissing(tool: string): boolean {
-  const missing = spawnSync(tool, ['--version']).error !== undefined;
-  if (missing) console.log(`SKIPPED: a test with ${tool}: it is not installed`);
-  return missing;
-}
 
 /** How each shell is asked for what completes a command line. */
 const ASK: Record<Shell, (script: string, words: string[]) => string[]> = {
@@ -33,7 +28,7 @@ const ASK: Record<Shell, (script: string, words: string[]) => string[]> = {
 };
 
 for (const shell of SHELLS) {
-  (isMissing(shell) ? test.skip : test)(`${shell} completes commands and options`, t => {
+  needs(`completion by ${shell}`, { programs: [shell] })(`${shell} completes commands and options`, t => {
     const script = join(temporaryDirectory(t), 'script');
     writeFileSync(script, completionScript(program, shell));
     const ask = (...words: string[]) => spawnSync(shell, ASK[shell](script, words), { encoding: 'utf8' });
@@ -47,7 +42,7 @@ for (const shell of SHELLS) {
   });
 }
 
-(isMissing('groff') ? test.skip : test)('the manual page is one that groff has nothing against', t => {
+needs('manual pages', { programs: ['groff'] })('the manual page is one that groff has nothing against', t => {
   const page = manualPage({
     ...program,
     commands: [

@@ -138,6 +138,12 @@ test('a fault of the program is an error too, with a trace only at the log level
   t.regex(traced.err, /TypeError: x is not a function\n +at /);
 });
 
+test('what is no text is refused, as it has been replaced', async t => {
+  const { code, err } = await run(['echo', 'a\ufffd']);
+  t.is(code, 2);
+  t.regex(err, /The parameter "a\ufffd" is not UTF-8/);
+});
+
 test('after -- there are no options, --json neither', async t => {
   const { code, out, err } = await run(['ecko', '--', '--json']);
   t.is(code, 2);

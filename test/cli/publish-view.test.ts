@@ -137,6 +137,57 @@ test('a table is as high as the terminal, and shows first where something is goi
   t.is(view.table(START, 60, 31).split('\n').length, 31);
 });
 
+test('on a small terminal what is at work and what failed is seen among many targets, however high it is', t => {
+  const screen = new Screen(200);
+  const size = { columns: 80, rows: 24 };
+  const line = new StatusLine({
+    get columns() {
+      return size.columns;
+    },
+    get rows() {
+      return size.rows;
+    },
+    write: text => screen.write(text.replaceAll('\n', '\r\n')),
+  });
+  const follower = follow({ kind: 'terminal', line }, undefined, () => t.fail());
+  const targets = Array.from({ length: 40 }, (_, number) => `production/region-${String(number)}`);
+  follower.onEvent(at(0, { type: 'run', run: 'R', image: 'base/os/1', targets }));
+  for (const [number, target] of targets.entries()) {
+    if (number < 10)
+      follower.onEvent(at(1, { type: 'end', target, stage: 'register', seconds: 1, error: null }));
+    else if (number < 14)
+      follower.onEvent(at(1, { type: 'end', target, stage: 'disk', seconds: 1, error: 'no' }));
+    else if (number >= 30) follower.onEvent(at(1, { type: 'begin', target, stage: 'disk' }));
+  }
+  const tableAt = (seconds: number, columns: number, rows: number): string[] => {
+    Object.assign(size, { columns, rows });
+    for (const target of targets.slice(30)) follower.onEvent(progress(seconds, target, seconds << 20));
+    follower.onEvent(at(seconds, { type: 'note', target: null, message: 'a note' }));
+    const { lines } = screen;
+    return lines.slice(lines.findLastIndex(each => each.startsWith('TARGET')));
+  };
+  const all = tableAt(2, 80, 24);
+  t.is(all.length, 23);
+  t.regex(all[0]!, /^TARGET +STAGE +DONE +RATE +LEFT$/);
+  for (const number of [10, 13, 30, 39]) t.true(all.some(each => each.includes(`region-${String(number)} `)));
+  t.is(all.at(-1), 'and 19 more, 10 of them done');
+  for (const [seconds, columns, rows] of [
+    [3, 80, 12],
+    [4, 80, 5],
+    [5, 100, 30],
+  ] as const) {
+    const table = tableAt(seconds, columns, rows);
+    t.is(table.length, rows - 1);
+    t.true(table.every(each => each.length < columns));
+    t.true(
+      table.some(each => /region-3\d +writing/.test(each)),
+      table.join('\n'),
+    );
+  }
+  t.is(tableAt(6, 100, 12).at(-1), 'and 31 more, 10 of them done, 4 of them failed');
+  follower.end();
+});
+
 test('in a pipe there are plain lines, and none twice', t => {
   const lines: string[] = [];
   const follower = follow({ kind: 'lines', print: line => lines.push(line) }, undefined, () => t.fail());

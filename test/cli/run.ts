@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { runProgram } from '../../src/cli/program.js';
-import { commands } from './fixture/commands.js';
+import { begun, commands } from './fixture/commands.js';
 
 /** A stream that keeps what is written to it. */
 export class Recorder {
@@ -24,6 +25,14 @@ export function start(parameters: string[], environment: Record<string, string> 
   const program = { name: 'fixture', description: 'A program for tests.', version: '1.2.3', commands };
   const ended = runProgram(program, { parameters, environment, out, err, events });
   return { out, err, events, ended };
+}
+
+/** Starts the command that waits, and resolves once it does. */
+export async function startWaiting(parameters: string[] = [], isTTY = false) {
+  const before = begun.count;
+  const started = start(['wait', ...parameters], {}, isTTY);
+  while (begun.count === before) await setTimeout(1);
+  return started;
 }
 
 /** Runs the fixture program to its end. */

@@ -4,6 +4,7 @@ import { writePieces } from '../../src/cli/output.js';
 import {
   linePieces,
   showCount,
+  showCountOf,
   showDuration,
   showLines,
   showSize,
@@ -28,6 +29,15 @@ test('counts', t => {
     '33,488',
     '1,234,567',
   ]);
+});
+
+test('how many there are of something', t => {
+  t.deepEqual(
+    [0, 1, 1n, 2, 1001].map(count => showCountOf(count, 'image')),
+    ['0 images', '1 image', '1 image', '2 images', '1,001 images'],
+  );
+  t.is(showCountOf(1, 'entry', 'entries'), '1 entry');
+  t.is(showCountOf(2, 'entry', 'entries'), '2 entries');
 });
 
 test('durations', t => {

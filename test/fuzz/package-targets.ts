@@ -5,7 +5,8 @@ import type { Package } from '../../src/image/package-list.js';
 import { decodePackageList, encodePackageList } from '../../src/image/package-list.js';
 import { readRpmDatabase } from '../../src/image/rpm-database.js';
 import { toCycloneDx, toSpdx } from '../../src/image/sbom.js';
-import { buildRpms, hasRpm, installIntoLog, installRpms } from '../model/rpm.js';
+import { buildRpms, installIntoLog, installRpms, RPM_PROGRAMS } from '../model/rpm.js';
+import { hasAll } from '../needs.js';
 import { rpmHeader, sqliteDatabase } from '../model/sqlite.js';
 import { mutate } from './mutate.js';
 import type { Random } from './random.js';
@@ -84,7 +85,7 @@ function handMade(): RpmFiles {
 
 /** Databases that rpm has written, where there is one: with an inner page, with overflow pages, with a log. */
 async function written(directory: string): Promise<RpmFiles[]> {
-  if (!hasRpm) return [];
+  if (!hasAll('databases that rpm has written', { programs: RPM_PROGRAMS })) return [];
   const [database, copy] = [join(directory, 'db'), join(directory, 'copy')];
   const packages = Array.from({ length: 12 }, (_, at) => ({
     name: `p${String(at)}`,

@@ -18,6 +18,7 @@ import { decompress } from '../../src/source/decompress.js';
 import { tarSource } from '../../src/source/tar/source.js';
 import { readTree } from '../../src/source/tree.js';
 import { gather } from '../gather.js';
+import { hasAll } from '../needs.js';
 import { MemorySink, treeOptions } from '../source/memory-sink.js';
 import { base256, END, header, inChunks, pax, withChecksum, withData } from '../source/tar/archive.js';
 import { mutate } from './mutate.js';
@@ -153,7 +154,8 @@ export const compressedTarget: Target = {
     writeFileSync(file, plain);
     const inputs = [gzipSync(plain), Buffer.concat([gzipSync(first), gzipSync(plain)])];
     for (const program of ['xz', 'zstd'])
-      if (spawnSync(program, ['--version']).status === 0) inputs.push(execFileSync(program, ['-qc', file]));
+      if (hasAll(`what ${program} compresses`, { programs: [program] }))
+        inputs.push(execFileSync(program, ['-qc', file]));
     return Promise.resolve({
       attempt: (random: Random) =>
         accepts(OF_SOURCES, async () => {

@@ -52,6 +52,7 @@ const refused: [what: string, text: string, message: RegExp][] = [
   ['a value of another kind', 'listen: [a]\n', /line 1: listen: a text is expected/],
   ['a value below of another kind', 'volumes:\n  directory: a\n  size: x\n', /line 3: volumes\.size: /],
   ['text in place of keys', 'hello\n', /line 1: a mapping of keys to values is expected/],
+  ['a list', '[]', /line 1: a mapping of keys to values is expected/],
   ['nothing', '', /a mapping of keys to values is expected/],
   ['a key twice', 'listen: a\nlisten: b\n', /line 2: .*unique/],
   ['what is no YAML', 'listen: "a\n', /^agent\.yaml: line \d: /],

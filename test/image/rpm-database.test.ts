@@ -3,11 +3,11 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { readRpmDatabase } from '../../src/image/rpm-database.js';
-import { buildRpms, eraseRpm, hasRpm, installIntoLog, installRpms, queryRpms } from '../model/rpm.js';
+import { buildRpms, eraseRpm, installIntoLog, installRpms, queryRpms, RPM_PROGRAMS } from '../model/rpm.js';
+import { needs } from '../needs.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 
-const withRpm = hasRpm ? test : test.skip;
-if (!hasRpm) console.log('SKIPPED: databases of rpm; there is no rpm, rpmbuild or sqlite3');
+const withRpm = needs('databases of rpm', { programs: RPM_PROGRAMS });
 
 const MANY = 1_000_000;
 

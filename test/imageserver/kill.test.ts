@@ -23,7 +23,7 @@ const CLIENTS = 3;
 const LARGE_BYTES = 6 << 20;
 /** How long it is killed after an image was made, at most. */
 const MOST_MILLISECONDS = 400;
-const PATIENCE_MILLISECONDS = 60_000;
+const PATIENCE_MILLISECONDS = 300_000;
 
 /** Starts the program, and waits until it listens. */
 async function startServer(t: ExecutionContext, store: string, socket: string): Promise<ChildProcess> {

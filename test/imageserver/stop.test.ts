@@ -15,11 +15,10 @@ test('a server that is stopped lets a transfer come to its end, and cuts off one
     const { address, server } = await serveStore(t, location);
     const chunks = (await connectTo(t, address)).stream(digest)[Symbol.asyncIterator]();
     const first = (await chunks.next()) as { value: Buffer };
-    const begun = performance.now();
-    const stopped = server.stop(goesOn ? 60 : 1);
+    // A test that waits for so long ends by its timeout.
+    const stopped = server.stop(goesOn ? 3600 : 1);
     if (!goesOn) {
-      await stopped;
-      t.true(performance.now() - begun < 20_000);
+      await t.notThrowsAsync(stopped);
       await chunks.return?.();
       continue;
     }

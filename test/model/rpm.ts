@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -6,10 +6,8 @@ import { join } from 'node:path';
 /** rpm does not start with the library of a sanitizer in it (scripts/test-asan.mjs). */
 const env = { ...process.env, LD_PRELOAD: '' };
 
-/** Whether there are the programs that make databases of rpm. */
-export const hasRpm = ['rpm', 'rpmbuild', 'sqlite3'].every(
-  name => spawnSync(name, ['--version'], { stdio: 'ignore', env }).status === 0,
-);
+/** What makes databases of rpm. */
+export const RPM_PROGRAMS = ['rpm', 'rpmbuild', 'sqlite3'];
 
 /** A package to be made: a version is `[epoch:]version-release`. */
 export interface MadePackage {

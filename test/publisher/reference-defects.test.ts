@@ -108,7 +108,7 @@ for (const operation of [
 
 // Defects of volumes and unpackers are tried beside the fleet: 3 in fleet/snapshot.test.ts (stopped at any call, nothing is
 // left over), 4 and 12 in fleet/commands.test.ts (a volume that may be used stays; one that is stopping is waited for). Number 11
-// is of the commands for launching machines, which there are not.
+// is of launching machines, which no command does; that what was made and could not be tagged is no success is tried with images.
 
 test.serial(
   '5: deleting an image takes all of its disks, whatever comes first, and tells the first error',

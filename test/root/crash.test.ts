@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import test from 'ava';
 import { tryFailingDisk } from '../crash/failing-disk.js';
 import { tryForeignCrash } from '../crash/foreign-crash.js';
 import { tryKillsAtSteps } from '../crash/kills.js';
@@ -7,12 +6,14 @@ import { tryRestored } from '../crash/restored.js';
 import { trying } from '../crash/seed.js';
 import { trySeries, tryThereAndBack } from '../crash/series.js';
 import { tryShutdown } from '../crash/shutdown.js';
+import { needs } from '../needs.js';
 
 /*
  * A little of each of what `npm run test:crash` tries for long, with one seed.
  */
 
-const trial = existsSync('/dev/fuse') ? test : test.skip;
+const fault = existsSync('/dev/fuse') ? undefined : 'there is no /dev/fuse';
+const trial = needs('power that goes', { fault });
 
 trial('a volume is what it is called after the power went at any moment, and is repaired', async t => {
   const { points, withLoss } = await trying(t, trySeries, 10, 'small');

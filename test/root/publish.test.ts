@@ -1,9 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import type { ResultRow } from '../../src/publisher/row.js';
+import { hasAll, needs } from '../needs.js';
 import { attach, run, shell } from './ext4-fixture.js';
 import { disksIn, Shop, snapshot } from './publish-fixture.js';
 
@@ -11,12 +11,8 @@ import { disksIn, Shop, snapshot } from './publish-fixture.js';
  * Publishing as people call it: real content, a real agent that the publisher starts, real disks.
  */
 
-const hasQemu = spawnSync('qemu-img', ['--version']).error === undefined;
-const hasXfs = spawnSync('mkfs.xfs', ['-V']).error === undefined;
-if (!hasQemu)
-  console.log('SKIPPED: published qcow2 disks are not read by qemu-img: qemu-utils is not installed');
-if (!hasXfs)
-  console.log('SKIPPED: publishing to a file system that shares blocks: xfsprogs is not installed');
+const hasQemu = hasAll('reading published qcow2 disks', { programs: ['qemu-img'] });
+const xfsTest = needs('publishing to a file system that shares blocks', { programs: ['mkfs.xfs'] });
 
 test('revisions are published to disks that are the image, and once more changes nothing', async t => {
   const shop = new Shop(t);
@@ -196,37 +192,34 @@ test('an agent that runs already unpacks, and goes on running', async t => {
   t.false(existsSync(shop.path('state/disks')));
 });
 
-(hasXfs ? test : test.skip)(
-  'where the file system shares blocks a revision takes only the room of what changed',
-  t => {
-    const shop = new Shop(t);
-    const file = shop.path('xfs-file');
-    writeFileSync(file, '');
-    run('truncate', '-s', '512M', file);
-    run('mkfs.xfs', '-q', '-m', 'reflink=1', file);
-    const at = mount(t, shop, 'xfs', '-o', 'loop', file);
-    shop.publishTo(`{ local: ${at}/raw }`, `{ local: ${at}/qcow2, format: qcow2 }`);
-    const used = (): number => {
-      run('sync', '-f', at);
-      return Number(run('df', '--output=used', '-B', '1', at).trim().split('\n').at(-1));
-    };
-    const empty = used();
-    shop.publish(1);
-    const full = used() - empty;
-    shell(shop.tree, 'echo two > etc/motd');
-    shop.build(2);
-    const rows = shop.publish(2);
-    const more = used() - empty - full;
-    t.true(more < full / 8, `${String(full)} bytes, then ${String(more)}`);
-    for (const row of rows) {
-      t.is(statSync(row.Path!).mode & 0o777, 0o444);
-      if (hasQemu && row.Path!.endsWith('qcow2')) run('qemu-img', 'check', row.Path!);
-    }
-    writeFileSync(shop.path('results'), JSON.stringify(rows));
-    const verified = shop.call('verify', '--content', shop.path('results'));
-    t.is(verified.status, 0, verified.stdout);
-  },
-);
+xfsTest('where the file system shares blocks a revision takes only the room of what changed', t => {
+  const shop = new Shop(t);
+  const file = shop.path('xfs-file');
+  writeFileSync(file, '');
+  run('truncate', '-s', '512M', file);
+  run('mkfs.xfs', '-q', '-m', 'reflink=1', file);
+  const at = mount(t, shop, 'xfs', '-o', 'loop', file);
+  shop.publishTo(`{ local: ${at}/raw }`, `{ local: ${at}/qcow2, format: qcow2 }`);
+  const used = (): number => {
+    run('sync', '-f', at);
+    return Number(run('df', '--output=used', '-B', '1', at).trim().split('\n').at(-1));
+  };
+  const empty = used();
+  shop.publish(1);
+  const full = used() - empty;
+  shell(shop.tree, 'echo two > etc/motd');
+  shop.build(2);
+  const rows = shop.publish(2);
+  const more = used() - empty - full;
+  t.true(more < full / 8, `${String(full)} bytes, then ${String(more)}`);
+  for (const row of rows) {
+    t.is(statSync(row.Path!).mode & 0o777, 0o444);
+    if (hasQemu && row.Path!.endsWith('qcow2')) run('qemu-img', 'check', row.Path!);
+  }
+  writeFileSync(shop.path('results'), JSON.stringify(rows));
+  const verified = shop.call('verify', '--content', shop.path('results'));
+  t.is(verified.status, 0, verified.stdout);
+});
 
 test('events are NDJSON, and the shell sees lines where there is no terminal', t => {
   const shop = new Shop(t);

@@ -11,7 +11,7 @@ import { attach, temporaryDirectory } from './ext4-fixture.js';
  * The programs as people call them, with a store on S3: content becomes an image there, the image a volume and a disk here.
  */
 
-const run = withMoto(test, 'the programs with a store on S3') as TestFn;
+const run = withMoto('the programs with a store on S3') as TestFn;
 const bucket = run === test ? MotoBucket.during(test) : undefined;
 
 run('content goes by way of S3 to a volume and a published disk', t => {

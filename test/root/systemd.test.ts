@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
+import { needs } from '../needs.js';
 import { bootFault, BootedSystem } from './booted-system.js';
 import { attach, run, shell, temporaryDirectory } from './ext4-fixture.js';
 
@@ -85,17 +86,7 @@ test('an unpack takes every capability of the unit, and no other', t => {
   t.true(worksWith(all, 'all'));
 });
 
-/** Runs `test` on a system that boots, or says why there can be none. */
-function withSystem(t: ExecutionContext, work: (system: BootedSystem) => void): void {
-  const fault = bootFault();
-  if (fault === undefined) {
-    work(new BootedSystem(t));
-    return;
-  }
-  if (process.env['REQUIRE_ROOT'] !== undefined) throw new Error(`No system can be booted here: ${fault}`);
-  t.log(`SKIPPED: ${fault}`);
-  t.pass();
-}
+const systemTest = needs('the units in a system that boots', { fault: bootFault() });
 
 /** The unit as it is, with another program in it. */
 const PROBE = `[Service]
@@ -142,8 +133,10 @@ refuse python3 -c 'open("/probe/fuse", "r+b", 0)'
 refuse python3 -c 'import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)'
 `;
 
-test('under the unit volumes can be made, patched, checked and captured, and nothing else be touched', t => {
-  withSystem(t, system => {
+systemTest(
+  'under the unit volumes can be made, patched, checked and captured, and nothing else be touched',
+  t => {
+    const system = new BootedSystem(t);
     makeImages(t, system.path('probe/store'));
     system.write('home/secret/file', '');
     system.write('probe/script', PROBE_SCRIPT);
@@ -157,8 +150,8 @@ test('under the unit volumes can be made, patched, checked and captured, and not
     t.false(said.includes('ALLOWED'), said);
     // The kernel's block events can be had there.
     t.is(said.match(/"blocksWritten":\d+/g)?.length, 2, said);
-  });
-});
+  },
+);
 
 /** The watchdog's time in this test: long enough for a busy machine, short enough to be waited for. */
 const WATCHDOG_SECONDS = 4;
@@ -205,25 +198,24 @@ echo "wrong: $(show ActiveState), $(show ExecMainStatus), $(show NRestarts) rest
 journalctl -u image-unpacker.service -o cat | grep stroe
 `;
 
-test('systemd starts the agent, feeds on its signs of life, starts it anew and stops it', t => {
-  withSystem(t, system => {
-    makeImages(t, system.path('var/lib/images'));
-    system.write('client.mjs', clientOf('os/privileged', ['1', '2']));
-    const watchdog = `[Service]\nWatchdogSec=${String(WATCHDOG_SECONDS)}\n`;
-    system.write('etc/systemd/system/image-unpacker.service.d/30-watchdog.conf', watchdog);
-    const { status, output } = system.boot(AGENT_SCRIPT);
-    t.is(status, 0, output);
-    const lines = output.split('\n');
-    t.true(lines.includes('started: active, Listening at unix:/run/image-unpacker/agent.sock'), output);
-    t.is(output.match(/"blocksWritten":\d+,"blocks":2/g)?.length, 4, output);
-    t.true(output.includes('"state":"clean"'), output);
-    t.true(lines.includes('idle: active, 0 restarts'), output);
-    t.true(lines.includes('stuck: active, 1 restarts'), output);
-    t.true(lines.includes('stopped: inactive, success'), output);
-    t.true(lines.includes('nothing attached'), output);
-    t.true(lines.includes('wrong: failed, 2, 0 restarts'), output);
-    t.regex(output, /line 1.*stroe.*did you mean .*store/);
-  });
+systemTest('systemd starts the agent, feeds on its signs of life, starts it anew and stops it', t => {
+  const system = new BootedSystem(t);
+  makeImages(t, system.path('var/lib/images'));
+  system.write('client.mjs', clientOf('os/privileged', ['1', '2']));
+  const watchdog = `[Service]\nWatchdogSec=${String(WATCHDOG_SECONDS)}\n`;
+  system.write('etc/systemd/system/image-unpacker.service.d/30-watchdog.conf', watchdog);
+  const { status, output } = system.boot(AGENT_SCRIPT);
+  t.is(status, 0, output);
+  const lines = output.split('\n');
+  t.true(lines.includes('started: active, Listening at unix:/run/image-unpacker/agent.sock'), output);
+  t.is(output.match(/"blocksWritten":\d+,"blocks":2/g)?.length, 4, output);
+  t.true(output.includes('"state":"clean"'), output);
+  t.true(lines.includes('idle: active, 0 restarts'), output);
+  t.true(lines.includes('stuck: active, 1 restarts'), output);
+  t.true(lines.includes('stopped: inactive, success'), output);
+  t.true(lines.includes('nothing attached'), output);
+  t.true(lines.includes('wrong: failed, 2, 0 restarts'), output);
+  t.regex(output, /line 1.*stroe.*did you mean .*store/);
 });
 
 const SERVER_SCRIPT = `
@@ -246,32 +238,28 @@ systemctl stop imageserver.service
 echo "stopped: $(show ActiveState), $(show Result)"
 `;
 
-test('systemd starts the image server as a user of its own, starts it anew and stops it', t => {
-  withSystem(t, system => {
-    run('scripts/install', '--imageserver', '--root', system.path(''), '--package', '/opt/image-unpacker');
-    const node = readFileSync(
-      system.path('etc/systemd/system/image-unpacker.service.d/20-node.conf'),
-      'utf8',
-    );
-    system.write('etc/systemd/system/imageserver.service.d/20-node.conf', node);
-    system.write(
-      'etc/image-unpacker/imageserver.yaml',
-      'listen: [unix:/run/imageserver/imageserver.sock, 127.0.0.1:6971]\nstore: /var/lib/imageserver/images\ncerts: imageserver-certs\n',
-    );
-    system.write('tree/etc/issue', 'hello');
-    // The agent is root, whom it does not trouble that nobody else may enter the system.
-    chmodSync(system.path(''), 0o755);
-    const { status, output } = system.boot(SERVER_SCRIPT);
-    t.is(status, 0, output);
-    const lines = output.split('\n');
-    t.true(output.includes('started: active, Listening at unix:/run/imageserver/imageserver.sock, '), output);
-    t.true(
-      lines.some(line => line.startsWith('imageserver ')),
-      output,
-    );
-    t.true(output.includes('"name":"os/a/1"') && output.includes('"name":"os/a/2"'), output);
-    t.true(lines.includes('stopped: inactive, success'), output);
-  });
+systemTest('systemd starts the image server as a user of its own, starts it anew and stops it', t => {
+  const system = new BootedSystem(t);
+  run('scripts/install', '--imageserver', '--root', system.path(''), '--package', '/opt/image-unpacker');
+  const node = readFileSync(system.path('etc/systemd/system/image-unpacker.service.d/20-node.conf'), 'utf8');
+  system.write('etc/systemd/system/imageserver.service.d/20-node.conf', node);
+  system.write(
+    'etc/image-unpacker/imageserver.yaml',
+    'listen: [unix:/run/imageserver/imageserver.sock, 127.0.0.1:6971]\nstore: /var/lib/imageserver/images\ncerts: imageserver-certs\n',
+  );
+  system.write('tree/etc/issue', 'hello');
+  // The agent is root, whom it does not trouble that nobody else may enter the system.
+  chmodSync(system.path(''), 0o755);
+  const { status, output } = system.boot(SERVER_SCRIPT);
+  t.is(status, 0, output);
+  const lines = output.split('\n');
+  t.true(output.includes('started: active, Listening at unix:/run/imageserver/imageserver.sock, '), output);
+  t.true(
+    lines.some(line => line.startsWith('imageserver ')),
+    output,
+  );
+  t.true(output.includes('"name":"os/a/1"') && output.includes('"name":"os/a/2"'), output);
+  t.true(lines.includes('stopped: inactive, success'), output);
 });
 
 /** The commands in docs/operations.md from `heading` on. */
@@ -280,16 +268,15 @@ function commandsOf(heading: string): string {
   return [...part!.matchAll(/^```\n(.*?)^```$/gms)].map(([, lines]) => lines!).join('');
 }
 
-test('what the operations guide says to do can be done', t => {
-  withSystem(t, system => {
-    const tree = system.path('tree');
-    run('mkdir', '-p', join(tree, 'etc'));
-    const store = system.path('var/lib/images');
-    run('bin/imagetool', 'build', 'base/debian-12/2026-11-23', '--from', tree, '--store', store);
-    system.write('client.mjs', clientOf('base/debian-12', ['2026-11-23']));
-    const started = 'systemctl start image-unpacker\nnode /client.mjs\n';
-    const { status, output } = system.boot(`set -x\n${started}${commandsOf('Three in the morning')}`);
-    t.is(status, 0, output);
-    t.true(output.includes('The volume is exactly base/debian-12/2026-11-23'), output);
-  });
+systemTest('what the operations guide says to do can be done', t => {
+  const system = new BootedSystem(t);
+  const tree = system.path('tree');
+  run('mkdir', '-p', join(tree, 'etc'));
+  const store = system.path('var/lib/images');
+  run('bin/imagetool', 'build', 'base/debian-12/2026-11-23', '--from', tree, '--store', store);
+  system.write('client.mjs', clientOf('base/debian-12', ['2026-11-23']));
+  const started = 'systemctl start image-unpacker\nnode /client.mjs\n';
+  const { status, output } = system.boot(`set -x\n${started}${commandsOf('Three in the morning')}`);
+  t.is(status, 0, output);
+  t.true(output.includes('The volume is exactly base/debian-12/2026-11-23'), output);
 });

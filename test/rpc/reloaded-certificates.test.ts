@@ -9,7 +9,7 @@ import { watchCertificates } from '../../src/rpc/reloaded-certificates.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 
 const LOOK_MILLISECONDS = 20;
-const DEADLINE_MILLISECONDS = 20_000;
+const DEADLINE_MILLISECONDS = 120_000;
 const FILES = ['ca.pem', 'cert.pem', 'key.pem'];
 
 async function until(holds: () => boolean): Promise<void> {

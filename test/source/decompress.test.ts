@@ -149,12 +149,12 @@ for (const name of ['xz', 'zstd']) {
         controller.signal.addEventListener('abort', () => {
           reject(new Error('the input gave up'));
         });
+        setTimeout(() => {
+          controller.abort();
+        }, 100);
       });
     };
     const reading = drain(decompress(hanging(), 'x.tar', controller.signal));
-    setTimeout(() => {
-      controller.abort();
-    }, 100);
     await t.throwsAsync(reading, { code: 'CANCELLED' });
     t.false(childPrograms().includes(name));
   });

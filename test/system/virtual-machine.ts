@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
+import { needs } from '../needs.js';
 import type { Architecture } from '../../src/volume/boot/options.js';
 
 /*
@@ -54,9 +55,7 @@ export function bootTest(
   fault: string | undefined,
 ): (title: string, work: (t: ExecutionContext) => Promise<void>) => void {
   if (fault === undefined) return test.serial;
-  if (process.env['REQUIRE_BOOT'] !== undefined) throw new Error(`Disks cannot be booted here: ${fault}`);
-  console.log(`SKIPPED: no disk is booted: ${fault}`);
-  return test.serial.skip;
+  return needs('booting disks', { fault, required: 'REQUIRE_BOOT' });
 }
 
 /**

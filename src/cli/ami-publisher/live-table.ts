@@ -6,7 +6,11 @@ export interface LiveRow {
   /** Stage, how far, rate, time left. */
   readonly cells?: readonly string[];
   readonly ended?: string;
+  readonly state: 'running' | 'failed' | 'waiting' | 'done';
 }
+
+/** Which rows are shown when there is no room for all of them. */
+const IMPORTANCE = ['running', 'failed', 'waiting', 'done'] as const;
 
 const COLUMNS = ['TARGET', 'STAGE', 'DONE', 'RATE', 'LEFT'];
 /** What the columns come to mostly. */
@@ -61,18 +65,20 @@ export class LiveTable {
   }
 }
 
-/** As many rows as fit, those first where something is going on; then how many more there are. */
+/** As many rows as fit, those first where something is going on or has failed; then how many more there are. */
 function atMost(rows: readonly LiveRow[], room: number): (LiveRow | string)[] {
   if (rows.length <= room) return [...rows];
-  const going = [
-    ...rows.filter(({ ended }) => ended === undefined),
-    ...rows.filter(({ ended }) => ended !== undefined),
-  ];
-  const shown = new Set(going.slice(0, room - 1));
+  const byImportance = IMPORTANCE.flatMap(state => rows.filter(row => row.state === state));
+  const shown = new Set(byImportance.slice(0, room - 1));
   const hidden = rows.filter(row => !shown.has(row));
-  const ended = hidden.filter(row => row.ended !== undefined).length;
-  const done = ended === 0 ? '' : `, ${showCount(ended)} of them done`;
-  return [...rows.filter(row => shown.has(row)), `and ${showCount(hidden.length)} more${done}`];
+  const counts = (['done', 'failed'] as const).flatMap(state => {
+    const count = hidden.filter(row => row.state === state).length;
+    return count === 0 ? [] : [`${showCount(count)} of them ${state}`];
+  });
+  return [
+    ...rows.filter(row => shown.has(row)),
+    [`and ${showCount(hidden.length)} more`, ...counts].join(', '),
+  ];
 }
 
 /** The end of a name says more of it than its beginning. */

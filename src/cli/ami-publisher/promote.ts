@@ -2,7 +2,7 @@ import { command } from '../command.js';
 import { flag, manyArguments } from '../option.js';
 import { showTable } from '../show.js';
 import { exitCodeOfRows, joinLines, showErrors } from './outcome.js';
-import { resultOptions, resultsOf } from './target-options.js';
+import { imagesOf, resultOptions } from './target-options.js';
 
 export const promoteCommand = command({
   name: 'promote',
@@ -17,7 +17,7 @@ of the results.`,
     dryRun: flag('--dry-run', 'only say what would be done'),
   },
   run: async ({ args, options, signal }) => {
-    const given = await resultsOf(args.results, options);
+    const given = await imagesOf(args.results, options);
     const { promote } = await import('../../publisher/promote.js');
     return promote({ ...given, back: options.back, dryRun: options.dryRun, signal });
   },

@@ -1,11 +1,14 @@
 import type { PublishEvent, StageName } from '../../publisher/event.js';
 import type { ProgressUnit } from '../../image/progress.js';
-import { showCount, showDuration, showSize, showText } from '../show.js';
+import { showCount, showCountOf, showDuration, showSize, showText } from '../show.js';
 import type { LiveRow } from './live-table.js';
 import { LiveTable } from './live-table.js';
 
 /** The rate is of the last seconds, so that it follows a change and does not jump. */
 const RATE_OVER = 5000;
+
+/** How what became of a target begins, where it failed. */
+const FAILED = 'failed: ';
 
 const STAGE_WORDS: Readonly<Record<StageName, string>> = {
   unpack: 'unpacking',
@@ -44,7 +47,7 @@ export class PublishView {
       case 'run':
         for (const target of event.targets) this.#targets.set(target, '');
         this.#run = event.run;
-        return `Run ${event.run}: ${showText(event.image)} to ${showCount(event.targets.length)} ${event.targets.length === 1 ? 'target' : 'targets'}`;
+        return `Run ${event.run}: ${showText(event.image)} to ${showCountOf(event.targets.length, 'target')}`;
       case 'begin':
         this.#set(event.target, newStage(event.stage, at));
         return undefined;
@@ -81,8 +84,11 @@ export class PublishView {
   /** A table with a line for each target, as wide and as high as fits. */
   table(now: number, width: number, height: number): string {
     const rows = [...this.#targets].map(([target, stage]): LiveRow => {
-      if (typeof stage === 'string' && stage !== '') return { target, ended: stage };
-      return { target, cells: cellsOf(this.#current(stage), now) };
+      if (typeof stage === 'string' && stage !== '') {
+        return { target, ended: stage, state: stage.startsWith(FAILED) ? 'failed' : 'done' };
+      }
+      const state = stage === '' ? 'waiting' : 'running';
+      return { target, cells: cellsOf(this.#current(stage), now), state };
     });
     return this.#table.lines(rows, width, height).join('\n');
   }
@@ -109,7 +115,7 @@ export class PublishView {
   #end({ target, stage, error }: PublishEvent & { type: 'end' }): void {
     this.#set(target, undefined);
     if (target === null) return;
-    if (error !== null) this.#targets.set(target, `failed: ${error}`);
+    if (error !== null) this.#targets.set(target, FAILED + error);
     else if (stage === 'register') this.#targets.set(target, 'published');
   }
 }
@@ -160,7 +166,7 @@ function showAmount(amount: number, unit: ProgressUnit): string {
 }
 
 function endOf(row: { Error?: string; AlreadyPublished: boolean; AmiId?: string }): string {
-  if (row.Error !== undefined) return `failed: ${row.Error}`;
+  if (row.Error !== undefined) return FAILED + row.Error;
   return row.AlreadyPublished ? 'published already' : `published ${row.AmiId ?? ''}`;
 }
 

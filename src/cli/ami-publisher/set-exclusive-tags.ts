@@ -2,7 +2,7 @@ import { command } from '../command.js';
 import { argument, flag, manyArguments } from '../option.js';
 import { showTable } from '../show.js';
 import { exitCodeOfRows, joinLines, showErrors } from './outcome.js';
-import { resultOptions, resultsOf } from './target-options.js';
+import { imagesOf, resultOptions } from './target-options.js';
 
 export const setExclusiveTagsCommand = command({
   name: 'set-exclusive-tags',
@@ -17,7 +17,7 @@ are known by are refused.`,
   options: { ...resultOptions, dryRun: flag('--dry-run', 'only say what would be done') },
   run: async ({ args, options, signal }) => {
     const { setExclusiveTags } = await import('../../publisher/set-exclusive-tags.js');
-    const given = await resultsOf(args.results, options);
+    const given = await imagesOf(args.results, options);
     return setExclusiveTags(args.key, args.value, { ...given, dryRun: options.dryRun, signal });
   },
   show: (rows, { dryRun }) =>

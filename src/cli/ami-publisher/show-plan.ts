@@ -1,6 +1,6 @@
 import type { PlanRow } from '../../publisher/plan.js';
 import type { ResultRow } from '../../publisher/row.js';
-import { showCount, showDuration, showSize, showTable, showText } from '../show.js';
+import { showCount, showCountOf, showDuration, showSize, showTable, showText } from '../show.js';
 import { joinLines, showErrors } from './outcome.js';
 
 const WORDS = { publish: 'publish', none: 'published already', refused: 'refused' } as const;
@@ -57,8 +57,11 @@ function totals(rows: readonly PlanRow[]): string {
   const seconds = Math.max(...doing.map(({ EstimatedSeconds = 0 }) => EstimatedSeconds));
   const once = showDollars(sum(row => row.EstimatedCost));
   const monthly = showDollars(sum(row => row.EstimatedMonthlyCost));
-  const blocks = showCount(sum(row => row.EstimatedBlocks));
-  return `* estimated: ${blocks} blocks of 512 KiB in all, ${showDuration(seconds)}, ${once} once and ${monthly} a month`;
+  const blocks = showCountOf(
+    sum(row => row.EstimatedBlocks),
+    'block',
+  );
+  return `* estimated: ${blocks} of 512 KiB in all, ${showDuration(seconds)}, ${once} once and ${monthly} a month`;
 }
 
 /** What was found of a target beforehand: how much is proved, and a line for each thing that is not. */

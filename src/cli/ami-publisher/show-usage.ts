@@ -4,7 +4,7 @@ import type { UsageReport, UsedImages, UsingInstanceRow } from '../../publisher/
 import type { TargetRow } from '../../publisher/row.js';
 import type { ExitCode } from '../exit-code.js';
 import { EXIT_CODES } from '../exit-code.js';
-import { showSize, showTable } from '../show.js';
+import { showCountOf, showSize, showTable } from '../show.js';
 import { joinLines, showErrors } from './outcome.js';
 
 /** Used images, for people: a line for each use. */
@@ -20,10 +20,9 @@ export function showUsed({ UsedImages: images, UsingInstances: instances, Errors
       }),
     ),
   );
-  const count = `${String(instances.length)} machine${instances.length === 1 ? '' : 's'}`;
   return joinLines(
     table,
-    `${String(images.length)} images are used, by ${count} among others`,
+    `${showCountOf(images.length, 'image is', 'images are')} used, by ${showCountOf(instances.length, 'machine')} among others`,
     showErrors(Errors),
   );
 }
@@ -47,7 +46,7 @@ export function showUnused(result: UnusedImages): string {
   return joinLines(
     images.length === 0
       ? 'No image is unused'
-      : [table, `${String(images.length)} images, ${showSize(size)} of disks`],
+      : [table, `${showCountOf(images.length, 'image')}, ${showSize(size)} of disks`],
     old.length === 0 ? '' : showOld(old),
     showErrors([...failed, ...Errors]),
   );

@@ -1,4 +1,5 @@
 import type { AccountAccess } from '../../cloud/aws/access.js';
+import { ImageUnpackerError } from '../../image/error.js';
 import type { Target } from '../../publisher/target.js';
 import type { OptionValues } from '../command.js';
 import { optional, required } from '../option.js';
@@ -42,6 +43,14 @@ async function expanded(given: string | readonly Target[]): Promise<Target[]> {
     regions: async (access: AccountAccess) => (await (directory ??= findAccounts())).regions(access),
   };
   return typeof given === 'string' ? expandTargetSyntax(given, accounts) : expandRegions(given, accounts);
+}
+
+/** What a command works with that is given results in which there must be images. Throws `IMAGE_UNKNOWN` where there are none. */
+export async function imagesOf(files: readonly string[], options: OptionValues<typeof resultOptions>) {
+  const given = await resultsOf(files, options);
+  if (given.results.length > 0) return given;
+  const message = `No image is named in ${files.join(', ')}: nothing was published there`;
+  throw new ImageUnpackerError('IMAGE_UNKNOWN', message, { path: files[0]! });
 }
 
 /** What a command that is given results works with. */

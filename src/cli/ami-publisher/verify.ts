@@ -4,7 +4,7 @@ import { EXIT_CODES } from '../exit-code.js';
 import { flag, manyArguments } from '../option.js';
 import { showTable, showText } from '../show.js';
 import { joinLines } from './outcome.js';
-import { resultOptions, resultsOf } from './target-options.js';
+import { imagesOf, resultOptions } from './target-options.js';
 
 export const verifyCommand = command({
   name: 'verify',
@@ -14,7 +14,7 @@ of the results.`,
   arguments: { results: manyArguments('files that hold what publish --json printed') },
   options: { ...resultOptions, content: flag('--content', 'read every disk, whatever it seems to be') },
   run: async ({ args, options, signal, progress }) => {
-    const given = await resultsOf(args.results, options);
+    const given = await imagesOf(args.results, options);
     const { verify } = await import('../../publisher/verify.js');
     const steps = new Map<string, Step>();
     const onProgress = (target: string, done: number, total: number): void => {

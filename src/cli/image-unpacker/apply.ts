@@ -3,7 +3,7 @@ import { command } from '../command.js';
 import { bootOptions, bootOptionsOf, diskOptions, diskOptionsOf } from './boot-options.js';
 import { flag, oneOf, optional, required, withDefault } from '../option.js';
 import { storeOptions, withStore } from '../open-store.js';
-import { showCount, showDuration, showSize, showText } from '../show.js';
+import { showCount, showCountOf, showDuration, showSize, showText } from '../show.js';
 import { volumeOptions, withState } from './volume-options.js';
 import { findImage } from '../../store/find-image.js';
 
@@ -69,7 +69,7 @@ function showApplied(result: ApplyResult): string {
   const written =
     result.blocksWritten === null
       ? `${showSize(result.bytesWritten)} written`
-      : `${showSize(result.bytesWritten)} written to ${showCount(result.blocksWritten)} blocks of 512 KiB`;
+      : `${showSize(result.bytesWritten)} written to ${showCountOf(result.blocksWritten, 'block')} of 512 KiB`;
   const from = result.from === null ? '' : ` (from ${showText(result.from)})`;
   const boots =
     result.boot === null

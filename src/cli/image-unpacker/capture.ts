@@ -1,6 +1,6 @@
 import { command } from '../command.js';
 import { optional, required } from '../option.js';
-import { showCount, showSize } from '../show.js';
+import { showCount, showCountOf, showSize } from '../show.js';
 import { volumeOptions, withState } from './volume-options.js';
 
 export const captureCommand = command({
@@ -37,6 +37,6 @@ was interrupted or because somebody else has written to it, is refused: apply re
   show: ({ digest, size, blocks, usedBlocks, changedBlocks }) =>
     [
       `disk digest ${digest}`,
-      `${showSize(size)}, ${showCount(usedBlocks)} of ${showCount(blocks)} blocks of 512 KiB in use, ${showCount(changedBlocks)} changed`,
+      `${showSize(size)}, ${showCount(usedBlocks)} of ${showCountOf(blocks, 'block')} of 512 KiB in use, ${showCount(changedBlocks)} changed`,
     ].join('\n'),
 });

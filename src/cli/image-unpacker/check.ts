@@ -5,7 +5,7 @@ import { EXIT_CODES } from '../exit-code.js';
 import { bootOptions, bootOptionsOf } from './boot-options.js';
 import { required } from '../option.js';
 import { storeOptions, withStore } from '../open-store.js';
-import { showCount, showText } from '../show.js';
+import { showCountOf, showText } from '../show.js';
 import { volumeOptions, withState } from './volume-options.js';
 import { findImage } from '../../store/find-image.js';
 
@@ -62,6 +62,6 @@ function showChecked({ image, differences }: CheckedVolume): string {
   });
   return [
     ...lines,
-    `The volume is not ${showText(image)}: ${showCount(differences.length)} differences`,
+    `The volume is not ${showText(image)}: ${showCountOf(differences.length, 'difference')}`,
   ].join('\n');
 }

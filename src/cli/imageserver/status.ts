@@ -3,7 +3,7 @@ import { LOCAL_IMAGE_SERVER } from '../../rpc/address.js';
 import { CERTIFICATE_DIRECTORY } from '../../rpc/certificates.js';
 import { command } from '../command.js';
 import { optional } from '../option.js';
-import { showCount, showSize, showText } from '../show.js';
+import { showCount, showCountOf, showSize, showText } from '../show.js';
 
 export const statusCommand = command({
   name: 'status',
@@ -33,10 +33,10 @@ export const statusCommand = command({
     [
       `version ${status.version}, running since ${status.startedAt}, serving ${status.store}`,
       `you are ${status.caller}, and may: ${status.rights.join(', ')}`,
-      `${showCount(status.connections)} connections, ${showCount(status.uploads)} uploads under way`,
-      `sent ${showCount(status.objectsSent)} objects of ${showSize(status.bytesSent)}, received ${showCount(status.objectsReceived)} of ${showSize(status.bytesReceived)}`,
+      `${showCountOf(status.connections, 'connection')}, ${showCountOf(status.uploads, 'upload')} under way`,
+      `sent ${showCountOf(status.objectsSent, 'object')} of ${showSize(status.bytesSent)}, received ${showCount(status.objectsReceived)} of ${showSize(status.bytesReceived)}`,
       ...showReplication(status.replication),
-      `${showCount(status.damaged)} objects were found damaged; ${showSize(status.residentBytes)} of memory`,
+      `${showCountOf(status.damaged, 'object was', 'objects were')} found damaged; ${showSize(status.residentBytes)} of memory`,
     ]
       .map(line => showText(line))
       .join('\n'),
@@ -49,7 +49,7 @@ function showReplication(replication: Replication): string[] {
   const { source, state, imagesBehind, followedAt, lastError } = replication;
   const since = followedAt === undefined ? '' : `, all that it had was here at ${followedAt}`;
   const wrong = lastError === undefined ? [] : [`the last thing that went wrong: ${lastError}`];
-  return [`a replica of ${source}: ${state}, ${showCount(imagesBehind)} images behind${since}`, ...wrong];
+  return [`a replica of ${source}: ${state}, ${showCountOf(imagesBehind, 'image')} behind${since}`, ...wrong];
 }
 
 /** Counts as JSON has them. */

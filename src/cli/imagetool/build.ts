@@ -2,7 +2,7 @@ import { command } from '../command.js';
 import { parseDuration } from '../../image/duration.js';
 import { storeOptions } from '../open-store.js';
 import { argument, flag, keyValues, oneOf, optional, required, withDefault } from '../option.js';
-import { showCount, showDuration, showSize, showText } from '../show.js';
+import { showCountOf, showDuration, showSize, showText } from '../show.js';
 
 /** What `build` says of the image that it made. */
 export interface BuiltImage {
@@ -72,7 +72,7 @@ export const buildCommand = command({
   show: built =>
     [
       `Built ${showText(built.name)} in ${showDuration(built.seconds)}`,
-      `${showCount(built.entries)} entries, ${showSize(built.bytes)}; ${showCount(built.newObjects)} new objects of ${showSize(built.newBytes)}`,
+      `${showCountOf(built.entries, 'entry', 'entries')}, ${showSize(built.bytes)}; ${showCountOf(built.newObjects, 'new object')} of ${showSize(built.newBytes)}`,
       ...showSkipped(built),
       `Digest ${built.digest}`,
     ].join('\n'),
@@ -80,5 +80,5 @@ export const buildCommand = command({
 
 function showSkipped({ skippedFiles, skippedBytes }: BuiltImage): string[] {
   if (skippedFiles === 0) return [];
-  return [`${showCount(skippedFiles)} files of ${showSize(skippedBytes)} were as before and not read`];
+  return [`Not read, being as before: ${showCountOf(skippedFiles, 'file')} of ${showSize(skippedBytes)}`];
 }

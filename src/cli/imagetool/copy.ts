@@ -1,7 +1,7 @@
 import { command } from '../command.js';
 import { storeOptions } from '../open-store.js';
 import { argument, required } from '../option.js';
-import { showCount, showSize } from '../show.js';
+import { showCountOf, showSize } from '../show.js';
 
 export const copyCommand = command({
   name: 'copy',
@@ -18,5 +18,5 @@ can be seen there when all of it has arrived. One that is there already, the sam
     return copyImage(context);
   },
   show: ({ name, to, newObjects, newBytes, seconds }) =>
-    `Copied ${name} to ${to} in ${String(seconds)} s: ${showCount(newObjects)} objects of ${showSize(newBytes)} were new there`,
+    `Copied ${name} to ${to} in ${String(seconds)} s: ${showCountOf(newObjects, 'new object')} of ${showSize(newBytes)}`,
 });

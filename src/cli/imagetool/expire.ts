@@ -1,7 +1,7 @@
 import { command } from '../command.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { flag, optionalArgument } from '../option.js';
-import { showCount, showText } from '../show.js';
+import { showCountOf, showText } from '../show.js';
 
 export const expireCommand = command({
   name: 'expire',
@@ -22,6 +22,6 @@ removes it.`,
     [
       ...removed.map(({ name, expiresAt }) => showText(`${name} expired ${expiresAt}`)),
       ...kept.map(({ name, channel }) => showText(`${name} stays: ${channel} names it`)),
-      `${dryRun ? 'Would delete' : 'Deleted'} ${showCount(removed.length)} images`,
+      `${dryRun ? 'Would delete' : 'Deleted'} ${showCountOf(removed.length, 'image')}`,
     ].join('\n'),
 });

@@ -1,7 +1,7 @@
 import { command } from '../command.js';
 import { argument } from '../option.js';
 import { storeOptions, withStore } from '../open-store.js';
-import { showCount, showSize, showText } from '../show.js';
+import { showCountOf, showSize, showText } from '../show.js';
 
 export const extractCommand = command({
   name: 'extract',
@@ -19,5 +19,5 @@ they are in the image, which takes root. When it is interrupted, DIR is left as 
     });
   },
   show: ({ name, directory, entries, bytes }) =>
-    `${showText(name)} in ${showText(directory)}: ${showCount(entries)} entries, ${showSize(bytes)}`,
+    `${showText(name)} in ${showText(directory)}: ${showCountOf(entries, 'entry', 'entries')}, ${showSize(bytes)}`,
 });

@@ -3,7 +3,7 @@ import { command } from '../command.js';
 import { parseDuration } from '../../image/duration.js';
 import { locationOf, storeOptions } from '../open-store.js';
 import { flag, withDefault } from '../option.js';
-import { showCount, showSize } from '../show.js';
+import { showCount, showCountOf, showSize } from '../show.js';
 
 export const gcCommand = command({
   name: 'gc',
@@ -27,12 +27,12 @@ export const gcCommand = command({
   },
   show: ({ dryRun, images, keptObjects, keptBytes, removedObjects, removedBytes, heldObjects, heldBytes }) =>
     [
-      `${dryRun ? 'Would remove' : 'Removed'} ${showCount(removedObjects)} objects of ${showSize(removedBytes)}`,
+      `${dryRun ? 'Would remove' : 'Removed'} ${showCountOf(removedObjects, 'object')} of ${showSize(removedBytes)}`,
       ...(heldObjects > 0
         ? [
             `${showCount(heldObjects)} of ${showSize(heldBytes)} may be in use and stay for now; run this again later`,
           ]
         : []),
-      `${showCount(images)} images need the other ${showCount(keptObjects)} of ${showSize(keptBytes)}`,
+      `${showCountOf(images, 'image needs', 'images need')} the other ${showCount(keptObjects)} of ${showSize(keptBytes)}`,
     ].join('\n'),
 });

@@ -4,7 +4,7 @@ import type { ImageRecord } from '../../store/store.js';
 import { command } from '../command.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { argument, flag } from '../option.js';
-import { showCount, showSize, showText } from '../show.js';
+import { showCount, showCountOf, showSize, showText } from '../show.js';
 import type { ShownEntry } from './shown-entry.js';
 
 interface ShownImage extends ImageRecord {
@@ -57,7 +57,7 @@ function showImage(image: ShownImage): string {
     `Expires:     ${image.expiresAt ?? 'never'}`,
     `Entries:     ${showCount(image.entries)} (${types.join(', ')})`,
     `Size:        ${showSize(image.bytes)}`,
-    `Data:        ${showCount(image.objects)} objects of ${showSize(image.objectBytes)}`,
+    `Data:        ${showCountOf(image.objects, 'object')} of ${showSize(image.objectBytes)}`,
     ...(image.packages === null ? [] : [`Packages:    ${showCount(image.packages)}`]),
     ...(image.packagesFault === undefined ? [] : [`Packages:    ${image.packagesFault}`]),
     ...Object.entries(image.tags).map(([key, value]) => `Tag:         ${key}=${value}`),

@@ -3,7 +3,7 @@ import { command } from '../command.js';
 import { EXIT_CODES } from '../exit-code.js';
 import { storeOptions, withStore } from '../open-store.js';
 import { argument } from '../option.js';
-import { showCount, showSize, showText } from '../show.js';
+import { showCountOf, showSize, showText } from '../show.js';
 
 /** What `verify` found. */
 interface VerifiedImage extends Verification {
@@ -34,11 +34,11 @@ note in the store, so that to build the same content again stores it anew.`,
 });
 
 function showVerification({ name, objects, bytes, faults, mendable }: VerifiedImage): string {
-  const read = `${showCount(objects)} objects of ${showSize(bytes)} read`;
+  const read = `${showCountOf(objects, 'object')} of ${showSize(bytes)} read`;
   if (faults.length === 0) return `${showText(name)} is good: ${read}`;
   return [
     ...faults.flatMap(showFault),
-    `${showText(name)} is not good: ${showCount(faults.length)} faults; ${read}`,
+    `${showText(name)} is not good: ${showCountOf(faults.length, 'fault')}; ${read}`,
     mendable
       ? 'To build the same content again, under another name, mends what is missing or damaged'
       : 'The store cannot be written to, so no note was taken of what is damaged: verify it as its owner',

@@ -54,18 +54,23 @@ export async function readImage(
   return readLayers({ location, layers }, sink, options);
 }
 
+const GIVE = 'give oci:DIRECTORY[:TAG] or docker-archive:FILE[:TAG]';
+
 async function locate(
   text: string,
   isRight: (found: Stats) => boolean,
 ): Promise<{ location: string; reference: string | undefined }> {
+  let other: string | undefined;
   const ends = [text.length, ...[...text.matchAll(/:/g)].map(({ index }) => index)];
   for (const end of ends) {
     const location = text.slice(0, end);
     const found = location === '' ? undefined : await stat(location).catch(notThere);
-    if (found === undefined || !isRight(found)) continue;
-    return { location, reference: end === text.length ? undefined : text.slice(end + 1) };
+    if (found === undefined) continue;
+    if (isRight(found)) return { location, reference: end === text.length ? undefined : text.slice(end + 1) };
+    other ??= `${location} is a ${found.isDirectory() ? 'directory' : found.isFile() ? 'file' : 'special file'}`;
   }
-  const message = `There is no image at ${text}; give oci:DIRECTORY[:TAG] or docker-archive:FILE[:TAG]`;
+  if (text === '') throw new ImageUnpackerError('USAGE', `No image is named; ${GIVE}`);
+  const message = `There is no image at ${text}: ${other ?? 'there is nothing'}; ${GIVE}`;
   throw new ImageUnpackerError('SOURCE_MISSING', message, { path: text });
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { lstat, mkdir, open, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { lstat, open, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
@@ -10,6 +10,7 @@ import type { Collection, CollectOptions } from '../collection.js';
 import { decodeMarks, encodeCondemned, markOf } from '../condemned-list.js';
 import { syncDirectory } from '../durable.js';
 import { tryLock, waitForLock } from '../lock.js';
+import { makeDirectory } from '../make-directory.js';
 import { LocalDiskMaps } from './disk-maps.js';
 import { LocalImages } from './images.js';
 import { CONDEMNED, FORMAT_FILE, isObject, OBJECTS, SHARDS } from './layout.js';
@@ -54,7 +55,7 @@ async function failing<T>(location: string, work: () => Promise<T>): Promise<T> 
 async function takeTurn(path: string, signal: AbortSignal | undefined): Promise<FileHandle> {
   let turn: FileHandle | undefined;
   try {
-    await mkdir(join(path, CONDEMNED), { recursive: true });
+    await makeDirectory(join(path, CONDEMNED));
     turn = await open(join(path, CONDEMNED), constants.O_RDONLY | constants.O_DIRECTORY);
     if (await waitForLock(turn.fd, 'exclusive', HOLD_MILLISECONDS, signal)) return turn;
   } catch (reason) {

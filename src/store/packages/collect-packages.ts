@@ -85,7 +85,7 @@ async function packagesOfRpm(files: RpmFiles, store: Store, warn: Warn): Promise
 }
 
 function warnOfIllFormed(path: string, count: number, warn: Warn): void {
-  if (count > 0) warn(`/${path} has ${String(count)} entries that are no packages; they are not listed`);
+  if (count > 0) warn(`/${path} has entries that are no packages and are not listed: ${String(count)}`);
 }
 
 async function systemOf(

@@ -40,7 +40,7 @@ test('build says what it made', async t => {
   const { out } = await imagetoolOn(store, 'build', 's/3', '--from', source);
   t.regex(
     out,
-    /^Built s\/3 in .*\n5 entries, 8 B; 0 new objects of 0 B\n(2 files .*\n)?Digest [0-9a-f]{128}\n$/,
+    /^Built s\/3 in .*\n5 entries, 8 B; 0 new objects of 0 B\n(Not read, .*\n)?Digest [0-9a-f]{128}\n$/,
   );
 });
 
@@ -193,6 +193,8 @@ test('a bad source is told of, and there is no image and no store after it', asy
   };
   mkdirSync(path('hollow'));
   execFileSync('tar', ['-cf', path('good.tar'), '-C', source, '.']);
+  for (const from of ['', 'oci:', 'docker-archive:'])
+    t.is((await fails(store, 2, 'build', 's/1', '--from', from)).code, 'USAGE', from);
   for (const [from, code] of [
     [path('none'), 'SOURCE_MISSING'],
     [path('hollow'), 'SOURCE_EMPTY'],

@@ -22,7 +22,7 @@ test('verify finds what is damaged and says what needs it', async t => {
   const { code, out } = await imagetoolOn(store, 'verify', 's/1');
   t.is(code, 1);
   t.true(
-    out.includes(`object ${digest} is damaged; needed by\n  /a/one\n  /a/two\ns/1 is not good: 1 faults`),
+    out.includes(`object ${digest} is damaged; needed by\n  /a/one\n  /a/two\ns/1 is not good: 1 fault;`),
   );
 });
 

@@ -72,7 +72,7 @@ test('people are told how much was not read', async t => {
   const { source, store, build } = await prepare(t);
   await build();
   const { out } = await imagetoolOn(store, 'build', 's/again', '--from', source);
-  t.regex(out, /\n3 files of 6 B were as before and not read\n/);
+  t.regex(out, /\nNot read, being as before: 3 files of 6 B\n/);
 });
 
 test('a file that was changed in place and given its old mtime is read', async t => {

@@ -23,7 +23,7 @@ const REGION = 'eu-west-1';
 const SIZE = 2048 * DISK_BLOCK_SIZE;
 const NO_BLOCKS = ModelDisk.of({}, SIZE).map;
 
-const trial = withMoto(test, 'publishing to AWS');
+const trial = withMoto('publishing to AWS');
 
 let moto: Moto | undefined;
 

@@ -7,13 +7,12 @@ import { LocalTarget } from '../../../src/cloud/local/local-target.js';
 import { qcow2Format } from '../../../src/cloud/local/qcow2.js';
 import { DISK_BLOCK_SIZE } from '../../../src/image/disk-map.js';
 import { ModelDisk } from '../../model/disk.js';
+import { needs } from '../../needs.js';
 import { temporaryDirectory } from '../../temporary-directory.js';
 
 /** QEMU's own program, which must find nothing wrong with what we write. */
 const QEMU_IMG = 'qemu-img';
-const hasQemu = spawnSync(QEMU_IMG, ['--version']).error === undefined;
-const withQemu = hasQemu ? test : test.skip;
-if (!hasQemu) console.log('SKIPPED: tests of qcow2 by qemu-img: the package qemu-utils is not installed');
+const withQemu = needs('qcow2 as qemu-img reads it', { programs: [QEMU_IMG] });
 
 function qemuImg(t: ExecutionContext, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(QEMU_IMG, args, { encoding: 'utf8' });

@@ -10,6 +10,7 @@ import type { Platform } from '../../../src/source/oci/platform.js';
 import { parsePlatform } from '../../../src/source/oci/platform.js';
 import { parseImageSource, readImage } from '../../../src/source/oci/read-image.js';
 import type { Tree } from '../../../src/source/tree.js';
+import { needs } from '../../needs.js';
 import { temporaryDirectory } from '../../temporary-directory.js';
 import { MemorySink, treeOptions } from '../memory-sink.js';
 import type { Piece } from './layout.js';
@@ -337,8 +338,10 @@ test('a Docker archive that is damaged or leads astray is refused', async t => {
   await tries(replaced('.json', Buffer.from('[]')), { code: 'SOURCE_MISSING', message: /none at all/ });
 });
 
-const isThere = (program: string): boolean => spawnSync(program, ['--version']).status === 0;
-const withUmoci = isThere('umoci') && isThere('skopeo') && process.getuid?.() === 0 ? test : test.skip;
+const withUmoci = needs('images as umoci and skopeo read them', {
+  programs: ['umoci', 'skopeo'],
+  fault: process.getuid?.() === 0 ? undefined : 'only root can unpack them as they are',
+});
 
 function run(program: string, ...options: string[]): void {
   const { status, stderr } = spawnSync(program, options, { encoding: 'utf8' });
@@ -414,6 +417,19 @@ withUmoci('a Docker archive is what skopeo and umoci make of it', async t => {
   const unpacked = await readDirectory(join(directory, 'bundle/rootfs'), new MemorySink(), treeOptions());
   t.deepEqual(comparable(await read(`docker-archive:${archive}`)), comparable(unpacked));
   t.deepEqual(comparable(await read(`oci:${target}`)), comparable(unpacked));
+});
+
+test('what is there and is no image of its kind is said to be what it is', async t => {
+  const directory = temporaryDirectory(t);
+  const file = join(directory, 'file');
+  writeFileSync(file, '');
+  for (const [source, message] of [
+    [`docker-archive:${directory}`, /directory; give/],
+    [`oci:${file}:tag`, /is a file; give/],
+    ['docker-archive:/dev/null', /is a special file; give/],
+    [`oci:${directory}/none`, /there is nothing; give/],
+  ] as const)
+    await t.throwsAsync(read(source), { code: 'SOURCE_MISSING', message }, source);
 });
 
 test('indexes that name each other again and again are refused, not read for hours', async t => {

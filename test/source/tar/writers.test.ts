@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import {
   chmod,
@@ -20,6 +20,7 @@ import { Readable } from 'node:stream';
 import test, { type ExecutionContext } from 'ava';
 import { pack } from 'tar-stream';
 import { tarSource } from '../../../src/source/tar/source.js';
+import { needs } from '../../needs.js';
 import { END, base256, header, readAll, type ReadBack } from './archive.js';
 
 /*
@@ -48,8 +49,6 @@ const WRITERS: [string, (archive: string, tree: string) => [string, ...string[]]
   ]),
   ['busybox', (archive, tree) => ['busybox', 'tar', '-cf', archive, '-C', tree, '.']],
 ];
-
-const isThere = (program: string): boolean => spawnSync(program, ['--help']).error === undefined;
 
 async function plainTree(t: ExecutionContext): Promise<{ tree: string; archive: string }> {
   const base = await mkdtemp(join(tmpdir(), 'tar-writers-'));
@@ -119,8 +118,7 @@ const readFileOf = (archive: string) =>
 
 for (const [name, command] of WRITERS) {
   const [program] = command('', '');
-  const run = isThere(program) ? test : test.skip;
-  run(`${name}: a plain tree comes in as it is`, async t => {
+  needs(name, { programs: [program] })(`${name}: a plain tree comes in as it is`, async t => {
     const { tree, archive } = await plainTree(t);
     const [file, ...options] = command(archive, tree);
     execFileSync(file, options, { stdio: 'pipe' });

@@ -11,7 +11,7 @@ import { storeImage } from '../../model/stored-image.js';
 import { withMoto } from '../../moto.js';
 import { MotoBucket } from './s3-under-test.js';
 
-const run = withMoto(test, 'collecting a store on S3') as TestFn;
+const run = withMoto('collecting a store on S3') as TestFn;
 const bucket = run === test ? MotoBucket.during(test) : undefined;
 
 const common = { mode: 0o755, uid: 0, gid: 0, mtime: 0n, flags: 0, xattrs: [] };

@@ -21,7 +21,7 @@ import type { Fate } from './faulty-proxy.js';
 import { FaultyProxy } from './faulty-proxy.js';
 import { MotoBucket } from './s3-under-test.js';
 
-const run = withMoto(test, 'failures of a store on S3') as TestFn;
+const run = withMoto('failures of a store on S3') as TestFn;
 const bucket = run === test ? MotoBucket.during(test) : undefined;
 
 const common = { mode: 0o755, uid: 0, gid: 0, mtime: 0n, flags: 0, xattrs: [] };

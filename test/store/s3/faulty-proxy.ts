@@ -12,8 +12,8 @@ export class FaultyProxy {
   /** An answer is cut off after so many bytes. */
   cutAfter = Infinity;
   cuts = 0;
-  /** How long an answer takes, in milliseconds. */
-  latency = 0;
+  /** How long the answer to a request that comes takes, in milliseconds. */
+  latency: () => number = () => 0;
   /** Requests that were not answered at the same time, at the most. */
   mostAtOnce = 0;
   #atOnce = 0;
@@ -27,8 +27,9 @@ export class FaultyProxy {
     this.#server = createServer((incoming, outgoing) => {
       this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#atOnce);
       outgoing.on('close', () => this.#atOnce--);
-      if (this.latency === 0) this.#pass(incoming, outgoing);
-      else setTimeout(() => this.#pass(incoming, outgoing), this.latency);
+      const latency = this.latency();
+      if (latency === 0) this.#pass(incoming, outgoing);
+      else setTimeout(() => this.#pass(incoming, outgoing), latency);
     });
   }
 

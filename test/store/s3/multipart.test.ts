@@ -14,7 +14,7 @@ import { temporaryDirectory } from '../../temporary-directory.js';
 import { FaultyProxy } from './faulty-proxy.js';
 import { BUCKET, keyOf, MotoBucket } from './s3-under-test.js';
 
-const run = withMoto(test, 'large objects on S3') as TestFn;
+const run = withMoto('large objects on S3') as TestFn;
 const bucket = run === test ? MotoBucket.during(test) : undefined;
 
 /** Five parts of 8 MiB, the last of them shorter. */

@@ -6,7 +6,7 @@ import { testStore } from '../../contract/store.js';
 import { withMoto } from '../../moto.js';
 import { MotoBucket } from './s3-under-test.js';
 
-const run = withMoto(test, 'a store on S3') as TestFn;
+const run = withMoto('a store on S3') as TestFn;
 const bucket = run === test ? MotoBucket.during(test) : undefined;
 
 const make: MakeStore = async t => {

@@ -6,12 +6,11 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { FatFile } from '../../../src/volume/disk/fat32.js';
 import { encodeFat32 } from '../../../src/volume/disk/fat32.js';
+import { needs } from '../../needs.js';
 import { temporaryDirectory } from '../../temporary-directory.js';
 
 const MIB = 1 << 20;
-const hasTools = ['fsck.vfat', 'mcopy'].every(tool => spawnSync(tool, ['--version']).error === undefined);
-if (!hasTools)
-  console.log('SKIPPED: FAT is not read by other programs: dosfstools or mtools is not installed');
+const fatTest = needs('FAT as other programs read it', { programs: ['fsck.vfat', 'mcopy'] });
 
 const name = fc.oneof(
   fc.stringMatching(/^[A-Z]{1,8}(\.[A-Z]{1,3})?$/),
@@ -42,7 +41,7 @@ function filesBelow(directory: string): string[] {
   return all.filter(path => statSync(path).isFile());
 }
 
-(hasTools ? test : test.skip)('fsck finds nothing wrong, and other programs read what was written', t => {
+fatTest('fsck finds nothing wrong, and other programs read what was written', t => {
   fc.assert(
     fc.property(files, fc.constantFrom(34, 40, 300), (list, mib) => {
       const directory = temporaryDirectory(t);
