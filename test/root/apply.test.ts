@@ -146,7 +146,7 @@ test('interrupted work leaves a doubtful volume, which the next run repairs', as
   const stop = new AbortController();
   const progress = {
     step: (what: string) => {
-      if (what === 'Writing the volume') setTimeout(() => stop.abort(), 10);
+      if (what === 'Writing the volume') setImmediate(() => stop.abort());
       return { update: () => undefined, end: () => undefined };
     },
   };
