@@ -118,6 +118,29 @@ export interface ImageDiskRequest {
   readonly tags: Tags;
 }
 
+/** A disk that was made by unpacking an image there. */
+export interface UnpackedDisk {
+  readonly id: string;
+  /** Blocks of the volume that were written to, where that is known. */
+  readonly blocksWritten: number | null;
+  /** The digest of the disk in hex, where all that it holds is known. */
+  readonly digest: string | undefined;
+}
+
+/** What a target that unpacks an image itself would do it with. */
+export interface UnpackOutlook {
+  /** The machine that would unpack it, and whether it runs now. */
+  readonly unpacker: string;
+  readonly runs: boolean;
+  /** The volume that it would be unpacked to; undefined for one that is to be made. */
+  readonly volume: string | undefined;
+  /** GiB that the volume has now, 0 where there is none, and would have then. */
+  readonly size: number;
+  readonly sizeThen: number;
+  /** The digest of the image that is on the volume, where its agent tells. */
+  readonly digest: string | undefined;
+}
+
 /** How a target that unpacks an image itself tells what it is at. */
 export interface UnpackDiskOptions {
   signal?: AbortSignal | undefined;
@@ -249,10 +272,9 @@ export interface CloudTarget {
    * Has an image unpacked there and makes a disk of that, in targets that do so; `createDisk` is not used then. Throws
    * as that, and what the unpacker says.
    */
-  unpackDisk?(
-    request: ImageDiskRequest,
-    options: UnpackDiskOptions,
-  ): Promise<{ id: string; blocksWritten: number | null }>;
+  unpackDisk?(request: ImageDiskRequest, options: UnpackDiskOptions): Promise<UnpackedDisk>;
+  /** Looks with what `unpackDisk` would unpack an image of so many bytes, and changes nothing. Throws where it could not. */
+  unpackOutlook?(stream: string, bytes: bigint, options?: CloudCallOptions): Promise<UnpackOutlook>;
   /** Makes a disk an image, with its tags, all at once. A disk that is one already is left as it is. */
   register(diskId: string, tags: Tags, options?: CloudCallOptions): Promise<PublishedImage>;
   /** Reads all of an image's disk; what it holds really. Throws `VOLUME_DAMAGED` when it is no disk any more. */

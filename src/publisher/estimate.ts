@@ -1,4 +1,5 @@
 import { DISK_BLOCK_SIZE } from '../image/disk-map.js';
+import type { UnpackOutlook } from '../cloud/cloud.js';
 import type { Prices, Rates } from './rates.js';
 import { pricesIn } from './rates.js';
 import type { StrategyName } from './target.js';
@@ -19,6 +20,8 @@ export interface Outlook {
   readonly waitSeconds: number;
   /** The blocks that differ, where the disk is known already. */
   readonly knownBlocks: number | undefined;
+  /** With the strategy `snapshot`. */
+  readonly unpacker?: UnpackOutlook | undefined;
 }
 
 /** What publishing to a target is expected to take. */
@@ -36,13 +39,14 @@ export interface Estimate {
 }
 
 const GIB = 2 ** 30;
-const FREE: Prices = { blocksPut: 0, storageMonth: 0 };
+const FREE: Prices = { blocksPut: 0, storageMonth: 0, volumeMonth: 0 };
 
 /** The estimates for all targets of one run, which share the unpacking and the line. */
 export function estimateRun(outlooks: readonly Outlook[], rates: Rates): Estimate[] {
   const { speeds, seconds } = rates;
   // The volume of the stream mostly holds what the best of the parents does.
-  const least = Math.min(...outlooks.map(({ newBytes }) => newBytes));
+  const fed = outlooks.filter(({ strategy }) => strategy !== 'snapshot');
+  const least = Math.min(...fed.map(({ newBytes }) => newBytes));
   const unpack = seconds.unpack + least / speeds.unpack;
   const capture = seconds.capture + least / speeds.capture;
   const blocks = outlooks.map(outlook => blocksOf(outlook, rates));
@@ -52,13 +56,17 @@ export function estimateRun(outlooks: readonly Outlook[], rates: Rates): Estimat
     const count = blocks[at]!;
     const stages = stagesOf(outlook, count, { unpack, capture, lineSeconds }, rates);
     const total = Object.values(stages).reduce((sum, each) => sum + each, 0);
-    const { blocksPut, storageMonth } = outlook.strategy === 'local' ? FREE : pricesIn(rates, outlook.region);
+    const { blocksPut, storageMonth, volumeMonth } =
+      outlook.strategy === 'local' ? FREE : pricesIn(rates, outlook.region);
     return {
       blocks: count,
       stages,
       seconds: rounded(total, 1),
       cost: rounded((sent[at]! / 1000) * blocksPut, 4),
-      monthlyCost: rounded(((count * DISK_BLOCK_SIZE) / GIB) * storageMonth, 4),
+      monthlyCost: rounded(
+        ((count * DISK_BLOCK_SIZE) / GIB) * storageMonth + addedSize(outlook) * volumeMonth,
+        4,
+      ),
     };
   });
 }
@@ -68,18 +76,31 @@ function blocksOf({ newBytes, hasParent, knownBlocks }: Outlook, { blocks }: Rat
   return Math.ceil((newBytes / DISK_BLOCK_SIZE) * (hasParent ? blocks.revision : blocks.whole));
 }
 
+/** GiB of volumes that would come to be. */
+function addedSize({ unpacker }: Outlook): number {
+  return unpacker === undefined ? 0 : unpacker.sizeThen - unpacker.size;
+}
+
 function stagesOf(
-  { strategy, waitSeconds }: Outlook,
+  outlook: Outlook,
   blocks: number,
   shared: { unpack: number; capture: number; lineSeconds: number },
   { speeds, seconds }: Rates,
 ): Record<string, number> {
+  const { strategy, waitSeconds, newBytes, unpacker } = outlook;
   const { unpack, capture, lineSeconds } = shared;
   switch (strategy) {
     case 'local':
       return rounding({ unpack, capture, disk: (blocks * DISK_BLOCK_SIZE) / speeds.disk });
     case 'snapshot':
-      return rounding({ unpack, disk: seconds.createSnapshot, register: seconds.register });
+      // It is unpacked there, and read once, before EBS begins.
+      return rounding({
+        unpacker: unpacker?.runs === false ? seconds.startUnpacker : 0,
+        volume: addedSize(outlook) > 0 ? seconds.makeVolume : 0,
+        unpack: seconds.unpack + newBytes / speeds.unpack + seconds.capture + newBytes / speeds.capture,
+        snapshot: seconds.createSnapshot,
+        register: seconds.register,
+      });
     case 'direct': {
       // Blocks are read once and go to all targets at the pace of the slowest.
       const send = Math.max(blocks / speeds.snapshotBlocks, lineSeconds);

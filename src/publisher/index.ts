@@ -49,7 +49,7 @@ export { listUsedImages } from './list-used-images.js';
 export type { UsedImageRow, UsedImages, UsingInstanceRow } from './list-used-images.js';
 export type { ImageRow, ResultsOptions } from './named-images.js';
 export type { OpenTarget } from './open-target.js';
-export type { PublishOptions, RunOptions, TargetsOptions, UnpackOptions } from './options.js';
+export type { PublishOptions, RunOptions, TargetsOptions, UnpackersOptions, UnpackOptions } from './options.js';
 export { plan } from './plan.js';
 export type { PlanOptions, PlanRow } from './plan.js';
 export { planResume } from './plan-resume.js';
@@ -76,5 +76,27 @@ export type { StartOptions } from './start-unpacker.js';
 export { localTarget } from './target.js';
 export type { AwsTarget, LocalTarget, StrategyName, Target } from './target.js';
 export { isTargetSyntax, parseTargetSyntax, selectGroup, selectTargets } from './target-syntax.js';
+export type {
+  AddVolumesOptions,
+  FleetOptions,
+  InstanceRow,
+  RemoveVolumesOptions,
+  StartInstancesOptions,
+  StopIdleOptions,
+  StoppedRow,
+  TaggedRow,
+  TagUnpackersOptions,
+  UnpackerRow,
+  UnpackersRow,
+  VolumesRow,
+} from './fleet/options.js';
+export {
+  addVolumes,
+  listUnpackers,
+  removeUnusedVolumes,
+  startUnpackers,
+  stopIdleUnpackers,
+  tagUnpackers,
+} from './unpackers.js';
 export { verify } from './verify.js';
 export type { VerifiedRow, VerifyOptions } from './verify.js';

@@ -34,8 +34,13 @@ export function makeOpenTarget(store?: Store, clock?: Clock, unpackers: Unpacker
     const options = { session, settings, maps, target: name };
     if (target.strategy === 'snapshot') {
       const { SnapshotTarget } = await import('../cloud/aws/fleet/snapshot-target.js');
-      const { name: unpackerName, certs, connect = connectByAddress(certs) } = unpackers;
-      return new SnapshotTarget({ ...options, unpackerName, connect });
+      const {
+        name: unpackerName,
+        certs,
+        serverName,
+        connect = connectByAddress(certs, serverName),
+      } = unpackers;
+      return new SnapshotTarget({ ...options, unpackerName, scrub: target.scrub, connect });
     }
     const { DirectTarget } = await import('../cloud/aws/direct-target.js');
     return new DirectTarget(options);

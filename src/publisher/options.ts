@@ -45,6 +45,8 @@ export interface UnpackersOptions {
   readonly name?: string | undefined;
   /** The directory of the certificates that their agents are called with. */
   readonly certs?: string | undefined;
+  /** The name that the certificates of their agents have; default: the private addresses of their instances. */
+  readonly serverName?: string | undefined;
   readonly connect?: ConnectAgent | undefined;
 }
 

@@ -1,4 +1,10 @@
-import type { CloudTarget, ParentProspect, PreflightCheck, PublishedImage } from '../cloud/cloud.js';
+import type {
+  CloudTarget,
+  ParentProspect,
+  PreflightCheck,
+  PublishedImage,
+  UnpackOutlook,
+} from '../cloud/cloud.js';
 import { TAG } from '../cloud/cloud.js';
 import { changedBlocks, usedBlocks } from '../image/disk-map.js';
 import type { DiskMap } from '../image/disk-map.js';
@@ -57,10 +63,14 @@ export class Foreseer {
     { stream, preflight, ...how }: Look,
   ): Promise<Foresight> {
     const { signal, rates } = this.#options;
-    const { prospects, checks } = await withTarget(target, { ...how, write: false, signal }, async cloud => ({
-      prospects: await prospectsOf(cloud, stream, parent, signal),
+    const { bytes } = this.#options.image;
+    const look = { ...how, write: false, signal };
+    const { unpacker, prospects, checks } = await withTarget(target, look, async cloud => ({
+      unpacker: await cloud.unpackOutlook?.(stream, bytes, { signal }),
+      prospects: cloud.unpackOutlook ? [] : await prospectsOf(cloud, stream, parent, signal),
       checks: preflight ? await cloud.preflight?.({ stream, quotas: rates.quotas }, { signal }) : undefined,
     }));
+    if (unpacker !== undefined) return { ...(await this.#foreseeUnpack(target, parent, unpacker)), checks };
     const choices = await Promise.all(
       prospects.map(async ({ image, readyInSeconds }) => ({
         image,
@@ -79,6 +89,19 @@ export class Foreseer {
       knownBlocks,
     };
     return { outlook, parent: best?.image, checks };
+  }
+
+  /** Looks ahead where the image is unpacked to a volume, which mostly holds the newest image where its agent does not tell. */
+  async #foreseeUnpack(
+    { strategy, region }: SurveyedTarget['target'],
+    newest: PublishedImage | undefined,
+    unpacker: UnpackOutlook,
+  ): Promise<Omit<Foresight, 'checks'>> {
+    const parent = unpacker.volume === undefined ? undefined : newest;
+    const on = unpacker.digest ?? parent?.tags[TAG.imageDigest];
+    const newBytes = Number(await memoised(this.#newBytes, on ?? '', () => this.#countBytes(on ?? '')));
+    const outlook = { strategy, region, newBytes, hasParent: on !== undefined, waitSeconds: 0, unpacker };
+    return { outlook: { ...outlook, knownBlocks: undefined }, parent };
   }
 
   /** In what the image differs from a parent; from nothing, without one. */

@@ -4,10 +4,10 @@ import { parseImageName } from '../image/name.js';
 import { findImage } from '../store/find-image.js';
 import type { Store } from '../store/store.js';
 import { checkContent } from './check-content.js';
-import type { Estimate } from './estimate.js';
+import type { Estimate, Outlook } from './estimate.js';
 import { estimateRun } from './estimate.js';
 import { makeOpenTarget } from './open-target.js';
-import type { TargetsOptions } from './options.js';
+import type { TargetsOptions, UnpackersOptions } from './options.js';
 import type { Foresight } from './outlook.js';
 import { Foreseer } from './outlook.js';
 import type { Rates } from './rates.js';
@@ -31,6 +31,14 @@ export interface PlanRow extends TargetRow {
   ParentSnapshotId?: string;
   /** The image whose disk would be the parent. */
   ParentImage?: string;
+  /** With the strategy `snapshot`: the unpacker, and whether it would have to be started. */
+  Unpacker?: string;
+  UnpackerRuns?: boolean;
+  /** The volume that the image would be unpacked to; absent where one would be made. */
+  VolumeId?: string;
+  /** GiB of the volume: now, 0 where there is none, and then. */
+  VolumeSize?: number;
+  VolumeSizeThen?: number;
   /** Bytes of content that the parent has not. */
   NewBytes?: number;
   /** Blocks of 512 KiB that are to be sent. */
@@ -53,6 +61,8 @@ export interface PlanOptions extends TargetsOptions {
   readonly store: Store;
   /** What estimates are made with; default: `USUAL_RATES`. */
   readonly rates?: Rates | undefined;
+  /** How unpackers are found and reached where images are unpacked there. */
+  readonly unpackers?: UnpackersOptions | undefined;
   /** Whether to look for permissions and quotas as well. */
   readonly preflight?: boolean | undefined;
 }
@@ -66,7 +76,7 @@ export interface PlanOptions extends TargetsOptions {
 export async function plan(options: PlanOptions): Promise<PlanRow[]> {
   const { image, store, signal, rates = USUAL_RATES, preflight = false } = options;
   const now = options.now ?? (() => new Date());
-  const openTarget = options.openTarget ?? makeOpenTarget(store);
+  const openTarget = options.openTarget ?? makeOpenTarget(store, undefined, options.unpackers);
   const record = await findImage(store, image);
   const surveys = await surveyAll(record, { ...options, openTarget }, now);
   if (planned(surveys)) await checkContent(store, record, surveys, signal);
@@ -109,6 +119,7 @@ function publishRow(surveyed: SurveyedTarget, foresight: Foresight, estimate: Es
     Action: 'publish',
     ...(parent === undefined ? {} : { ParentSnapshotId: parent.diskId }),
     ...(imageName === undefined ? {} : { ParentImage: imageName }),
+    ...unpackerColumns(outlook),
     NewBytes: outlook.newBytes,
     EstimatedBlocks: estimate.blocks,
     EstimatedFrom: outlook.knownBlocks === undefined ? 'content' : 'disk',
@@ -117,6 +128,17 @@ function publishRow(surveyed: SurveyedTarget, foresight: Foresight, estimate: Es
     EstimatedCost: estimate.cost,
     EstimatedMonthlyCost: estimate.monthlyCost,
     ...(checks === undefined ? {} : { Preflight: checks, ...refusal(checks) }),
+  };
+}
+
+function unpackerColumns({ unpacker }: Outlook): Partial<PlanRow> {
+  if (unpacker === undefined) return {};
+  return {
+    Unpacker: unpacker.unpacker,
+    UnpackerRuns: unpacker.runs,
+    ...(unpacker.volume === undefined ? {} : { VolumeId: unpacker.volume }),
+    VolumeSize: unpacker.size,
+    VolumeSizeThen: unpacker.sizeThen,
   };
 }
 

@@ -122,11 +122,10 @@ export async function publishUnpacked(
 ): Promise<{ image: PublishedImage; blocksWritten: number | null }> {
   const { cloud, target, journal, reporter, signal } = work;
   const { image: name, digest, run } = journal.begin;
-  const tags = tagsOf(journal.begin, undefined);
   const request = {
     token: `${run} ${target.name} ${digest}`,
     image: { name, digest, bytes },
-    tags: { ...tags, [TAG.name]: name },
+    tags: { ...tagsOf(journal.begin, undefined), [TAG.name]: name },
   };
   const stage: RunStage = (each, part) =>
     staged(work, target.name, each, running =>
@@ -143,6 +142,7 @@ export async function publishUnpacked(
     () => cloud.unpackDisk!(request, { signal, stage, note }),
     ({ id }) => ({ id }),
   );
+  const tags = tagsOf(journal.begin, created.digest);
   return { image: await register(work, created.id, tags), blocksWritten: created.blocksWritten };
 }
 

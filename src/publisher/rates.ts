@@ -9,12 +9,14 @@ import { ImageUnpackerError } from '../image/error.js';
  *   prices:                         US dollars
  *     blocksPut                     for a thousand blocks that are sent by the EBS direct API
  *     storageMonth                  for a GiB of snapshots for a month
+ *     volumeMonth                   for a GiB of volumes (gp3) for a month
  *   regions: { REGION: { … } }      the same, of regions where they are others
  *   speeds:
  *     unpack, capture, line, disk   bytes a second: of unpacking, of capturing, of the line to AWS, of a local disk
  *     snapshotBlocks                blocks a second that one snapshot takes
  *   seconds:                        that each of these takes, whatever its size
  *     unpack, capture, start, complete, register, createSnapshot
+ *     startUnpacker, makeVolume     that an unpacker takes to come up, and a volume to be there
  *   blocks:                         blocks that are sent for each block's worth of new content
  *     revision, whole               where there is a parent, and where there is none
  *   quotas:                         what AWS allows in an account and region
@@ -25,6 +27,7 @@ import { ImageUnpackerError } from '../image/error.js';
 export interface Prices {
   readonly blocksPut: number;
   readonly storageMonth: number;
+  readonly volumeMonth: number;
 }
 
 export interface Rates {
@@ -32,7 +35,17 @@ export interface Rates {
   readonly regions: Readonly<Record<string, Partial<Prices>>>;
   readonly speeds: Readonly<Record<'unpack' | 'capture' | 'line' | 'disk' | 'snapshotBlocks', number>>;
   readonly seconds: Readonly<
-    Record<'unpack' | 'capture' | 'start' | 'complete' | 'register' | 'createSnapshot', number>
+    Record<
+      | 'unpack'
+      | 'capture'
+      | 'start'
+      | 'complete'
+      | 'register'
+      | 'createSnapshot'
+      | 'startUnpacker'
+      | 'makeVolume',
+      number
+    >
   >;
   readonly blocks: Readonly<Record<'revision' | 'whole', number>>;
   readonly quotas: Readonly<Record<'images' | 'snapshots' | 'pendingSnapshots', number>>;
@@ -45,11 +58,21 @@ const MIB = 2 ** 20;
  * what keys and parameters cost; quotas are those that an account begins with. Speeds are careful ones.
  */
 export const USUAL_RATES: Rates = {
-  prices: { blocksPut: 0.006, storageMonth: 0.05 },
+  prices: { blocksPut: 0.006, storageMonth: 0.05, volumeMonth: 0.08 },
   regions: {},
   speeds: { unpack: 200 * MIB, capture: 400 * MIB, line: 100 * MIB, disk: 200 * MIB, snapshotBlocks: 300 },
   // EBS took 1 to 4 s to complete a snapshot whose blocks were there, and 46 to 79 s for one of a volume.
-  seconds: { unpack: 2, capture: 1, start: 1, complete: 3, register: 2, createSnapshot: 80 },
+  // An instance runs after 10 s, and its agent answers when its system is up. A volume is made, attached and seen.
+  seconds: {
+    unpack: 2,
+    capture: 1,
+    start: 1,
+    complete: 3,
+    register: 2,
+    createSnapshot: 80,
+    startUnpacker: 60,
+    makeVolume: 10,
+  },
   // Content is spread over blocks, and what it replaces is freed in others, which are zeros then.
   blocks: { revision: 2, whole: 1.2 },
   quotas: { images: 50_000, snapshots: 100_000, pendingSnapshots: 100 },

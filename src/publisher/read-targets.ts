@@ -13,7 +13,7 @@ import { localTarget } from './target.js';
  * A targets file is YAML:
  *
  *   defaults:                     what a target has that does not say it itself
- *     strategy, format, group, and all settings
+ *     strategy, scrub, format, group, and all settings
  *   targets:
  *     - local: DIR                a directory, from where the file is
  *       format: raw | qcow2
@@ -22,7 +22,8 @@ import { localTarget } from './target.js';
  *       regions: [us-east-1]      or ["*"], every one that is enabled
  *       role: ARN                 that is taken on there; with it externalId and sessionName
  *       profile: NAME             of the SDK's files, which gives the credentials
- *       strategy, group, and settings:
+ *       strategy, scrub, group, and settings:
+ *         scrub                   true: with the strategy snapshot, volumes keep nothing of earlier images
  *         kmsKey                  default, or the id, alias or ARN of a key
  *         architecture, bootMode  of images that do not say it themselves
  *         rootSize                GiB that machines get at least for their root
@@ -80,6 +81,7 @@ const sharedWith = section({
 /** What both a target and the defaults may say of images; limits are those of gp3. */
 const settings = {
   group: v.optional(text),
+  scrub: v.optional(v.boolean('true or false is expected')),
   kmsKey: v.optional(text),
   architecture: v.optional(architecture),
   bootMode: v.optional(bootMode),
@@ -181,6 +183,7 @@ function toTargets(
     account: name,
     region,
     strategy: given.strategy ?? fallback,
+    scrub: given.scrub ?? defaults.scrub,
     group: given.group ?? defaults.group,
     access: { accountId: account, role, externalId, sessionName, profile },
     settings: settingsOf(given, defaults),

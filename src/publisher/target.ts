@@ -28,6 +28,8 @@ export interface AwsTarget {
   readonly account: string;
   readonly region: string;
   readonly strategy: 'direct' | 'snapshot';
+  /** With the strategy `snapshot`: nothing of earlier images is left in free space of volumes, and so in snapshots. */
+  readonly scrub?: boolean | undefined;
   readonly group?: string | undefined;
   readonly access: AccountAccess;
   /** Why it cannot be used, where that is known already. */

@@ -8,7 +8,15 @@ import { ImageUnpackerError } from '../image/error.js';
  */
 
 /** Where a service listens. */
-export type Address = { kind: 'unix'; path: string } | { kind: 'tcp'; host: string; port: number };
+export type Address =
+  | { kind: 'unix'; path: string }
+  | {
+      kind: 'tcp';
+      host: string;
+      port: number;
+      /** The name that its certificate must have, where that is not the host's. */
+      serverName?: string | undefined;
+    };
 
 /** The port of an agent, which is the reference system's. */
 export const UNPACKER_PORT = 6974;

@@ -115,7 +115,11 @@ export function secure(
     return { secrets: credentials.createInsecure(), options: {} };
   }
   const { ca, key, cert } = certificates;
-  const { host } = address;
+  const { host, serverName } = address;
+  if (serverName !== undefined) {
+    const options = { 'grpc.ssl_target_name_override': serverName };
+    return { secrets: credentials.createSsl(ca, key, cert), options };
+  }
   if (isIP(host) === 0) return { secrets: credentials.createSsl(ca, key, cert), options: {} };
   // TLS takes no address where a name belongs (RFC 6066, section 3); the certificate must have it all the same.
   const checkIdentity = (_name: string, peer: PeerCertificate): Error | undefined =>

@@ -85,8 +85,9 @@ async function tryOnce(address: Address, { certificates, signal }: ProbeOptions)
 
 function open(address: Address, certificates: Certificates | undefined): Socket {
   if (address.kind === 'unix') return connect(address.path);
-  const { host, port } = address;
-  return connectSecurely({ host, port, ...certificates, ALPNProtocols: ['h2'] });
+  const { host, port, serverName } = address;
+  const name = serverName === undefined ? {} : { servername: serverName };
+  return connectSecurely({ host, port, ...name, ...certificates, ALPNProtocols: ['h2'] });
 }
 
 /** A server that has shown its certificate and then leaves does not like ours; not all of them say so. */
@@ -114,7 +115,7 @@ const CERTIFICATE_FAULTS: readonly [code: RegExp, what: string][] = [
   ],
   [
     /^ERR_TLS_CERT_ALTNAME_INVALID$/,
-    'its certificate is for another name; connect by the name that it is for',
+    'its certificate is for another name; connect by the name that it is for, or say that name (--unpacker-server-name)',
   ],
   [/^INVALID_PURPOSE$/, 'its certificate is not one of a server'],
   [

@@ -46,6 +46,8 @@ const AGENT: Wanted = { what: 'agent', start: 'image-unpacker serve', option: '-
 export interface ConnectOptions {
   /** The directory of the certificates; TCP takes them. */
   certs?: string | undefined;
+  /** The name that the agent's certificate must have; default: the host that is called. */
+  serverName?: string | undefined;
   /** How long it may take until an agent listens there, in seconds: one that is being started. */
   patience?: number | undefined;
   signal?: AbortSignal | undefined;
@@ -57,9 +59,10 @@ export interface ConnectOptions {
  */
 export async function connectUnpacker(
   address: string = LOCAL_UNPACKER,
-  { certs = CERTIFICATE_DIRECTORY, patience = 0, signal }: ConnectOptions = {},
+  { certs = CERTIFICATE_DIRECTORY, serverName, patience = 0, signal }: ConnectOptions = {},
 ): Promise<UnpackerClient> {
-  const where = parseAddress(address, UNPACKER_PORT);
+  const parsed = parseAddress(address, UNPACKER_PORT);
+  const where = parsed.kind === 'tcp' ? { ...parsed, serverName } : parsed;
   const certificates = where.kind === 'tcp' ? await readCertificates(certs) : undefined;
   await probe(where, AGENT, { certificates, patience, signal });
   return new UnpackerClient(where, certificates);
@@ -80,7 +83,7 @@ export class UnpackerClient implements Unpacker {
 
   async unpack(request: UnpackRequest, options: CallOptions = {}): Promise<UnpackResult> {
     throwIfAborted(options.signal);
-    const call = this.#client.unpack(request, within(UNPACK_SECONDS));
+    const call = this.#client.unpack({ ...request, scrub: request.scrub === true }, within(UNPACK_SECONDS));
     let result: UnpackResult | undefined;
     await this.#caller.watch(`Unpacking ${request.image}`, call, options.signal, async () => {
       for await (const { event } of call as AsyncIterable<UnpackResponse>) {

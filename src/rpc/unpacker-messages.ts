@@ -60,6 +60,7 @@ export function encodeResult(result: UnpackResult): Wire.UnpackResult {
     generated: [...result.generated],
     boot: result.boot === null ? undefined : { ...result.boot, kernels: [...result.boot.kernels] },
     warnings: [...result.warnings],
+    scrubbed: result.scrubbed,
     seconds: { ...result.seconds },
   };
 }
@@ -83,6 +84,7 @@ export function decodeResult(result: Wire.UnpackResult): UnpackResult {
     generated: result.generated,
     boot: result.boot ?? null,
     warnings: result.warnings,
+    scrubbed: result.scrubbed,
     seconds: result.seconds,
   };
 }

@@ -32,6 +32,8 @@ export interface UnpackRequest {
   digest: string;
   /** A volume of the stream's own may be made, and a blank device that is pinned to it formatted. */
   create: boolean;
+  /** What is in no use on the volume is made zeros, so that nothing is left of what was there before. */
+  scrub?: boolean | undefined;
 }
 
 /** What a machine has to be told of a disk to boot from it, in the words of clouds. */
@@ -54,6 +56,8 @@ export interface UnpackResult {
   bytesWritten: number;
   blocksWritten: number | null;
   generated: readonly string[];
+  /** What is in no use on the volume is zeros, as was asked: an agent that does not know how does not say so. */
+  scrubbed: boolean;
   /** How what was unpacked boots; null when it does not. */
   boot: BootFacts | null;
   /** What was not as it should be and was put right, or is to be known. */

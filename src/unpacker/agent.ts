@@ -94,7 +94,7 @@ export class Agent implements Unpacker {
   }
 
   async unpack(request: UnpackRequest, options: CallOptions = {}): Promise<UnpackResult> {
-    const { image, digest, create } = request;
+    const { image, digest, create, scrub = false } = request;
     const { stream } = parseImageName(image);
     checkDigest(digest);
     const store = this.#store();
@@ -113,6 +113,7 @@ export class Agent implements Unpacker {
           image,
           digest,
           format: create,
+          scrub,
           settings: settingsOf(stream),
         };
         const work: Work = { kind: 'unpack', ...this.#places(volume), ...order };

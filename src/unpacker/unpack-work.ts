@@ -39,6 +39,7 @@ export async function runUnpack(
         ...work.settings,
         verify: 'auto',
         format,
+        scrub: work.scrub,
         progress,
         signal,
       });

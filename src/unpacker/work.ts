@@ -53,6 +53,8 @@ export interface UnpackWork {
   digest: string;
   /** A blank device may be given a file system. */
   format: boolean;
+  /** What is in no use becomes zeros. */
+  scrub: boolean;
   settings: StreamSettings;
 }
 

@@ -17,6 +17,8 @@ export interface ApplyResult {
   bytesFetched: number;
   bytesWritten: number;
   blocksWritten: number | null;
+  /** Whether what is in no use is known to be zeros, as it was asked to be. */
+  scrubbed: boolean;
   generated: string[];
   /** How the volume boots; null when it does not. */
   boot: BootFacts | null;
@@ -34,12 +36,13 @@ export interface DoneWork {
   volume: OpenVolume;
   bytesFetched: number;
   written: Written;
+  scrubbed: boolean;
   seconds: StageSeconds;
 }
 
 /** Sums up work that made a volume the image by that difference. */
 export function applyResult({ changes }: Difference, done: DoneWork): ApplyResult {
-  const { image, wanted, current, volume, bytesFetched, written, seconds } = done;
+  const { image, wanted, current, volume, bytesFetched, written, scrubbed, seconds } = done;
   const added = changes.filter(({ have }) => have === undefined).length;
   const removed = changes.filter(({ want }) => want === undefined).length;
   const changed = changes.length - added - removed;
@@ -54,6 +57,7 @@ export function applyResult({ changes }: Difference, done: DoneWork): ApplyResul
     bytesFetched,
     bytesWritten: written.bytes,
     blocksWritten: written.blocks,
+    scrubbed,
     generated: wanted.generated,
     boot: wanted.facts,
     warnings: [...repaired, ...wanted.warnings],

@@ -25,6 +25,7 @@ import type { VolumeRequest, WantedVolume } from './plan-volume.js';
 import { planVolume } from './plan-volume.js';
 import type { VolumeFacts } from './remember.js';
 import { rememberTree } from './remember.js';
+import { scrubDisk } from './scrub-disk.js';
 import { settleDisk } from './settle-disk.js';
 import { addSparseForms } from './sparse-record.js';
 import { StageClock } from './stage-clock.js';
@@ -42,6 +43,8 @@ export interface ApplyRequest extends VolumeRequest {
   verify: 'auto' | 'full';
   /** Whether a device that holds no volume of ours may be given one: any, or only one that holds nothing. */
   format: boolean | 'blank';
+  /** Whether nothing is to be left of what was on the device before: what is in no use is zeros then. */
+  scrub?: boolean | undefined;
   progress: ProgressSink;
   /** Whether the kernel is to make nodes for the partitions of a disk, where it can. Default: yes. */
   nodes?: boolean | undefined;
@@ -122,6 +125,7 @@ class Application {
         volume: this.#volume,
         bytesFetched: this.#bytesFetched,
         written: this.#writes.written,
+        scrubbed: this.#request.scrub === true,
         seconds: this.#clock.seconds(),
       });
     } finally {
@@ -157,7 +161,8 @@ class Application {
     this.#clock.enter('settle');
     const record = current.record!;
     const settled = await this.#settleArea(record, current.from);
-    if (grown || settled || current.scan !== 'none') {
+    const scrubbed = await this.#scrub(record, current.from);
+    if (grown || settled || scrubbed || current.scan !== 'none') {
       await this.#remember(current, record, [], []);
       return;
     }
@@ -168,14 +173,22 @@ class Application {
 
   /** Makes right what lies beside the tree: what the volume is called, boot loaders. Resolves to whether it was not. */
   async #settleArea(record: VolumeRecord, from: ImageReference | null): Promise<boolean> {
-    return settleDisk(this.#volume, this.#wanted, {
-      signal: this.#request.signal,
-      begin: async () => {
-        await this.#writes.begin();
-        if (record.journal === undefined)
-          await beginWork(record, { from, to: this.#imageReference(), paths: [] });
-      },
-    });
+    const begin = (): Promise<void> => this.#beginWrites(record, from);
+    return settleDisk(this.#volume, this.#wanted, { signal: this.#request.signal, begin });
+  }
+
+  /** Zeroes what is in no use, if that is asked for. Resolves to whether anything else was there. */
+  async #scrub(record: VolumeRecord, from: ImageReference | null): Promise<boolean> {
+    if (this.#request.scrub !== true) return false;
+    const begin = (): Promise<void> => this.#beginWrites(record, from);
+    return scrubDisk(this.#volume, this.#areaFacts().disk, { ...this.#request, begin });
+  }
+
+  /** Says that the volume is written to, beside its tree. */
+  async #beginWrites(record: VolumeRecord, from: ImageReference | null): Promise<void> {
+    await this.#writes.begin();
+    if (record.journal === undefined)
+      await beginWork(record, { from, to: this.#imageReference(), paths: [] });
   }
 
   /** Makes the volume the image. */
@@ -209,6 +222,7 @@ class Application {
       );
       this.#clock.enter('settle');
       await this.#settleArea(record, current.from);
+      await this.#scrub(record, current.from);
       await Promise.all([this.#writes.end(), this.#remember(current, record, plan.touched, rows)]);
     } finally {
       await objects.close();

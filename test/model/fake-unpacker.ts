@@ -41,6 +41,7 @@ export class FakeUnpacker implements Unpacker {
       generated: [],
       boot: { architecture: 'x86_64', bootMode: 'uefi-preferred', rootDevice: '/dev/xvda', kernels: ['6.1'] },
       warnings: [],
+      scrubbed: false,
       seconds: {},
     });
   }

@@ -238,8 +238,8 @@ test('rates are read from a file, each of them by itself', async t => {
   const text =
     'prices: { blocksPut: 0.01 }\nregions: { sa-east-1: { storageMonth: 0.1 } }\nspeeds: { line: 1000 }\n';
   const rates = parseRates(text, 'r.yaml');
-  t.deepEqual(pricesIn(rates, 'us-east-1'), { blocksPut: 0.01, storageMonth: 0.05 });
-  t.deepEqual(pricesIn(rates, 'sa-east-1'), { blocksPut: 0.01, storageMonth: 0.1 });
+  t.like(pricesIn(rates, 'us-east-1'), { blocksPut: 0.01, storageMonth: 0.05 });
+  t.like(pricesIn(rates, 'sa-east-1'), { blocksPut: 0.01, storageMonth: 0.1 });
   t.deepEqual(pricesIn(rates, 'constructor'), { blocksPut: 0.01, storageMonth: 0.05 });
   t.deepEqual(rates.speeds, { ...USUAL_RATES.speeds, line: 1000 });
   t.deepEqual(parseRates('{}', 'r.yaml'), USUAL_RATES);

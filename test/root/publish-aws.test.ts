@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
@@ -8,7 +8,8 @@ import { SYSTEM_CLOCK } from '../../src/cloud/aws/clock.js';
 import type { ResultRow } from '../../src/publisher/row.js';
 import type { Simulator } from '../simulator/index.js';
 import { startSimulator } from '../simulator/index.js';
-import { attach, run, shell } from './ext4-fixture.js';
+import { checkDisk } from './check-disk.js';
+import { shell } from './ext4-fixture.js';
 import { Shop } from './publish-fixture.js';
 
 /*
@@ -18,7 +19,6 @@ import { Shop } from './publish-fixture.js';
 
 const ACCOUNTS = ['111122223333', '444455556666'];
 const REGIONS = ['us-east-1', 'eu-west-1'];
-const BLOCK = 524_288;
 const callProgram = promisify(execFile);
 
 interface Bed {
@@ -43,24 +43,6 @@ async function bed(t: ExecutionContext): Promise<Bed> {
 /** Calls the publisher, while the simulator in this process answers it. */
 async function call({ environment }: Bed, ...args: string[]): Promise<string> {
   return (await callProgram('bin/ami-publisher', args, { env: environment, encoding: 'utf8' })).stdout;
-}
-
-/** That the disk of an image, made of what the simulator holds, is exactly that image. */
-function checkDisk(t: ExecutionContext, { shop, simulator }: Bed, row: ResultRow): void {
-  const { world } = simulator;
-  const place = world.place(row.AccountId!, row.Region);
-  const snapshot = place.snapshots.get(place.images.get(row.AmiId!)!.snapshotId)!;
-  const path = shop.path(`${row.AccountId!}-${row.Region}`);
-  const file = openSync(path, 'w');
-  ftruncateSync(file, row.DiskSize);
-  for (const [number, digest] of world.contentOf(snapshot)) {
-    const length = Math.min(BLOCK, row.DiskSize! - number * BLOCK);
-    writeSync(file, world.blocks.get(digest)!, 0, length, number * BLOCK);
-  }
-  closeSync(file);
-  const where = ['--store', shop.path('store'), '--image', row.ImageName, '--state-dir', shop.path('other')];
-  const checked = run('bin/image-unpacker', 'check', '--device', attach(t, path), ...where, '--json');
-  t.like(JSON.parse(checked), { identical: true });
 }
 
 test('revisions are published to accounts and regions, and the disks there are the image, file by file', async t => {

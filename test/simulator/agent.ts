@@ -29,6 +29,10 @@ export class SimulatedAgent implements Unpacker {
   readonly busy = new Set<string>();
   /** Volumes that a capture holds. */
   readonly held = new Set<string>();
+  /** Whether it is of a version that knows how to scrub. */
+  scrubs = true;
+  /** How often it did. */
+  scrubbed = 0;
   /** Called within each unpack, half-way through. */
   during: () => Promise<void> | void = () => undefined;
   readonly pins = new Map<string, string>();
@@ -47,7 +51,7 @@ export class SimulatedAgent implements Unpacker {
   }
 
   async unpack(
-    { image, digest }: UnpackRequest,
+    { image, digest, scrub = false }: UnpackRequest,
     { signal, onProgress }: CallOptions = {},
   ): Promise<UnpackResult> {
     this.calls.push(`unpack ${image}`);
@@ -56,6 +60,7 @@ export class SimulatedAgent implements Unpacker {
     const disk = this.#disks.get(digest);
     if (disk === undefined) throw new ImageUnpackerError('IMAGE_UNKNOWN', `There is no ${image}`);
     onProgress?.({ stream, step: 'Patching', done: 1, total: 2, unit: 'entries' });
+    if (scrub && this.scrubs) this.scrubbed++;
     this.busy.add(stream);
     try {
       this.#content.delete(volume.id);
@@ -85,6 +90,7 @@ export class SimulatedAgent implements Unpacker {
       generated: [],
       boot: { architecture: 'x86_64', bootMode: 'uefi-preferred', rootDevice: '/dev/xvda', kernels: ['6.1'] },
       warnings: [],
+      scrubbed: scrub && this.scrubs,
       seconds: {},
     };
   }
@@ -160,6 +166,10 @@ export class SimulatedAgent implements Unpacker {
     return volume;
   }
 
+  #digestOn(serial: string): string | null {
+    return [...this.#content].find(([id]) => serialOf({ id }) === serial)?.[1] ?? null;
+  }
+
   #stream(stream: string): StreamStatus {
     const id = this.pins.get(stream)!;
     const isThere = devicesOf(this.#world, this.#place, this.instance.id).some(each => serialOf(each) === id);
@@ -168,7 +178,7 @@ export class SimulatedAgent implements Unpacker {
       state: this.busy.has(stream) ? 'busy' : isThere ? 'clean' : 'absent',
       device: id,
       image: null,
-      digest: null,
+      digest: this.#digestOn(id),
       size: null,
       progress: null,
       error: null,
@@ -177,7 +187,7 @@ export class SimulatedAgent implements Unpacker {
   }
 }
 
-function serialOf({ id }: Volume): string {
+function serialOf({ id }: Pick<Volume, 'id'>): string {
   return id.replace('-', '');
 }
 

@@ -11,16 +11,6 @@ import { element, set, text } from './xml.js';
  * the volumes that are attached to its instance. States follow from the clock.
  */
 
-/** Seconds that transitions take. */
-export const FLEET_TIMING = {
-  start: 8,
-  stop: 20,
-  createVolume: 2,
-  attach: 3,
-  detach: 2,
-  modify: 2,
-  snapshot: 60,
-};
 const MODIFY_PAUSE_HOURS = 6;
 
 export type InstanceState = 'pending' | 'running' | 'stopping' | 'stopped';
@@ -50,8 +40,21 @@ export interface Volume {
   blocks: Map<number, string>;
 }
 
+/** What stands for the systems of instances, where volumes are devices: it is told what becomes of them. */
+export interface Machines {
+  attach(volume: Volume, instanceId: string): void;
+  detach(volume: Volume): void;
+  /** Its size is a larger one. */
+  grow(volume: Volume): void;
+  /** It is no more. */
+  remove(volume: Volume): void;
+  /** What the blocks of it that are not zeros hold now, by number. */
+  read(volume: Volume): Iterable<readonly [number, Buffer]>;
+}
+
 /** The instances and volumes of an account and region. */
 export class Fleet {
+  machines: Machines | undefined;
   readonly instances = new Map<string, Instance>();
   readonly volumes = new Map<string, Volume>();
   readonly tokens = new Map<string, { body: string; id: string }>();
@@ -81,8 +84,8 @@ export function addInstance(
 /** The state of an instance now. */
 export function instanceState(world: World, instance: Instance): InstanceState {
   const seconds = (world.clock.now() - instance.since) / 1000;
-  if (instance.state === 'pending' && seconds >= FLEET_TIMING.start) instance.state = 'running';
-  if (instance.state === 'stopping' && seconds >= FLEET_TIMING.stop) instance.state = 'stopped';
+  if (instance.state === 'pending' && seconds >= world.fleetTiming.start) instance.state = 'running';
+  if (instance.state === 'stopping' && seconds >= world.fleetTiming.stop) instance.state = 'stopped';
   return instance.state;
 }
 
@@ -95,32 +98,34 @@ export function attachmentState(
   if (attachment === undefined) return undefined;
   const now = world.clock.now();
   if (attachment.detachedAt !== undefined) {
-    if (now - attachment.detachedAt < FLEET_TIMING.detach * 1000) return 'detaching';
+    if (now - attachment.detachedAt < world.fleetTiming.detach * 1000) return 'detaching';
     volume.attachment = undefined;
     return undefined;
   }
-  return now - attachment.at < FLEET_TIMING.attach * 1000 ? 'attaching' : 'attached';
+  return now - attachment.at < world.fleetTiming.attach * 1000 ? 'attaching' : 'attached';
 }
 
 /** The volumes that an instance's system sees. */
 export function devicesOf(world: World, place: Place, instanceId: string): Volume[] {
   return [...fleetOf(place).volumes.values()].filter(volume => {
-    grown(world, volume);
+    grown(world, place, volume);
     return volume.attachment?.instanceId === instanceId && attachmentState(world, volume) === 'attached';
   });
 }
 
-function grown(world: World, volume: Volume): void {
+function grown(world: World, place: Place, volume: Volume): void {
   const { growth } = volume;
-  if (growth !== undefined && world.clock.now() - growth.at >= FLEET_TIMING.modify * 1000) {
-    volume.size = Math.max(volume.size, growth.size);
+  if (growth !== undefined && world.clock.now() - growth.at >= world.fleetTiming.modify * 1000) {
+    if (volume.size >= growth.size) return;
+    volume.size = growth.size;
+    fleetOf(place).machines?.grow(volume);
   }
 }
 
 function volumeState(world: World, volume: Volume): string {
   if (attachmentState(world, volume) !== undefined) return 'in-use';
   const seconds = (world.clock.now() - volume.createdAt) / 1000;
-  return seconds < FLEET_TIMING.createVolume ? 'creating' : 'available';
+  return seconds < world.fleetTiming.createVolume ? 'creating' : 'available';
 }
 
 type Operation = (world: World, place: Place, form: Form) => Xml;
@@ -141,7 +146,7 @@ export const FLEET_OPERATIONS: Readonly<Record<string, Operation>> = {
     );
     return set(
       'volumeSet',
-      found.map(volume => describeVolume(world, volume)),
+      found.map(volume => describeVolume(world, place, volume)),
     );
   },
   StartInstances: (world, place, form) => changeState(world, place, form, ['stopped', 'pending', 'running']),
@@ -166,6 +171,7 @@ export const FLEET_OPERATIONS: Readonly<Record<string, Operation>> = {
       throw fault('InvalidParameterValue', message);
     }
     volume.attachment = { instanceId: instance.id, device, at: world.clock.now(), detachedAt: undefined };
+    fleetOf(place).machines?.attach(volume, instance.id);
     return text('volumeId', volume.id) + text('status', 'attaching');
   },
   DetachVolume: (world, place, form) => {
@@ -173,6 +179,7 @@ export const FLEET_OPERATIONS: Readonly<Record<string, Operation>> = {
     if (attachmentState(world, volume) === undefined) {
       throw fault('IncorrectState', `Volume '${volume.id}' is in the 'available' state.`);
     }
+    if (volume.attachment!.detachedAt === undefined) fleetOf(place).machines?.detach(volume);
     volume.attachment!.detachedAt ??= world.clock.now();
     return text('volumeId', volume.id) + text('status', 'detaching');
   },
@@ -185,6 +192,7 @@ export const FLEET_OPERATIONS: Readonly<Record<string, Operation>> = {
       );
     }
     fleetOf(place).volumes.delete(volume.id);
+    fleetOf(place).machines?.remove(volume);
     return text('return', 'true');
   },
   ModifyVolume: (world, place, form) => {
@@ -204,6 +212,10 @@ export const FLEET_OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   CreateSnapshot: (world, place, form) => {
     const volume = requireVolume(place, form.get('VolumeId') ?? '');
+    const held = fleetOf(place).machines?.read(volume);
+    if (held !== undefined) {
+      volume.blocks = new Map(Array.from(held, ([number, block]) => [number, world.keep(block)]));
+    }
     const snapshot: Snapshot = {
       id: world.id('snap'),
       size: volume.size,
@@ -215,7 +227,7 @@ export const FLEET_OPERATIONS: Readonly<Record<string, Operation>> = {
       encrypted: volume.encrypted,
       keyArn: volume.keyArn,
       // It is sealed so late that it is complete when EBS would be done with it.
-      sealedAt: world.clock.now() + (FLEET_TIMING.snapshot - world.timing.complete) * 1000,
+      sealedAt: world.clock.now() + (world.fleetTiming.snapshot - world.timing.complete) * 1000,
       fault: undefined,
     };
     place.snapshots.set(snapshot.id, snapshot);
@@ -290,7 +302,7 @@ function createVolume(world: World, place: Place, form: Form): Xml {
     if (known.body !== body || volume === undefined) {
       throw fault('IdempotentParameterMismatch', 'Parameters on this idempotent request are inconsistent');
     }
-    return describeVolume(world, volume);
+    return describeVolume(world, place, volume);
   }
   const zone = form.get('AvailabilityZone');
   if (zone === null)
@@ -312,11 +324,11 @@ function createVolume(world: World, place: Place, form: Form): Xml {
   };
   fleet.volumes.set(volume.id, volume);
   if (token !== null) fleet.tokens.set(token, { body, id: volume.id });
-  return describeVolume(world, volume);
+  return describeVolume(world, place, volume);
 }
 
-function describeVolume(world: World, volume: Volume): Xml {
-  grown(world, volume);
+function describeVolume(world: World, place: Place, volume: Volume): Xml {
+  grown(world, place, volume);
   const state = attachmentState(world, volume);
   const { attachment } = volume;
   const attachments =

@@ -16,6 +16,17 @@ export interface Timing {
 
 export const USUAL_TIMING: Timing = { complete: 1.5, readable: 45, refused: 20 };
 
+/** Seconds that transitions of instances and volumes take, and snapshots of volumes. */
+export const USUAL_FLEET_TIMING = {
+  start: 8,
+  stop: 20,
+  createVolume: 2,
+  attach: 3,
+  detach: 2,
+  modify: 2,
+  snapshot: 60,
+};
+
 export interface Snapshot {
   id: string;
   size: number;
@@ -80,12 +91,14 @@ export class Place {
 export class World {
   readonly clock: Clock;
   readonly timing: Timing;
+  fleetTiming = USUAL_FLEET_TIMING;
   /** How many images or snapshots come on a page at most. */
   pageSize = 1000;
   readonly #places = new Map<string, Place>();
   readonly blocks = new Map<string, Buffer>();
   readonly #images = new Set<string>();
-  #ids = 0;
+  /** How many ids were given out; where others see what has them, it begins elsewhere. */
+  ids = 0;
 
   constructor(clock: Clock, timing: Timing = USUAL_TIMING) {
     this.clock = clock;
@@ -107,7 +120,7 @@ export class World {
   }
 
   id(kind: string): string {
-    return `${kind}-0${(++this.#ids).toString(16).padStart(16, '0')}`;
+    return `${kind}-0${(++this.ids).toString(16).padStart(16, '0')}`;
   }
 
   newImage(): string {

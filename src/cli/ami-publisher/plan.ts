@@ -6,6 +6,7 @@ import { exitCodeOfRows } from './outcome.js';
 import { ratesOf, ratesOption } from './rates-option.js';
 import { showPlan } from './show-plan.js';
 import { targetOptions, targetsOf } from './target-options.js';
+import { unpackerOptions, unpackersOf } from './unpack-options.js';
 
 export const planCommand = command({
   name: 'plan',
@@ -17,6 +18,7 @@ room for one more image; a target where it would fail is refused.`,
   options: {
     ...targetOptions,
     ...storeOptions,
+    ...unpackerOptions,
     preflight: flag('--preflight', 'also look whether permissions and quotas suffice'),
     ...ratesOption,
   },
@@ -26,7 +28,15 @@ room for one more image; a target where it would fail is refused.`,
     const { preflight } = options;
     const { plan } = await import('../../publisher/plan.js');
     return withStore(options, signal, store =>
-      plan({ image: imageNameOf(args.stream, args.leaf), store, targets, rates, preflight, signal }),
+      plan({
+        image: imageNameOf(args.stream, args.leaf),
+        store,
+        targets,
+        unpackers: unpackersOf(options),
+        rates,
+        preflight,
+        signal,
+      }),
     );
   },
   show: showPlan,

@@ -29,6 +29,10 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
       'direct or snapshot for accounts, local for directories; default: as the targets say',
       oneOf('direct', 'snapshot', 'local'),
     ),
+    scrub: flag(
+      '--scrub',
+      'with the strategy snapshot: leave nothing of earlier images in free space of volumes, and so in snapshots',
+    ),
     expiresIn: optional(
       '--expires-in <duration>',
       'when the images expire, such as 30d; default: never',
@@ -39,12 +43,12 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
   },
   run: async (context): Promise<PlanRow[] | ResultRow[]> => {
     const { args, options, signal, display } = context;
-    const targets = withStrategy(await targetsOf(options), options.strategy);
+    const targets = scrubbed(withStrategy(await targetsOf(options), options.strategy), options.scrub);
     const image = imageNameOf(args.stream, args.leaf);
     return withStore(options, signal, async store => {
       if (options.dryRun) {
         const { plan } = await import('../../publisher/plan.js');
-        return plan({ image, store, targets, signal });
+        return plan({ image, store, targets, unpackers: unpackersOf(options), signal });
       }
       const { publish } = await import('../../publisher/publish.js');
       const follower = follow(display, options.events, () => context.log);
@@ -86,4 +90,9 @@ function withStrategy(targets: readonly Target[], strategy: StrategyName | undef
   return targets.map(target =>
     target.kind === 'aws' && strategy !== 'local' ? { ...target, strategy } : target,
   );
+}
+
+/** The targets, scrubbed where that is asked for: what is published block by block has nothing but what is in use anyway. */
+function scrubbed(targets: readonly Target[], scrub: boolean): Target[] {
+  return targets.map(target => (target.kind === 'aws' && scrub ? { ...target, scrub } : target));
 }

@@ -21,7 +21,7 @@ export const resumeCommand = command({
     return withStore(options, signal, async store => {
       if (options.dryRun) {
         const { planResume } = await import('../../publisher/plan-resume.js');
-        return planResume(args.run, { store, stateDirectory, signal });
+        return planResume(args.run, { store, stateDirectory, unpackers: unpackersOf(options), signal });
       }
       const { resume } = await import('../../publisher/resume.js');
       const follower = follow(display, options.events, () => context.log);

@@ -37,7 +37,13 @@ export function showPlan(rows: readonly PlanRow[]): string {
       shown(row.EstimatedMonthlyCost, showDollars),
     ]),
   );
-  return joinLines(table, totals(rows), rows.flatMap(showPreflight), showErrors(rows));
+  return joinLines(
+    table,
+    totals(rows),
+    rows.flatMap(showUnpacker),
+    rows.flatMap(showPreflight),
+    showErrors(rows),
+  );
 }
 
 function shown(value: number | undefined, show: (value: number) => string): string {
@@ -62,6 +68,24 @@ function totals(rows: readonly PlanRow[]): string {
     'block',
   );
   return `* estimated: ${blocks} of 512 KiB in all, ${showDuration(seconds)}, ${once} once and ${monthly} a month`;
+}
+
+/** What an image would be unpacked with in a target that does that. */
+function showUnpacker({
+  Target,
+  Unpacker,
+  UnpackerRuns,
+  VolumeId,
+  VolumeSize,
+  VolumeSizeThen,
+}: PlanRow): string[] {
+  if (Unpacker === undefined) return [];
+  const started = UnpackerRuns === true ? '' : ', which is started';
+  const size = `${String(VolumeSizeThen)} GiB`;
+  const grown =
+    VolumeSize === VolumeSizeThen ? `of ${size}` : `which grows from ${String(VolumeSize)} to ${size}`;
+  const volume = VolumeId === undefined ? `a new volume of ${size}` : `the volume ${VolumeId} ${grown}`;
+  return [`${showText(Target)}: unpacked by ${Unpacker}${started}, to ${volume}`];
 }
 
 /** What was found of a target beforehand: how much is proved, and a line for each thing that is not. */

@@ -1,4 +1,4 @@
-import type { InstanceRow } from '../../publisher/fleet/start-instances.js';
+import type { InstanceRow } from '../../publisher/fleet/options.js';
 import type { TargetRow } from '../../publisher/row.js';
 import { command } from '../command.js';
 import { showTable } from '../show.js';

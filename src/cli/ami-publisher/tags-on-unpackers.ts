@@ -1,4 +1,4 @@
-import type { TaggedRow } from '../../publisher/fleet/tag-unpackers.js';
+import type { TaggedRow } from '../../publisher/fleet/options.js';
 import type { TargetRow } from '../../publisher/row.js';
 import { command } from '../command.js';
 import { keyValues, repeated } from '../option.js';

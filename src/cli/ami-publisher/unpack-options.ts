@@ -19,6 +19,23 @@ export const eventOptions = {
   ),
 };
 
+/** The option that says by which name agents of unpackers are verified. */
+export const serverNameOption = {
+  unpackerServerName: optional(
+    '--unpacker-server-name <name>',
+    'the name that certificates of unpackers have; default: the private addresses of their instances',
+  ),
+};
+
+/** The options that say which machines are unpackers. */
+export const unpackerOptions = {
+  ...serverNameOption,
+  unpackerName: optional(
+    '--unpacker-name <name>',
+    'with the strategy snapshot: what the instances of unpackers are called; default: ImageUnpacker',
+  ),
+};
+
 /** The options of commands that have images unpacked. */
 export const unpackOptions = {
   ...storeOptions,
@@ -34,16 +51,17 @@ export const unpackOptions = {
     '--unpacker-config <file>',
     'how the agent that is started for the run makes volumes: layout, boot, disk, streams, volumes',
   ),
-  unpackerName: optional(
-    '--unpacker-name <name>',
-    'with the strategy snapshot: what the instances of unpackers are called; default: ImageUnpacker',
-  ),
+  ...unpackerOptions,
   ...eventOptions,
 };
 
 /** How the options say that unpackers of targets are found and reached. */
-export function unpackersOf({ unpackerName, certs }: OptionValues<typeof unpackOptions>) {
-  return { name: unpackerName, certs };
+export function unpackersOf({
+  unpackerName,
+  unpackerServerName,
+  certs,
+}: OptionValues<typeof unpackerOptions> & { certs: string | undefined }) {
+  return { name: unpackerName, serverName: unpackerServerName, certs };
 }
 
 /** The agent that the options name, or one that is started for the run and ends with it. */

@@ -1,4 +1,4 @@
-import type { VolumesRow } from '../../publisher/fleet/volumes.js';
+import type { VolumesRow } from '../../publisher/fleet/options.js';
 import type { TargetRow } from '../../publisher/row.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { command } from '../command.js';

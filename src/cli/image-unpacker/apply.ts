@@ -34,12 +34,13 @@ export const applyCommand = command({
       oneOf('auto', 'full'),
     ),
     format: flag('--format', 'a device that holds no file system of ours may be given one'),
+    scrub: flag('--scrub', 'zero what is in no use on it: nothing is left of what was there before'),
     ...bootOptions,
     ...diskOptions,
     ...storeOptions,
   },
   run: async ({ options, signal, progress }) => {
-    const { device, image, layout, verify, format, stateDir } = options;
+    const { device, image, layout, verify, format, scrub, stateDir } = options;
     const [boot, disk] = [bootOptionsOf(options), diskOptionsOf(options)];
     const { applyImage } = await import('../../volume/apply.js');
     return withStore(options, signal, async store => {
@@ -55,6 +56,7 @@ export const applyCommand = command({
           disk,
           verify,
           format,
+          scrub,
           progress,
           signal,
         }),

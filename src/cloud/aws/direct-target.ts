@@ -33,6 +33,7 @@ import { findSharing, findUses } from './find-uses.js';
 import { inspectImage } from './inspect-image.js';
 import type { NamedImage } from './name-images.js';
 import { nameAsPreferred, nameNoMore } from './name-images.js';
+import type { UnpackerSample } from './preflight.js';
 import { preflight } from './preflight.js';
 import { parentProspects } from './prospects.js';
 import { publishedImage } from './published-image.js';
@@ -98,7 +99,17 @@ export class DirectTarget implements CloudTarget {
   }
 
   preflight(request: PreflightRequest, options: CloudCallOptions = {}): Promise<PreflightCheck[]> {
-    return preflight(this.#session, { ...request, settings: this.#settings, target: this.#target }, options);
+    return this.preflightWith(request, undefined, options);
+  }
+
+  /** Looks whether an image could be published: block by block, or with an unpacker if that is told. */
+  protected preflightWith(
+    request: PreflightRequest,
+    unpacker: UnpackerSample | undefined,
+    options: CloudCallOptions,
+  ): Promise<PreflightCheck[]> {
+    const [settings, target] = [this.#settings, this.#target];
+    return preflight(this.#session, { ...request, settings, target, unpacker }, options);
   }
 
   async map(imageId: string, options: CloudCallOptions = {}): Promise<DiskMap> {

@@ -6,26 +6,12 @@ import type { CallName, CallTypes } from './calls.js';
 import { AwsError, isMissing } from './fault.js';
 import { deleteSnapshot } from './remove.js';
 import type { Sample, TargetPreflight } from './preflight.js';
+import { FLEET_PROBES } from './fleet/preflight-calls.js';
+import type { Probe, Trial, Verdict } from './preflight-trial.js';
+import { dryRun, NO_SAMPLE, OK, onSample } from './preflight-trial.js';
 import type { AwsSession } from './session.js';
 import { MANAGED_BY, toTagList } from './tags.js';
 
-/** What the trial of a call showed. */
-type Verdict = Pick<PreflightCheck, 'state' | 'message'>;
-
-/** What a call is tried with. */
-interface Trial extends TargetPreflight {
-  readonly session: AwsSession;
-  readonly sample: Sample | undefined;
-  readonly options: CloudCallOptions;
-}
-
-type Probe = (trial: Trial) => Promise<Verdict>;
-
-const OK: Verdict = { state: 'ok', message: 'allowed' };
-const NO_SAMPLE: Verdict = {
-  state: 'unknown',
-  message: 'there is nothing of ours yet that it could be tried on',
-};
 const NO_WAY: Verdict = { state: 'unknown', message: 'there is no way to try it without changing something' };
 /** A snapshot that never was. */
 const NOWHERE = 'snap-0fffffffffffffffe';
@@ -54,33 +40,6 @@ async function judged(probe: () => Promise<Verdict>): Promise<Verdict> {
     const isDenied = reason instanceof AwsError && reason.fault.kind === 'denied';
     return { state: isDenied ? 'failed' : 'unknown', message: reason.message };
   }
-}
-
-/** Asks EC2 whether a call would be made (DryRun). */
-async function dryRun<N extends CallName>(
-  { session, options }: Trial,
-  name: N,
-  input: CallTypes[N][0] & { DryRun?: boolean | undefined },
-): Promise<Verdict> {
-  try {
-    await session.call(name, { ...input, DryRun: true }, options);
-  } catch (reason) {
-    if (reason instanceof AwsError && reason.fault.name === 'DryRunOperation') return OK;
-    throw reason;
-  }
-  return { state: 'unknown', message: 'the endpoint does not know DryRun' };
-}
-
-/** A trial on what is ours, if there is anything. It is made only where DryRun is known to be heeded. */
-function onSample<N extends CallName>(
-  name: N,
-  inputOf: (sample: Sample, trial: Trial) => CallTypes[N][0] & { DryRun?: boolean | undefined },
-): Probe {
-  return async trial => {
-    if (trial.sample === undefined) return NO_SAMPLE;
-    const known = await dryRun(trial, 'DescribeImages', { Owners: ['self'], MaxResults: 5 });
-    return known.state === 'ok' ? dryRun(trial, name, inputOf(trial.sample, trial)) : known;
-  };
 }
 
 function resourcesOf({ image, snapshot }: Sample): string[] {
@@ -141,6 +100,7 @@ const PROBES: Readonly<Partial<Record<CallName, Probe>>> = {
       session.call('GetParameter', { Name: parameterOf(settings.parameters, stream) }, options),
     ),
   PutParameter: putParameterProbe,
+  ...FLEET_PROBES,
 };
 
 /** EBS looks for the parent, which is not there, only for somebody who may start snapshots. */

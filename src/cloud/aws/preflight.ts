@@ -3,6 +3,8 @@ import type { CloudCallOptions, PreflightCheck, PreflightRequest } from '../clou
 import type { CallName, Purpose } from './calls.js';
 import { callsFor } from './calls.js';
 import { findKey } from './encryption.js';
+import type { FleetInstance } from './fleet/instances.js';
+import type { FleetVolume } from './fleet/volumes.js';
 import { isMissing } from './fault.js';
 import { countOwn, findImages, findSnapshot, rootSnapshot } from './find.js';
 import { tryCall } from './preflight-calls.js';
@@ -14,6 +16,14 @@ import { ImageUnpackerError } from '../../image/error.js';
 export interface TargetPreflight extends PreflightRequest {
   readonly settings: AwsImageSettings;
   readonly target: string;
+  /** What images are unpacked with there, where they are not sent block by block. */
+  readonly unpacker?: UnpackerSample | undefined;
+}
+
+/** An unpacker that calls can be tried on, and the volume of the stream, as far as there are any. */
+export interface UnpackerSample {
+  readonly instance: FleetInstance | undefined;
+  readonly volume: FleetVolume | undefined;
 }
 
 /** Something of ours that calls can be tried on. */
@@ -35,7 +45,7 @@ export async function preflight(
   const key = await keyCheck(session, request, options);
   const sample = await findSample(session, options);
   const checks: PreflightCheck[] = [];
-  for (const name of callsFor(purposesOf(request.settings))) {
+  for (const name of callsFor(purposesOf(request))) {
     if (isMade(name, request.settings))
       checks.push(await tryCall(session, name, { ...request, sample }, options));
   }
@@ -45,15 +55,16 @@ export async function preflight(
 /** Whether it is for publishing to tell whether a call may be made. */
 function isMade(name: CallName, { deprecateAfter }: AwsImageSettings): boolean {
   if (name === 'EnableImageDeprecation') return deprecateAfter !== undefined;
-  // The target could not have been opened without the one, and the other is for deleting images.
-  return name !== 'GetCallerIdentity' && name !== 'DeleteParameter';
+  // The target could not have been opened without the first, and the others are for when images or unpackers are given up.
+  return !['GetCallerIdentity', 'DeleteParameter', 'StopInstances'].includes(name);
 }
 
-function purposesOf({ sharedWith, parameters }: AwsImageSettings): Purpose[] {
+function purposesOf({ settings, unpacker }: TargetPreflight): Purpose[] {
+  const { sharedWith, parameters } = settings;
   return [
     'look',
     'publish',
-    'upload',
+    unpacker === undefined ? 'upload' : 'unpackers',
     ...(sharedWith === undefined ? [] : (['share'] as const)),
     ...(parameters === undefined ? [] : (['parameters'] as const)),
   ];

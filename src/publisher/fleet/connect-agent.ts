@@ -6,8 +6,11 @@ import type { Unpacker } from '../../rpc/unpacker.js';
 /** Connects to the agent of an unpacker, which may be coming up: it may take `patience` seconds. */
 export type ConnectAgent = AnyConnectAgent<Unpacker>;
 
-/** What reaches agents at the private addresses of their machines. */
-export function connectByAddress(certs: string | undefined): ConnectAgent {
+/**
+ * What reaches agents at the private addresses of their machines. Their certificates must have the address, or the name
+ * that is given.
+ */
+export function connectByAddress(certs: string | undefined, serverName: string | undefined): ConnectAgent {
   return (host, how) =>
-    connectUnpacker(showAddress({ kind: 'tcp', host, port: UNPACKER_PORT }), { certs, ...how });
+    connectUnpacker(showAddress({ kind: 'tcp', host, port: UNPACKER_PORT }), { certs, serverName, ...how });
 }

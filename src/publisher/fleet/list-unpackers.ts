@@ -3,37 +3,15 @@ import { throwIfAborted } from '../../image/error.js';
 import type { UnpackerStatus } from '../../rpc/unpacker.js';
 import type { TargetRow } from '../row.js';
 import { errorColumns } from '../row.js';
-import type { FleetOptions, FleetWork } from './unpackers.js';
+import type { FleetOptions, UnpackerRow, UnpackersRow } from './options.js';
+import type { FleetAccess, FleetWork } from './unpackers.js';
 import { forEachFleet, withAgent } from './unpackers.js';
 
 /** An agent that runs answers at once. */
 const PATIENCE_SECONDS = 5;
 
-/** An unpacker, with the reference system's keys and ours. */
-export interface UnpackerRow {
-  InstanceId: string;
-  IpAddress?: string;
-  State: string;
-  AvailabilityZone: string;
-  /** Seconds since anything was last asked of it that takes work; absent when that was never, or is not known. */
-  TimeSinceLastUsed?: number;
-  /** Streams that it has volumes of, and those of them that are worked on now. */
-  Streams?: string[];
-  Busy?: string[];
-  Version?: string;
-  Tags: Record<string, string>;
-  /** Why the agent did not answer. */
-  Error?: string;
-  ErrorCode?: string;
-}
-
-/** The unpackers of a target. */
-export interface UnpackersRow extends TargetRow {
-  Unpackers: UnpackerRow[];
-}
-
 /** Lists all unpackers, and what those that run are at. It starts none. */
-export async function listUnpackers(options: FleetOptions): Promise<(UnpackersRow | TargetRow)[]> {
+export async function listUnpackers(options: FleetOptions & FleetAccess): Promise<(UnpackersRow | TargetRow)[]> {
   return forEachFleet(options, async (row, fleet) => ({
     ...row,
     Unpackers: await Promise.all(fleet.instances.map(instance => unpackerRow(instance, fleet))),

@@ -1,30 +1,16 @@
 import { ImageUnpackerError } from '../../image/error.js';
 import { noUnpacker } from '../../cloud/aws/fleet/choose-unpacker.js';
 import type { TargetRow } from '../row.js';
-import type { FleetOptions } from './unpackers.js';
+import type { InstanceRow, StartInstancesOptions } from './options.js';
+import type { FleetAccess } from './unpackers.js';
 import { bootPatience, forEachFleet, withAgent } from './unpackers.js';
-
-/** An instance that was started, with the reference system's keys. */
-export interface InstanceRow extends TargetRow {
-  InstanceId?: string;
-  PrivateIp?: string;
-  /** Whether it ran already. */
-  AlreadyRunning?: boolean;
-}
-
-/** What is started. */
-export interface StartInstancesOptions extends FleetOptions {
-  /** Wait until the agent on it answers. */
-  readonly agents?: boolean | undefined;
-  readonly dryRun?: boolean | undefined;
-}
 
 /**
  * Starts the unpacker of each target and waits until it runs, and with `agents` until its agent answers, so that a
  * publication that comes soon need not wait for it. With `agents` any unpacker that runs will do; else there must be
  * just one.
  */
-export async function startUnpackers(options: StartInstancesOptions): Promise<(InstanceRow | TargetRow)[]> {
+export async function startUnpackers(options: StartInstancesOptions & FleetAccess): Promise<(InstanceRow | TargetRow)[]> {
   const { agents = false, dryRun = false } = options;
   const { startInstances } = await import('../../cloud/aws/fleet/instances.js');
   return forEachFleet(options, async (row, fleet): Promise<InstanceRow> => {

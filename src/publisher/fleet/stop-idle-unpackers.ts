@@ -1,28 +1,14 @@
 import type { TargetRow } from '../row.js';
 import { unpackerRow } from './list-unpackers.js';
-import type { FleetOptions } from './unpackers.js';
+import type { StopIdleOptions, StoppedRow } from './options.js';
+import type { FleetAccess } from './unpackers.js';
 import { forEachFleet } from './unpackers.js';
-
-/** What was stopped in a target. */
-export interface StoppedRow extends TargetRow {
-  /** Instances that were stopped, or would be. */
-  Stopped: string[];
-  /** Those that run on: they are or were just used. */
-  Running: string[];
-}
-
-/** Which unpackers are stopped. */
-export interface StopIdleOptions extends FleetOptions {
-  /** Seconds that one may have done nothing. */
-  readonly maxIdle: number;
-  readonly dryRun?: boolean | undefined;
-}
 
 /**
  * Stops the unpackers that run and of which nothing was asked for so long. One whose agent does not answer runs on,
  * and its target has an error; one that was never used counts from when it was started.
  */
-export async function stopIdleUnpackers(options: StopIdleOptions): Promise<(StoppedRow | TargetRow)[]> {
+export async function stopIdleUnpackers(options: StopIdleOptions & FleetAccess): Promise<(StoppedRow | TargetRow)[]> {
   const { maxIdle, dryRun = false } = options;
   const { stopInstances } = await import('../../cloud/aws/fleet/instances.js');
   return forEachFleet(options, async (row, fleet): Promise<StoppedRow> => {

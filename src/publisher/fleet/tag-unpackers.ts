@@ -2,26 +2,15 @@ import type { Tags } from '../../cloud/cloud.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { noUnpacker } from '../../cloud/aws/fleet/choose-unpacker.js';
 import type { TargetRow } from '../row.js';
-import type { FleetOptions } from './unpackers.js';
+import type { TaggedRow, TagUnpackersOptions } from './options.js';
+import type { FleetAccess } from './unpackers.js';
 import { forEachFleet } from './unpackers.js';
-
-/** The unpackers of a target whose tags were changed, or would be. */
-export interface TaggedRow extends TargetRow {
-  InstanceIds: string[];
-}
-
-/** What is changed. */
-export interface TagUnpackersOptions extends FleetOptions {
-  readonly set?: Tags | undefined;
-  readonly remove?: readonly string[] | undefined;
-  readonly dryRun?: boolean | undefined;
-}
 
 /**
  * Sets tags of all unpackers, or removes some. Throws `USAGE` when there are none, or `Name` is among them, by which
  * unpackers are found.
  */
-export async function tagUnpackers(options: TagUnpackersOptions): Promise<(TaggedRow | TargetRow)[]> {
+export async function tagUnpackers(options: TagUnpackersOptions & FleetAccess): Promise<(TaggedRow | TargetRow)[]> {
   const { set = {}, remove = [], dryRun = false } = options;
   const keys = [...Object.keys(set), ...remove];
   if (keys.length === 0) throw new ImageUnpackerError('USAGE', 'No tags are given');

@@ -4,23 +4,16 @@ import type { Unpacker } from '../../rpc/unpacker.js';
 import type { AwsTarget, Target } from '../target.js';
 import type { TargetRow } from '../row.js';
 import type { ConnectAgent } from './connect-agent.js';
+import type { FleetOptions } from './options.js';
 import { connectByAddress } from './connect-agent.js';
 import { errorColumns, rowOf } from '../row.js';
 
 /** How long it may take until an agent answers whose machine was started just now. */
 const BOOT_SECONDS = 600;
 
-/** What everything that looks at unpackers takes. */
-export interface FleetOptions {
-  readonly targets: readonly Target[];
-  /** What their instances are called (tag `Name`); default: `ImageUnpacker`. */
-  readonly unpackerName?: string | undefined;
-  /** The directory of the certificates that agents are called with. */
-  readonly certs?: string | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** How accounts and agents are reached; for tests, and for agents that are elsewhere. */
+/** How accounts are reached; for tests. */
+export interface FleetAccess {
   readonly openFleet?: OpenFleet | undefined;
-  readonly connect?: ConnectAgent | undefined;
 }
 
 /** Enters the account and region of a target. */
@@ -54,10 +47,11 @@ export interface FleetWork {
  * the others go on. Throws `CANCELLED`.
  */
 export async function forEachFleet<R extends TargetRow>(
-  options: FleetOptions,
+  options: FleetOptions & FleetAccess,
   work: (row: TargetRow, fleet: FleetWork, target: AwsTarget) => Promise<R>,
 ): Promise<(R | TargetRow)[]> {
-  const { targets, unpackerName, certs, signal, connect = connectByAddress(certs) } = options;
+  const { targets, unpackerName, certs, serverName, signal } = options;
+  const { connect = connectByAddress(certs, serverName) } = options;
   const openFleet = options.openFleet ?? (await makeOpenFleet());
   const { findInstances } = await import('../../cloud/aws/fleet/instances.js');
   return Promise.all(

@@ -4,7 +4,8 @@ import { TAG } from '../../cloud/cloud.js';
 import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import type { TargetRow } from '../row.js';
 import { errorColumns } from '../row.js';
-import type { FleetOptions, FleetWork } from './unpackers.js';
+import type { AddVolumesOptions, RemoveVolumesOptions, VolumesRow } from './options.js';
+import type { FleetAccess, FleetWork } from './unpackers.js';
 import { bootPatience, forEachFleet, withAgent } from './unpackers.js';
 
 /** A device shows up on a machine a moment after it is attached. */
@@ -12,26 +13,11 @@ const DEVICE_SECONDS = 120;
 /** How long a volume must have been there that no run has finished: its run may still be at work. */
 const LONGEST_WORK_MILLISECONDS = 65 * 60 * 1000;
 
-/** Volumes of a target that were made or removed, or would be. */
-export interface VolumesRow extends TargetRow {
-  VolumeIds: string[];
-  /** GiB of all of them. */
-  Size: number;
-  InstanceId?: string;
-}
-
-/** Which volume is added. */
-export interface AddVolumesOptions extends FleetOptions {
-  /** GiB. */
-  readonly size: number;
-  readonly dryRun?: boolean | undefined;
-}
-
 /**
  * Makes a volume of no stream for an unpacker of each target, attaches it, and waits until its agent sees it. It is one
  * to try things with: publishing makes what it needs itself. One that cannot be attached is removed again.
  */
-export async function addVolumes(options: AddVolumesOptions): Promise<(VolumesRow | TargetRow)[]> {
+export async function addVolumes(options: AddVolumesOptions & FleetAccess): Promise<(VolumesRow | TargetRow)[]> {
   const { size, dryRun = false } = options;
   const { createVolume, attachVolume, removeVolume, serialOf } =
     await import('../../cloud/aws/fleet/volumes.js');
@@ -70,18 +56,13 @@ export async function addVolumes(options: AddVolumesOptions): Promise<(VolumesRo
   });
 }
 
-/** Which volumes are removed. */
-export interface RemoveVolumesOptions extends FleetOptions {
-  readonly dryRun?: boolean | undefined;
-}
-
 /**
  * Removes the volumes of ours that no stream uses: those that are attached to an unpacker whose agent has pinned no
  * stream to them, and those that are attached nowhere and belong to no stream. What a run may still be at work on
  * stays, and so does all that is attached to an unpacker that does not run or answer, which is an error.
  */
 export async function removeUnusedVolumes(
-  options: RemoveVolumesOptions,
+  options: RemoveVolumesOptions & FleetAccess,
 ): Promise<(VolumesRow | TargetRow)[]> {
   const { dryRun = false } = options;
   const { findVolumes, removeVolume } = await import('../../cloud/aws/fleet/volumes.js');

@@ -7,7 +7,8 @@ import { listUnpackers } from '../../../src/publisher/fleet/list-unpackers.js';
 import { startUnpackers } from '../../../src/publisher/fleet/start-instances.js';
 import { stopIdleUnpackers } from '../../../src/publisher/fleet/stop-idle-unpackers.js';
 import { tagUnpackers } from '../../../src/publisher/fleet/tag-unpackers.js';
-import type { FleetOptions } from '../../../src/publisher/fleet/unpackers.js';
+import type { FleetOptions } from '../../../src/publisher/fleet/options.js';
+import type { FleetAccess } from '../../../src/publisher/fleet/unpackers.js';
 import { addVolumes, removeUnusedVolumes } from '../../../src/publisher/fleet/volumes.js';
 import type { AwsTarget } from '../../../src/publisher/target.js';
 import { simulatedAgents } from '../../simulator/agent.js';
@@ -35,7 +36,7 @@ async function bed(t: ExecutionContext) {
     settings: USUAL_SETTINGS,
   };
   const accounts = new AwsAccounts(clock);
-  const options: FleetOptions = {
+  const options: FleetOptions & FleetAccess = {
     targets: [target],
     connect: fake.connect,
     openFleet: async (_, name = 'ImageUnpacker', signal) => ({
@@ -140,7 +141,7 @@ test.serial('tags of unpackers are set and removed, and never the one that they 
 test.serial('a target that cannot be entered leaves the others alone', async t => {
   const { world, place, options, target } = await bed(t);
   addInstance(world, place);
-  const openFleet: FleetOptions['openFleet'] = async (given, ...rest) => {
+  const openFleet: FleetAccess['openFleet'] = async (given, ...rest) => {
     if (given.name === 'other/us-east-1') throw new Error('no such account');
     return options.openFleet!(given, ...rest);
   };

@@ -9,8 +9,10 @@ const PATIENCE_SECONDS = 5;
 /** How much an unpacker has to do. */
 export interface Load {
   readonly instance: FleetInstance;
-  /** Streams that are worked on, and all of them; undefined when its agent does not answer. */
-  readonly streams: { readonly busy: number; readonly all: number } | undefined;
+  /** Streams that are worked on, all of them, and the image that each has; undefined when its agent does not answer. */
+  readonly streams:
+    | { readonly busy: number; readonly all: number; readonly digests: ReadonlyMap<string, string | null> }
+    | undefined;
 }
 
 /** An unpacker, and the volume of the stream if there is one for it. */
@@ -65,7 +67,8 @@ export async function findLoads(
         try {
           const { streams } = await agent.status({ signal });
           const busy = streams.filter(each => each.state === 'busy').length;
-          return { instance, streams: { busy, all: streams.length } };
+          const digests = new Map(streams.map(each => [each.stream, each.digest]));
+          return { instance, streams: { busy, all: streams.length, digests } };
         } finally {
           await agent.close();
         }

@@ -3,15 +3,16 @@ import { ImageUnpackerError } from '../../../image/error.js';
 import { parseImageName } from '../../../image/name.js';
 import type {
   CloudCallOptions,
-  DiskBoot,
+  DiskMaps,
   ImageDiskRequest,
   PreflightCheck,
   PreflightRequest,
   UnfinishedDisk,
   UnpackDiskOptions,
+  UnpackedDisk,
+  UnpackOutlook,
 } from '../../cloud.js';
 import { TAG } from '../../cloud.js';
-import { callsFor } from '../calls.js';
 import { waitForSnapshot } from '../complete-snapshot.js';
 import type { DirectTargetOptions } from '../direct-target.js';
 import { DirectTarget } from '../direct-target.js';
@@ -19,18 +20,19 @@ import type { EncryptionKey } from '../encryption.js';
 import { findKey, isEncryptedWith } from '../encryption.js';
 import { findSnapshots } from '../find.js';
 import { deleteSnapshot } from '../remove.js';
-import { DISK_FACTS, encodeFacts, MANAGED_BY, PUBLISH_TOKEN, UNFINISHED, visibleTags } from '../tags.js';
+import { fromTagList, PUBLISH_TOKEN, UNFINISHED, visibleTags } from '../tags.js';
 import type { ConnectAgent, FleetAgent } from './agent.js';
+import type { Choice, Load } from './choose-unpacker.js';
 import { chooseUnpacker, findLoads, noUnpacker } from './choose-unpacker.js';
-import { createSnapshot, liveSnapshots } from './create-snapshot.js';
+import { liveSnapshots } from './create-snapshot.js';
 import type { FleetInstance, FleetPlace } from './instances.js';
 import { findInstances, startInstances, UNPACKER_NAME } from './instances.js';
-import { pinVolume, prepareVolume } from './prepare-volume.js';
+import { pinVolume, prepareVolume, volumeSizes } from './prepare-volume.js';
+import { unpackVolume } from './unpack-volume.js';
 import type { FleetVolume } from './volumes.js';
 import { findVolumes, removeVolume, tagVolume } from './volumes.js';
 
 const TOKEN_DIGITS = 32;
-const GIB = 2n ** 30n;
 /** What an agent takes that boots. */
 const BOOT_SECONDS = 600;
 /** Another publisher may unpack another image of the stream between our unpack and our snapshot. */
@@ -41,6 +43,8 @@ const VOLUME = /^vol-/;
 export interface SnapshotTargetOptions extends DirectTargetOptions {
   /** What the instances of unpackers are called; default: `ImageUnpacker`. */
   readonly unpackerName?: string | undefined;
+  /** Whether volumes keep nothing in free space, so that snapshots of them hold just what is known. */
+  readonly scrub?: boolean | undefined;
   readonly connect: ConnectAgent;
 }
 
@@ -60,6 +64,8 @@ interface DiskWork {
 export class SnapshotTarget extends DirectTarget {
   readonly #place: FleetPlace;
   readonly #settings: SnapshotTargetOptions['settings'];
+  readonly #maps: DiskMaps;
+  readonly #scrub: boolean;
   readonly #connect: ConnectAgent;
 
   constructor(options: SnapshotTargetOptions) {
@@ -67,13 +73,12 @@ export class SnapshotTarget extends DirectTarget {
     const { session, target, unpackerName: name = UNPACKER_NAME } = options;
     this.#place = { session, target, name };
     this.#settings = options.settings;
+    this.#maps = options.maps;
+    this.#scrub = options.scrub === true;
     this.#connect = options.connect;
   }
 
-  async unpackDisk(
-    request: ImageDiskRequest,
-    options: UnpackDiskOptions,
-  ): Promise<{ id: string; blocksWritten: number | null }> {
+  async unpackDisk(request: ImageDiskRequest, options: UnpackDiskOptions): Promise<UnpackedDisk> {
     const { session, target } = this.#place;
     const { signal } = options;
     const key = await findKey(session, this.#settings, target, { signal });
@@ -87,13 +92,17 @@ export class SnapshotTarget extends DirectTarget {
     const made =
       begun?.SnapshotId === undefined
         ? await this.#unpack(work)
-        : { id: begun.SnapshotId, blocksWritten: null };
+        : {
+            id: begun.SnapshotId,
+            blocksWritten: null,
+            digest: fromTagList(begun.Tags)[TAG.diskDigest],
+          };
     await options.stage('snapshot', () => this.#complete(work, made.id));
     return made;
   }
 
   /** Unpacks the image and begins the snapshot. */
-  async #unpack(work: DiskWork): Promise<{ id: string; blocksWritten: number | null }> {
+  async #unpack(work: DiskWork): Promise<UnpackedDisk> {
     const { stage } = work.options;
     const { agent, instance, volume } = await stage('unpacker', () => this.#unpacker(work));
     try {
@@ -101,7 +110,12 @@ export class SnapshotTarget extends DirectTarget {
       return await stage('unpack', async progress => {
         for (let attempt = 1; ; attempt++) {
           try {
-            return await this.#unpackOnce(work, agent, ready, progress);
+            return await unpackVolume(this.#place, agent, ready, {
+              ...work,
+              maps: this.#maps,
+              scrub: this.#scrub,
+              progress,
+            });
           } catch (reason) {
             const code = reason instanceof ImageUnpackerError ? reason.code : undefined;
             const isOthers = code === 'VOLUME_DIFFERENT' || code === 'VOLUME_DOUBTFUL';
@@ -121,6 +135,21 @@ export class SnapshotTarget extends DirectTarget {
     volume: FleetVolume | undefined;
   }> {
     const place = this.#place;
+    const { choice } = await this.#choose(stream, key, signal);
+    const [instance] = await startInstances(place, [choice.instance], { signal });
+    const up = (place.session.clock.now() - instance!.launchedAt) / 1000;
+    const patience = Math.max(60, BOOT_SECONDS - up);
+    const agent = await this.#connect(instance!.address!, { patience, signal });
+    return { agent, instance: instance!, volume: choice.volume };
+  }
+
+  /** The unpacker that a stream is unpacked on, and the volume of the stream if there is one for it. */
+  async #choose(
+    stream: string,
+    key: EncryptionKey,
+    signal: AbortSignal | undefined,
+  ): Promise<{ choice: Choice; load: Load | undefined }> {
+    const place = this.#place;
     const instances = await findInstances(place, { signal });
     const all = await findVolumes(place, { [TAG.stream]: stream }, { signal });
     // Disks have the key that is wanted only when their volume has it.
@@ -130,11 +159,26 @@ export class SnapshotTarget extends DirectTarget {
     const loads = await findLoads(instances, this.#connect, signal);
     const choice = chooseUnpacker(loads, volumes);
     if (choice === undefined) throw noUnpacker(place);
-    const [instance] = await startInstances(place, [choice.instance], { signal });
-    const up = (place.session.clock.now() - instance!.launchedAt) / 1000;
-    const patience = Math.max(60, BOOT_SECONDS - up);
-    const agent = await this.#connect(instance!.address!, { patience, signal });
-    return { agent, instance: instance!, volume: choice.volume };
+    return { choice, load: loads.find(({ instance }) => instance === choice.instance) };
+  }
+
+  async unpackOutlook(
+    stream: string,
+    bytes: bigint,
+    { signal }: CloudCallOptions = {},
+  ): Promise<UnpackOutlook> {
+    const key = await findKey(this.#place.session, this.#settings, this.#place.target, { signal });
+    const { choice, load } = await this.#choose(stream, key, signal);
+    const { made, enough } = volumeSizes(bytes);
+    const size = choice.volume?.size ?? 0;
+    return {
+      unpacker: choice.instance.id,
+      runs: choice.instance.state === 'running',
+      volume: choice.volume?.id,
+      size,
+      sizeThen: size >= enough ? size : made,
+      digest: choice.volume === undefined ? undefined : (load?.streams?.digests.get(stream) ?? undefined),
+    };
   }
 
   async #volume(
@@ -147,50 +191,6 @@ export class SnapshotTarget extends DirectTarget {
     const ready = await prepareVolume(this.#place, instance, volume, wanted, signal);
     await pinVolume(this.#place, agent, stream, ready, signal);
     return ready;
-  }
-
-  async #unpackOnce(
-    { request, stream, token, options: { signal, note } }: DiskWork,
-    agent: FleetAgent,
-    volume: FleetVolume,
-    tell: (
-      what: string,
-      done: number,
-      total: number | null,
-      unit: 'bytes' | 'entries' | 'files' | null,
-    ) => void,
-  ): Promise<{ id: string; blocksWritten: number | null }> {
-    const { session, target } = this.#place;
-    const { name, digest } = request.image;
-    const onProgress: Parameters<FleetAgent['unpack']>[1]['onProgress'] = ({ step, done, total, unit }) => {
-      tell(step, done, total, unit);
-    };
-    const result = await agent.unpack({ image: name, digest, create: true }, { signal, onProgress });
-    for (const warning of result.warnings) note(warning);
-    // Held, it is unmounted, the image, and nobody writes to it: EBS takes it as it is when it is asked.
-    const held = await agent.capture(stream, digest, { signal, onProgress });
-    try {
-      const tags = { ...request.tags, ...this.#ownTags(volume, digest, result.boot) };
-      const description = request.tags[TAG.name] ?? name;
-      const wanted = { volumeId: volume.id, token, tags, description, target, signal };
-      const id = await createSnapshot(session, wanted);
-      return { id, blocksWritten: result.blocksWritten };
-    } finally {
-      await held.close();
-    }
-  }
-
-  #ownTags(volume: FleetVolume, imageDigest: string, boot: DiskBoot | null): Record<string, string> {
-    const facts = {
-      size: BigInt(volume.size) * GIB,
-      at: undefined,
-      // A disk that EBS copies has what was left in free space too, so no map tells what it holds, and none must be
-      // found for it: its digest is that of the image, cut to the length.
-      digest: imageDigest.slice(0, 64),
-      boot: boot === null ? undefined : { ...boot },
-      parent: undefined,
-    };
-    return { [MANAGED_BY.key]: MANAGED_BY.value, [DISK_FACTS]: encodeFacts(facts) };
   }
 
   /** Waits for the snapshot, and sees to it that there is only one. */
@@ -215,30 +215,21 @@ export class SnapshotTarget extends DirectTarget {
     }
   }
 
-  /** What unpackers and their volumes take is not tried, but that there is one is. */
+  /** The calls on unpackers and volumes are tried in place of those that send blocks, and there must be an unpacker. */
   override async preflight(
     request: PreflightRequest,
     options: CloudCallOptions = {},
   ): Promise<PreflightCheck[]> {
-    const checks = await super.preflight(request, options);
-    const uploads = new Set<string>(callsFor(['upload']));
-    const instances = await findInstances(this.#place, { signal: options.signal });
-    const { name } = this.#place;
-    const found: PreflightCheck =
-      instances.length === 0
-        ? {
-            check: 'unpackers',
-            kind: 'quota',
-            state: 'failed',
-            message: `no instance has the tag Name=${name}`,
-          }
-        : {
-            check: 'unpackers',
-            kind: 'quota',
-            state: 'ok',
-            message: instances.map(({ id }) => id).join(' '),
-          };
-    return [...checks.filter(({ check }) => !uploads.has(check)), found];
+    const { signal } = options;
+    const instances = await findInstances(this.#place, { signal });
+    const [volume] = await findVolumes(this.#place, { [TAG.stream]: request.stream }, { signal });
+    const sample = { instance: instances[0], volume: instances.length === 0 ? undefined : volume };
+    const checks = await this.preflightWith(request, sample, options);
+    const found = { check: 'unpackers', kind: 'quota' } as const;
+    if (instances.length > 0)
+      return [...checks, { ...found, state: 'ok', message: instances.map(({ id }) => id).join(' ') }];
+    const message = `no instance has the tag Name=${this.#place.name}`;
+    return [...checks, { ...found, state: 'failed', message }];
   }
 
   override async unfinished(options: CloudCallOptions = {}): Promise<UnfinishedDisk[]> {

@@ -199,7 +199,8 @@ export async function growVolume(
     if (!grows) throw reason;
     const current = await findVolume(place, id, options);
     if (isAnswer(reason, /RateExceeded$/) && (current?.size ?? 0) < size) {
-      const message = `The volume ${id} in ${target} must grow to ${String(size)} GiB, and was changed too recently: ${reason.fault.message}`;
+      const remedy = `publish again then, or detach and delete ${id}, and a larger one is made: images are in their snapshots`;
+      const message = `The volume ${id} in ${target} must grow to ${String(size)} GiB, and was changed too recently: ${reason.fault.message} (AWS); ${remedy}`;
       throw new ImageUnpackerError('QUOTA_EXCEEDED', message, { target }, reason);
     }
   }

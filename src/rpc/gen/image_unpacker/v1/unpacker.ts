@@ -48,6 +48,8 @@ export interface UnpackRequest {
   digest: string;
   /** A volume may be made, and a blank device that is pinned be formatted. */
   create: boolean;
+  /** What is in no use on the volume is made zeros, so that nothing is left of what was there before. */
+  scrub: boolean;
 }
 
 export interface UnpackResponse {
@@ -79,6 +81,8 @@ export interface UnpackResult {
     | undefined;
   /** What was put right, or is to be known; for people. */
   warnings: string[];
+  /** What is in no use on the volume is zeros, as was asked. */
+  scrubbed: boolean;
 }
 
 export interface UnpackResult_SecondsEntry {
@@ -306,7 +310,7 @@ export const Progress: MessageFns<Progress> = {
 };
 
 function createBaseUnpackRequest(): UnpackRequest {
-  return { image: "", digest: "", create: false };
+  return { image: "", digest: "", create: false, scrub: false };
 }
 
 export const UnpackRequest: MessageFns<UnpackRequest> = {
@@ -319,6 +323,9 @@ export const UnpackRequest: MessageFns<UnpackRequest> = {
     }
     if (message.create !== false) {
       writer.uint32(24).bool(message.create);
+    }
+    if (message.scrub !== false) {
+      writer.uint32(32).bool(message.scrub);
     }
     return writer;
   },
@@ -358,6 +365,14 @@ export const UnpackRequest: MessageFns<UnpackRequest> = {
             }
 
             message.create = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.scrub = reader.bool();
             continue;
           }
         }
@@ -446,6 +461,7 @@ function createBaseUnpackResult(): UnpackResult {
     seconds: {},
     boot: undefined,
     warnings: [],
+    scrubbed: false,
   };
 }
 
@@ -495,6 +511,9 @@ export const UnpackResult: MessageFns<UnpackResult> = {
     }
     for (const v of message.warnings) {
       writer.uint32(98).string(v!);
+    }
+    if (message.scrubbed !== false) {
+      writer.uint32(104).bool(message.scrubbed);
     }
     return writer;
   },
@@ -609,6 +628,14 @@ export const UnpackResult: MessageFns<UnpackResult> = {
             }
 
             message.warnings.push(reader.string());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.scrubbed = reader.bool();
             continue;
           }
         }
