@@ -7,10 +7,7 @@ import { attach, run } from './ext4-fixture.js';
 import type { Shop } from './publish-fixture.js';
 
 /** Makes a file of what the simulator holds of the disk of an image, and resolves to its path. */
-export function rebuildDisk(
-  { shop, simulator }: { shop: Shop; simulator: Simulator },
-  row: ResultRow,
-): string {
+function rebuildDisk({ shop, simulator }: { shop: Shop; simulator: Simulator }, row: ResultRow): string {
   const { world } = simulator;
   const place = world.place(row.AccountId!, row.Region);
   const snapshot = place.snapshots.get(place.images.get(row.AmiId!)!.snapshotId)!;

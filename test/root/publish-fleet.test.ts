@@ -1,4 +1,4 @@
-import { truncateSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import test from 'ava';
 import type { ResultRow } from '../../src/publisher/row.js';
 import { checkDisk } from './check-disk.js';
@@ -45,8 +45,7 @@ test('a volume grows in place, with what is on it, when the content has outgrown
   const [volume] = it.volumes(region);
   t.is(volume!.size, 2);
   // A hole is content as well.
-  shell(it.shop.tree, CHANGE);
-  truncateSync(`${it.shop.tree}/usr/lib/hole`, 1_700 * 2 ** 20);
+  shell(it.shop.tree, `${CHANGE}; truncate --size 1700M usr/lib/hole`);
   it.shop.build(2);
   const [row] = await it.publish<ResultRow[]>(2);
   t.like(row, { Error: undefined, Size: 4 });
@@ -71,3 +70,60 @@ for (const operation of ['AttachVolume', 'CreateSnapshot', 'RegisterImage']) {
     }
   });
 }
+
+test('agents whose certificates have one name are called at their addresses, and verified by that name', async t => {
+  const it = await FleetFixture.make(t, REGIONS, 'unpackers.internal');
+  const list = async (...more: string[]): Promise<(string | undefined)[]> => {
+    const targets = ['--targets', it.shop.targets, ...it.reaching(...more)];
+    const rows = await it.call<{ Unpackers: { Version?: string; Error?: string }[] }[]>(
+      'list-unpackers',
+      ...targets,
+    );
+    return rows.flatMap(({ Unpackers }) => Unpackers.map(({ Error }) => Error));
+  };
+  t.deepEqual(await list('--unpacker-server-name', 'unpackers.internal'), [undefined, undefined]);
+  for (const wrong of [[], ['--unpacker-server-name', 'other.internal']]) {
+    for (const error of await list(...wrong))
+      t.regex(error ?? '', /is for another name.*--unpacker-server-name/);
+  }
+  const server = ['--unpacker-server-name', 'unpackers.internal'];
+  const [row] = await it.publish<ResultRow[]>(1, '--only', '*,us-east-1', ...server);
+  t.like(row, { Error: undefined, Region: REGIONS[0] });
+});
+
+test('a scrubbed snapshot has nothing of an earlier image, and is all that its digest says', async t => {
+  const [region] = REGIONS as [string];
+  const it = await FleetFixture.make(t, [region]);
+  const secret = 'what nobody is to find';
+  const { world } = it.simulator;
+  const holds = ({ SnapshotId }: ResultRow): boolean => {
+    const snapshot = world.place(ACCOUNT, region).snapshots.get(SnapshotId!)!;
+    return [...world.contentOf(snapshot).values()].some(block => world.blocks.get(block)!.includes(secret));
+  };
+  for (let number = 0; number < 30; number++) {
+    writeFileSync(`${it.shop.tree}/usr/lib/secret-${String(number)}`, Buffer.alloc(100_000, secret));
+  }
+  it.shop.build(2);
+  shell(it.shop.tree, 'rm usr/lib/secret-*');
+  it.shop.build(3);
+  shell(it.shop.tree, 'echo four > etc/motd');
+  it.shop.build(4);
+  const [first] = await it.publish<ResultRow[]>(2);
+  t.true(holds(first!));
+  const [second] = await it.publish<ResultRow[]>(3);
+  t.true(holds(second!), 'the test has something to find');
+  t.is(second!.DiskDigest, undefined);
+  const third = await it.publish<ResultRow[]>(4, '--scrub');
+  t.false(holds(third[0]!));
+  checkDisk(t, it, third[0]!);
+  t.is(third[0]!.DiskDigest?.length, 64);
+  writeFileSync(it.shop.path('results'), JSON.stringify(third));
+  const verified = await it.call(
+    'verify',
+    '--content',
+    '--targets',
+    it.shop.targets,
+    it.shop.path('results'),
+  );
+  t.like(verified, [{ Verified: true, ContentRead: true, DiskDigest: third[0]!.DiskDigest }]);
+});

@@ -1,4 +1,3 @@
-import type { Tags } from '../../cloud/cloud.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { noUnpacker } from '../../cloud/aws/fleet/choose-unpacker.js';
 import type { TargetRow } from '../row.js';
