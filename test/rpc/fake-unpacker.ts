@@ -44,7 +44,7 @@ export const RESULT: UnpackResult = {
   generated: ['etc/fstab'],
   boot: { architecture: 'arm64', bootMode: 'uefi', rootDevice: '/dev/xvda', kernels: ['6.2', '6.1'] },
   warnings: ['surprise'],
-  scrubbed: false,
+  scrubbed: true,
   seconds: { total: 1.5, plan: 0 },
 };
 

@@ -12,7 +12,7 @@ test('what goes in and comes out is the same on both sides', async t => {
   const { fake, where } = await serveFake(t);
   const client = await connect(t, where);
   const told: UnpackerProgress[] = [];
-  const request = { image: 'os/a/1', digest: 'd1', create: true };
+  const request = { image: 'os/a/1', digest: 'd1', create: true, scrub: true };
   t.deepEqual(await client.unpack(request, { onProgress: progress => told.push(progress) }), RESULT);
   t.deepEqual(told, [STREAM.progress]);
   t.deepEqual(await client.status(), {

@@ -60,21 +60,20 @@ test.serial('images expire, and their stream goes on with its volume', async t =
   t.is(fleetOf(place!).volumes.size, 1);
 });
 
-test.serial(
-  'a scrubbed disk has a digest, which verify reads it for, and is a parent for direct',
-  async t => {
-    const it = await unpacking(t, true);
-    const [place] = it.places;
-    const rows = await publish(it, 1);
-    t.is(rows[0]!.DiskDigest, place!.images.get(rows[0]!.AmiId!)!.tags.get('DiskDigest'));
-    t.is(rows[0]!.DiskDigest?.length, 64);
-    const agent = [...it.fakes[0]!.agents.values()][0]!;
-    t.is(agent.scrubbed, 1);
-    const snapshot = place!.snapshots.get(rows[0]!.SnapshotId!)!;
-    t.is(snapshot.tags.get('DiskDigest'), rows[0]!.DiskDigest);
-    t.is(diskOf(1).map.digests.length / 32, snapshot.blocks.size);
-  },
-);
+test.serial('a scrubbed disk has a digest, and what it holds is kept', async t => {
+  const it = await unpacking(t, true);
+  const [place] = it.places;
+  const rows = await publish(it, 1);
+  t.is(rows[0]!.DiskDigest, place!.images.get(rows[0]!.AmiId!)!.tags.get('DiskDigest'));
+  t.is(rows[0]!.DiskDigest?.length, 64);
+  const agent = [...it.fakes[0]!.agents.values()][0]!;
+  t.is(agent.scrubbed, 1);
+  const snapshot = place!.snapshots.get(rows[0]!.SnapshotId!)!;
+  t.is(snapshot.tags.get('DiskDigest'), rows[0]!.DiskDigest);
+  t.is(diskOf(1).map.digests.length / 32, snapshot.blocks.size);
+  const { ImageDigest, DiskDigest } = rows[0]!;
+  t.truthy(await it.shop.store.diskMap(ImageDigest, Buffer.from(DiskDigest!, 'hex')));
+});
 
 test.serial('an agent that does not know how to scrub is told of, and no snapshot is made', async t => {
   const it = await unpacking(t, true);
