@@ -240,7 +240,7 @@ test('rates are read from a file, each of them by itself', async t => {
   const rates = parseRates(text, 'r.yaml');
   t.like(pricesIn(rates, 'us-east-1'), { blocksPut: 0.01, storageMonth: 0.05 });
   t.like(pricesIn(rates, 'sa-east-1'), { blocksPut: 0.01, storageMonth: 0.1 });
-  t.deepEqual(pricesIn(rates, 'constructor'), { blocksPut: 0.01, storageMonth: 0.05 });
+  t.like(pricesIn(rates, 'constructor'), { blocksPut: 0.01, storageMonth: 0.05 });
   t.deepEqual(rates.speeds, { ...USUAL_RATES.speeds, line: 1000 });
   t.deepEqual(parseRates('{}', 'r.yaml'), USUAL_RATES);
   for (const [wrong, message] of [
