@@ -49,7 +49,13 @@ export { listUsedImages } from './list-used-images.js';
 export type { UsedImageRow, UsedImages, UsingInstanceRow } from './list-used-images.js';
 export type { ImageRow, ResultsOptions } from './named-images.js';
 export type { OpenTarget } from './open-target.js';
-export type { PublishOptions, RunOptions, TargetsOptions, UnpackersOptions, UnpackOptions } from './options.js';
+export type {
+  PublishOptions,
+  RunOptions,
+  TargetsOptions,
+  UnpackersOptions,
+  UnpackOptions,
+} from './options.js';
 export { plan } from './plan.js';
 export type { PlanOptions, PlanRow } from './plan.js';
 export { planResume } from './plan-resume.js';

@@ -11,7 +11,9 @@ import { forEachFleet, withAgent } from './unpackers.js';
 const PATIENCE_SECONDS = 5;
 
 /** Lists all unpackers, and what those that run are at. It starts none. */
-export async function listUnpackers(options: FleetOptions & FleetAccess): Promise<(UnpackersRow | TargetRow)[]> {
+export async function listUnpackers(
+  options: FleetOptions & FleetAccess,
+): Promise<(UnpackersRow | TargetRow)[]> {
   return forEachFleet(options, async (row, fleet) => ({
     ...row,
     Unpackers: await Promise.all(fleet.instances.map(instance => unpackerRow(instance, fleet))),

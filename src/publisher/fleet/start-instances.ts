@@ -10,7 +10,9 @@ import { bootPatience, forEachFleet, withAgent } from './unpackers.js';
  * publication that comes soon need not wait for it. With `agents` any unpacker that runs will do; else there must be
  * just one.
  */
-export async function startUnpackers(options: StartInstancesOptions & FleetAccess): Promise<(InstanceRow | TargetRow)[]> {
+export async function startUnpackers(
+  options: StartInstancesOptions & FleetAccess,
+): Promise<(InstanceRow | TargetRow)[]> {
   const { agents = false, dryRun = false } = options;
   const { startInstances } = await import('../../cloud/aws/fleet/instances.js');
   return forEachFleet(options, async (row, fleet): Promise<InstanceRow> => {

@@ -8,7 +8,9 @@ import { forEachFleet } from './unpackers.js';
  * Stops the unpackers that run and of which nothing was asked for so long. One whose agent does not answer runs on,
  * and its target has an error; one that was never used counts from when it was started.
  */
-export async function stopIdleUnpackers(options: StopIdleOptions & FleetAccess): Promise<(StoppedRow | TargetRow)[]> {
+export async function stopIdleUnpackers(
+  options: StopIdleOptions & FleetAccess,
+): Promise<(StoppedRow | TargetRow)[]> {
   const { maxIdle, dryRun = false } = options;
   const { stopInstances } = await import('../../cloud/aws/fleet/instances.js');
   return forEachFleet(options, async (row, fleet): Promise<StoppedRow> => {

@@ -9,7 +9,9 @@ import { forEachFleet } from './unpackers.js';
  * Sets tags of all unpackers, or removes some. Throws `USAGE` when there are none, or `Name` is among them, by which
  * unpackers are found.
  */
-export async function tagUnpackers(options: TagUnpackersOptions & FleetAccess): Promise<(TaggedRow | TargetRow)[]> {
+export async function tagUnpackers(
+  options: TagUnpackersOptions & FleetAccess,
+): Promise<(TaggedRow | TargetRow)[]> {
   const { set = {}, remove = [], dryRun = false } = options;
   const keys = [...Object.keys(set), ...remove];
   if (keys.length === 0) throw new ImageUnpackerError('USAGE', 'No tags are given');

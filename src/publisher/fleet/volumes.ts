@@ -17,7 +17,9 @@ const LONGEST_WORK_MILLISECONDS = 65 * 60 * 1000;
  * Makes a volume of no stream for an unpacker of each target, attaches it, and waits until its agent sees it. It is one
  * to try things with: publishing makes what it needs itself. One that cannot be attached is removed again.
  */
-export async function addVolumes(options: AddVolumesOptions & FleetAccess): Promise<(VolumesRow | TargetRow)[]> {
+export async function addVolumes(
+  options: AddVolumesOptions & FleetAccess,
+): Promise<(VolumesRow | TargetRow)[]> {
   const { size, dryRun = false } = options;
   const { createVolume, attachVolume, removeVolume, serialOf } =
     await import('../../cloud/aws/fleet/volumes.js');
