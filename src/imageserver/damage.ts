@@ -1,4 +1,5 @@
 import type { ObjectFault } from '../store/store.js';
+import { sizesToStore } from '../store/object-parts.js';
 import type { HeldStore, Lease } from './held-store.js';
 import type { Statistics } from './statistics.js';
 
@@ -63,9 +64,16 @@ export class DamageControl {
     return work;
   }
 
-  /** The sizes of objects for who may store them: what is known to be damaged is as good as missing. */
-  async sizes({ parts }: Lease, digests: readonly Buffer[]): Promise<(number | undefined)[]> {
-    const sizes = await parts.sizes(digests);
+  /**
+   * The sizes of objects for who reads them from here, or stores them, be it elsewhere: what is known to be damaged is as good
+   * as missing.
+   */
+  async sizes(
+    { parts }: Lease,
+    digests: readonly Buffer[],
+    toRead: boolean,
+  ): Promise<(number | undefined)[]> {
+    const sizes = await (toRead ? parts.sizes(digests) : sizesToStore(parts, digests));
     if (this.#noted.size === 0) return sizes;
     return sizes.map((size, at) => (this.#noted.has(digests[at]!.toString('latin1')) ? undefined : size));
   }

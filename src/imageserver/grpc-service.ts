@@ -39,6 +39,8 @@ export interface GrpcContext {
   /** How many connections and uploads there are. */
   load: () => { connections: number; uploads: number };
   location: string;
+  /** Whether all content is to be sent, be it here or not. */
+  demandsContent: boolean;
   requireWhole: (lease: Lease, record: ImageRecord) => Promise<void>;
   version: string;
   /** How it stands with following another server, if it does. */
@@ -153,9 +155,12 @@ export function imageServerService(context: GrpcContext, trust: 'peer' | 'certif
     listDiskMaps: unary(read, async ({ image }: Wire.ListDiskMapsRequest) => ({
       digests: Buffer.concat(await records.diskMaps(Buffer.from(image).toString('hex'))),
     })),
-    statObjects: unary(read, async ({ digests }: Wire.StatObjectsRequest) => {
+    statObjects: unary(read, async ({ digests, toRead }: Wire.StatObjectsRequest) => {
       const wanted = splitDigests(digests, MAX_CALL_OBJECTS);
-      const sizes = await held.use(lease => context.damage.sizes(lease, wanted));
+      const sizes =
+        context.demandsContent && !toRead
+          ? wanted.map(() => undefined)
+          : await held.use(lease => context.damage.sizes(lease, wanted, toRead));
       return { sizes: sizes.map(encodeSize) };
     }),
     checkObjects: streaming(async ({ digests }: Wire.CheckObjectsRequest, write, signal) => {

@@ -11,6 +11,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   STORE_DAMAGED: 410,
   STATE_BUSY: 503,
   STORE_BUSY: 503,
+  CONTENT_COLLISION: 409,
   LIMIT_EXCEEDED: 413,
   NO_SPACE: 507,
   UNSUPPORTED: 404,

@@ -12,10 +12,12 @@ import type { Rights } from '../rpc/rights.js';
 import { encodeDiskMap } from '../image/disk-map.js';
 import { fromStoredMap, isMapName, MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
 import { gathered } from '../store/gathered.js';
+import { sizesToStore } from '../store/object-parts.js';
 import { BodyReader, MAX_BATCH_OBJECTS, SMALL_BYTES, splitDigests } from '../store/remote/frames.js';
 import type { Store } from '../store/store.js';
 import { callerOf, require } from './caller.js';
 import type { DamageControl } from './damage.js';
+import type { DemandedContent } from './demanded-content.js';
 import { refuse } from './http-error.js';
 import type { HeldStore } from './held-store.js';
 import { sendObject } from './send-object.js';
@@ -48,6 +50,8 @@ export interface HttpContext {
   records: Store;
   uploads: Uploads;
   damage: DamageControl;
+  /** Compares what is sent with what is here, if that is wanted. */
+  demanded: DemandedContent | undefined;
   statistics: Statistics;
   /** Told of each request that failed. */
   failed: (request: string, caller: string, error: ImageUnpackerError) => void;
@@ -156,7 +160,7 @@ async function takeOne(exchange: Exchange, context: HttpContext, digest: Buffer)
   require(caller, { kind: 'upload' });
   const offset = numberIn(request, UPLOAD_OFFSET);
   const size = numberIn(request, UPLOAD_LENGTH);
-  if (offset === 0 && (await isStored(context, digest, size, signal))) {
+  if (offset === 0 && context.demanded === undefined && (await isStored(context, digest, size, signal))) {
     request.resume();
     response.writeHead(200, { 'content-length': 0 }).end();
     return;
@@ -176,7 +180,7 @@ async function isStored(
   signal: AbortSignal,
 ): Promise<boolean> {
   return held.use(async lease => {
-    if ((await lease.parts.sizes([digest]))[0] !== size) return false;
+    if ((await sizesToStore(lease.parts, [digest]))[0] !== size) return false;
     return (await damage.look(lease, [digest], signal))[0] === 'good';
   });
 }

@@ -13,6 +13,7 @@ import { openSharedPort } from '../rpc/shared-port.js';
 import type { ImageRecord, Store } from '../store/store.js';
 import type { Heal } from './damage.js';
 import { DamageControl } from './damage.js';
+import { DemandedContent } from './demanded-content.js';
 import { imageServerService } from './grpc-service.js';
 import type { Lease } from './held-store.js';
 import { HeldStore } from './held-store.js';
@@ -49,9 +50,11 @@ export interface ImageServerOptions {
   heal?: Heal | undefined;
   version: string;
   log: ServerLog;
+  /** Whether all content is to be sent, and compared with what is there. */
+  demandsContent?: boolean | undefined;
   /** How it stands with following another server, if it does. */
   replication?: () => ReplicationStatus | undefined;
-  /** Checks that all an image needs is there; for tests. */
+  /** Checks that all an image needs is there, unless somebody else does; also for tests. */
   requireWhole?: (lease: Lease, record: ImageRecord) => Promise<void>;
 }
 
@@ -111,16 +114,26 @@ class Shop {
   readonly #held: HeldStore;
   readonly #statistics = new Statistics();
   readonly #damage: DamageControl;
+  readonly #demanded: DemandedContent | undefined;
 
   constructor(options: ImageServerOptions, records: Store, held: HeldStore) {
     this.#options = options;
     this.#records = records;
     this.#held = held;
-    this.uploads = new Uploads(held);
     this.#damage = new DamageControl(held, this.#statistics, digest => {
       options.log.error({ digest }, 'an object of the store is damaged');
     });
     if (options.heal !== undefined) this.#damage.heal = options.heal;
+    if (options.demandsContent === true) {
+      this.#demanded = new DemandedContent(this.#damage, digest => {
+        options.log.error(
+          { digest },
+          'an object was sent that has the digest of another one; it was refused',
+        );
+      });
+    }
+    const take = this.#demanded?.takeStream.bind(this.#demanded);
+    this.uploads = new Uploads(held, take);
   }
 
   /** Listens at an address. */
@@ -169,6 +182,7 @@ class Shop {
         statistics: this.#statistics,
         load,
         location: this.#records.location,
+        demandsContent: this.#demanded !== undefined,
         requireWhole: this.#options.requireWhole ?? requireWhole,
         version,
         replication: this.#options.replication ?? (() => undefined),
@@ -198,6 +212,7 @@ class Shop {
       records: this.#records,
       uploads: this.uploads,
       damage: this.#damage,
+      demanded: this.#demanded,
       statistics: this.#statistics,
       failed: (request: string, caller: string, error: ImageUnpackerError) => {
         this.#failed(request, error, caller);

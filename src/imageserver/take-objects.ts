@@ -4,6 +4,7 @@ import type { BodyReader } from '../store/remote/frames.js';
 import { MAX_BATCH_OBJECTS, readSent } from '../store/remote/frames.js';
 import type { SmallObject } from '../store/store.js';
 import type { DamageControl } from './damage.js';
+import type { DemandedContent } from './demanded-content.js';
 import type { Lease } from './held-store.js';
 import type { Statistics } from './statistics.js';
 
@@ -14,17 +15,20 @@ const TOGETHER_OBJECTS = 512;
 /** What objects are taken with. */
 export interface TakeContext {
   damage: DamageControl;
+  /** Compares what is sent with what is here, if that is wanted. */
+  demanded: DemandedContent | undefined;
   statistics: Statistics;
 }
 
 /**
  * Stores the small objects of a body (store/remote/frames.ts); resolves to which of them were not there, as a byte each.
- * Throws `USAGE` for one that has another digest than is said; those before it are stored.
+ * Throws `USAGE` for one that has another digest than is said; those before it are stored. Throws
+ * `CONTENT_COLLISION` where content is demanded.
  */
 export async function takeObjects(
   reader: BodyReader,
-  { store }: Lease,
-  { damage, statistics }: TakeContext,
+  lease: Lease,
+  { damage, demanded, statistics }: TakeContext,
 ): Promise<Buffer> {
   const added: boolean[] = [];
   for (;;) {
@@ -34,7 +38,7 @@ export async function takeObjects(
       const message = `More than ${String(MAX_BATCH_OBJECTS)} objects were sent at once`;
       throw new ImageUnpackerError('USAGE', message);
     }
-    added.push(...(await putMany(store, objects)));
+    added.push(...(await (demanded?.putMany(lease, objects) ?? putMany(lease.store, objects))));
     for (const { digest, bytes } of objects) {
       damage.mended(digest);
       statistics.objectsReceived++;

@@ -19,16 +19,29 @@ export interface UploadPiece {
   signal: AbortSignal;
 }
 
+/** Stores bytes that are said to be `size` and to have that digest; resolves to the digest that they have. */
+export type TakeStream = (
+  lease: Lease,
+  digest: Buffer,
+  size: number,
+  chunks: AsyncIterable<Buffer>,
+) => Promise<Stored>;
+
+const storeStream: TakeStream = ({ store }, _digest, _size, chunks) => store.putStream(chunks);
+
 /**
  * Large objects on their way into the store. The bytes go straight there; when a connection breaks the store is kept waiting
  * for the rest, which the next connection brings.
  */
 export class Uploads {
   readonly #held: HeldStore;
+  readonly #take: TakeStream;
   readonly #underWay = new Map<string, Upload>();
 
-  constructor(held: HeldStore) {
+  /** `take` stores what has come. */
+  constructor(held: HeldStore, take: TakeStream = storeStream) {
     this.#held = held;
+    this.#take = take;
   }
 
   get size(): number {
@@ -72,7 +85,7 @@ export class Uploads {
         'STATE_BUSY',
         'The image server has no room for another upload; try again later',
       );
-    const upload = new Upload(digest, size);
+    const upload = new Upload(digest, size, this.#take);
     const work = this.#held.use(lease => upload.store(lease));
     upload.stored = work.finally(() => {
       if (this.#underWay.get(key) === upload) this.#underWay.delete(key);
@@ -86,6 +99,7 @@ export class Uploads {
 class Upload {
   readonly #digest: Buffer;
   readonly #size: number;
+  readonly #take: TakeStream;
   readonly #ended = new AbortController();
   readonly #events = new EventTarget();
   #waiting: Buffer | undefined;
@@ -94,15 +108,16 @@ class Upload {
   isFed = false;
   stored!: Promise<Stored>;
 
-  constructor(digest: Buffer, size: number) {
+  constructor(digest: Buffer, size: number, take: TakeStream) {
     this.#digest = digest;
     this.#size = size;
+    this.#take = take;
   }
 
   /** Stores what comes. What has another digest is stored under that one, which nobody needs, and is an error. */
-  async store({ store }: Lease): Promise<Stored> {
+  async store(lease: Lease): Promise<Stored> {
     try {
-      const stored = await store.putStream(this.#bytes());
+      const stored = await this.#take(lease, this.#digest, this.#size, this.#bytes());
       if (stored.digest.equals(this.#digest)) return stored;
       const hex = this.#digest.toString('hex');
       throw new ImageUnpackerError(

@@ -181,10 +181,10 @@ export class ImageServerClient implements ServerConnection {
     await this.#http.fetch({ method: 'PUT', path: mapPath(image, disk), body: map });
   }
 
-  async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
+  async sizes(digests: readonly Buffer[], toRead: boolean): Promise<(number | undefined)[]> {
     const found: (number | undefined)[] = [];
     for (const part of partsOf(digests)) {
-      const request = { digests: Buffer.concat(part) };
+      const request = { digests: Buffer.concat(part), toRead };
       const ask: Ask<Wire.StatObjectsResponse> = (...how) => this.#client.statObjects(request, ...how);
       const { sizes } = await this.#ask('Asking which objects are there', ask, LIST_SECONDS);
       if (sizes.length !== part.length) throw malformed('another number of sizes');
@@ -305,7 +305,7 @@ export class ImageServerClient implements ServerConnection {
         const isBusy = reason instanceof ImageUnpackerError && reason.code === 'STATE_BUSY';
         if (!isBusy || busy === BUSY_ATTEMPTS) throw reason;
         await sleep(BUSY_MILLISECONDS, undefined, this.#signal && { signal: this.#signal });
-        if ((await this.sizes([digest]))[0] === size) return false;
+        if ((await this.sizes([digest], false))[0] === size) return false;
         const before = start;
         start = await this.#offsetOf(digest);
         // Who sends it gets on: that takes as long as it takes.

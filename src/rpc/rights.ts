@@ -19,7 +19,7 @@ export type Right =
   | { kind: 'publish' }
   /** To send an image of that stream, and what it needs; of any stream where none is named. */
   | { kind: 'upload'; stream?: string }
-  /** To follow all that happens, and to pass on what others have sent. */
+  /** To follow all that happens, and to pass on what others have sent and may send. */
   | { kind: 'replicate' }
   /** To delete, to shorten lives, to collect. */
   | { kind: 'administer' };
@@ -89,7 +89,7 @@ export function hasRight({ roles, uploads }: Rights, right: Right): boolean {
     case 'read':
       return roles.size > 0 || uploads.length > 0;
     case 'publish':
-      return roles.has('publisher') || uploads.length > 0;
+      return roles.has('publisher') || roles.has('replicator') || uploads.length > 0;
     case 'upload':
       return roles.has('replicator') || uploads.some(each => covers(each, right.stream));
     case 'replicate':

@@ -12,10 +12,26 @@ export interface ObjectParts {
   sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
   /** The bytes of an object from `start` on, up to `end`. Throws `STORE_DAMAGED` when it is missing or ends before. */
   part(digest: Buffer, start: number, end: number): AsyncIterable<Buffer>;
+  /** The same as `sizes` of what need not be stored any more, where that is stored elsewhere than it is read. */
+  sizesToStore?(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
+}
+
+/** A store that says itself how its objects are read piece by piece. */
+export interface StoreWithParts extends Store {
+  readonly parts: ObjectParts;
+}
+
+/** The sizes of those of the objects that need not be stored any more. */
+export async function sizesToStore(
+  parts: ObjectParts,
+  digests: readonly Buffer[],
+): Promise<(number | undefined)[]> {
+  return parts.sizesToStore?.(digests) ?? parts.sizes(digests);
 }
 
 /** The parts of the objects of any store; of one that cannot seek they are read from the beginning. */
-export function partsOf(store: Store): ObjectParts {
+export function partsOf(store: Store | StoreWithParts): ObjectParts {
+  if ('parts' in store) return store.parts;
   if (store instanceof LocalStore) return new LocalParts(store, resolve(store.location));
   if ('sizes' in store && 'part' in store) return store as unknown as ObjectParts;
   return {
@@ -25,6 +41,9 @@ export function partsOf(store: Store): ObjectParts {
       return digests.map((digest, at) => (missing.has(digest.toString('latin1')) ? undefined : sizes[at]!));
     },
     part: (digest, start, end) => cut(store.stream(digest), start, end),
+    ...('sizesToStore' in store && {
+      sizesToStore: digests => (store as unknown as Required<ObjectParts>).sizesToStore(digests),
+    }),
   };
 }
 

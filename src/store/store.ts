@@ -97,7 +97,7 @@ export interface Store {
   keepDiskMap(imageDigest: string, map: DiskMap): Promise<void>;
 
   /** Which of the objects are stored, in the order asked. */
-  has(digests: readonly Buffer[]): Promise<boolean[]>;
+  has(digests: readonly Buffer[], options?: HasOptions): Promise<boolean[]>;
   /** A whole object of at most `limit` bytes: a page or an index. */
   read(digest: Buffer, limit: number): Promise<Buffer>;
   /** The same of many objects, in the order asked; all of them are in memory at once. */
@@ -114,7 +114,7 @@ export interface Store {
    * is said. A store that gains nothing by it has it not.
    */
   putMany?(objects: readonly SmallObject[]): Promise<boolean[]>;
-  /** The same for bytes that come bit by bit, but an object of that size that is there is relied on. */
+  /** The same as `put` for bytes that come bit by bit, but an object of that size that is there is relied on. */
   putStream(chunks: AsyncIterable<Buffer>): Promise<Stored>;
   /**
    * The same for the data of files beneath the open directory `root`, read once: takes packed files, and
@@ -139,6 +139,17 @@ export interface Store {
   remember?(knowledge: SourceKnowledge): Promise<void>;
   /** Ends the use of the store. */
   close(): Promise<void>;
+}
+
+/** An object that is in memory. */
+export interface SmallObject {
+  digest: Buffer;
+  bytes: Buffer;
+}
+
+export interface HasOptions {
+  /** Whether it is asked what need not be stored: some servers want all content, to compare it with what they have. */
+  toStore?: boolean;
 }
 
 export interface CreateOptions {

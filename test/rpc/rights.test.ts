@@ -45,7 +45,16 @@ test('a certificate gives what its names say, and nothing else', t => {
     ['URI:image-unpacker://role/admin', Object.keys(RIGHTS)],
     [
       'URI:image-unpacker://role/replicator',
-      ['read', 'upload any', 'upload os/a', 'upload os/a/b', 'upload os/ab', 'upload os', 'replicate'],
+      [
+        'read',
+        'publish',
+        'upload any',
+        'upload os/a',
+        'upload os/a/b',
+        'upload os/ab',
+        'upload os',
+        'replicate',
+      ],
     ],
     ['URI:image-unpacker://upload/os/a', ['read', 'publish', 'upload any', 'upload os/a', 'upload os/a/b']],
     [

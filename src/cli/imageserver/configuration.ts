@@ -2,14 +2,18 @@ import * as v from 'valibot';
 import { parseConfiguration, section } from '../../image/configuration.js';
 import type { Limits } from '../../image/settable-limits.js';
 import { cache, limits, pathsFrom, place, readConfigurationText, storeFrom } from '../configuration.js';
+import type { Pushes } from './pushes.js';
+import { PUSHES } from './pushes.js';
 
 const schema = section({
   listen: v.optional(v.union([place, v.array(place)])),
   store: v.optional(place),
   replicateFrom: v.optional(place),
   replicateCerts: v.optional(place),
+  pushes: v.optional(v.picklist(PUSHES)),
   certs: v.optional(place),
   trustedKeys: v.optional(place),
+  demandContent: v.optional(v.boolean()),
   cache: v.optional(cache, {}),
   limits: v.optional(limits),
 });
@@ -22,9 +26,13 @@ export interface ServerConfiguration {
   replicateFrom?: string | undefined;
   /** The directory of the certificates that are shown to that server. */
   replicateCerts?: string | undefined;
+  /** What becomes of what is sent here, when this one is a replica. */
+  pushes?: Pushes | undefined;
   certs?: string | undefined;
   /** A file of public keys: only images that are signed with one of them are taken. */
   trustedKeys?: string | undefined;
+  /** Whether all content is to be sent, and compared with what is there. */
+  demandContent?: boolean | undefined;
   /** Where objects are kept on the way to a store that is elsewhere. */
   cache?: { directory?: string | undefined; size?: number | undefined } | undefined;
   limits?: Limits | undefined;

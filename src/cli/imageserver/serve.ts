@@ -1,6 +1,7 @@
 import { command } from '../command.js';
 import { storeOptions } from '../open-store.js';
-import { optional, repeated } from '../option.js';
+import { flag, oneOf, optional, repeated } from '../option.js';
+import { PUSHES } from './pushes.js';
 
 const { server: _server, ...places } = storeOptions;
 
@@ -24,10 +25,19 @@ may do stands in its certificate (docs/imageserver.md). Ends in order on SIGTERM
       '--replicate-certs <dir>',
       'ca.pem, cert.pem and key.pem to show that server; default: those of --certs',
     ),
+    pushes: optional(
+      '--pushes <what>',
+      'what a replica does with images that are sent to it: refuse, or forward them to its source; default: refuse',
+      oneOf(...PUSHES),
+    ),
     ...places,
     trustedKeys: optional(
       '--trusted-keys <file>',
       'public keys in PEM: only images that are signed with one of them are taken',
+    ),
+    demandContent: flag(
+      '--demand-content',
+      'have the whole content of every object sent, and compare it with what is there',
     ),
   },
   run: async ({ options, signal, log }) => {

@@ -31,7 +31,10 @@ export async function copyObjects(
   wanted: readonly WantedObject[],
   options: CopyOptions,
 ): Promise<void> {
-  const found = await ends.destination.has(wanted.map(({ digest }) => digest));
+  const found = await ends.destination.has(
+    wanted.map(({ digest }) => digest),
+    { toStore: true },
+  );
   const missing = wanted.filter((_, at) => found[at] !== true);
   await inParallel(batchesOf(missing), AT_ONCE, batch => copyBatch(ends, batch, options), options.signal);
 }

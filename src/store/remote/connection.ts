@@ -43,8 +43,11 @@ export interface ServerConnection {
   diskMap(image: Buffer, disk: Buffer): Promise<Buffer | undefined>;
   keepDiskMap(image: Buffer, disk: Buffer, map: Buffer): Promise<void>;
 
-  /** The size of each object in bytes; undefined of one that is not there. Of any number of objects. */
-  sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
+  /**
+   * The size of each object in bytes; undefined of one that is not there, or, unless they are wanted `toRead`, has to be sent
+   * all the same. Of any number of objects.
+   */
+  sizes(digests: readonly Buffer[], toRead: boolean): Promise<(number | undefined)[]>;
   /** What the server finds when it reads and hashes them: state and size of each. */
   check(
     digests: readonly Buffer[],

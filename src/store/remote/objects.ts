@@ -36,7 +36,7 @@ export class RemoteObjects {
     take: (bytes: Buffer) => Promise<void>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const sizes = await this.#server.sizes(digests);
+    const sizes = await this.#server.sizes(digests, true);
     const small = digests.flatMap((digest, at) => {
       const size = sizes[at];
       return size !== undefined && size <= SMALL_BYTES ? [{ digest, size }] : [];

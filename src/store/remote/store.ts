@@ -18,6 +18,7 @@ import { requireObjects } from '../require-objects.js';
 import type {
   CreateOptions,
   FetchedObjects,
+  HasOptions,
   ImageRecord,
   ObjectChecks,
   RemoveOptions,
@@ -129,13 +130,13 @@ export class RemoteStore implements Store {
     await this.#server.keepDiskMap(Buffer.from(imageDigest, 'hex'), Buffer.from(name, 'hex'), bytes);
   }
 
-  /** The size of each object in bytes; undefined of one that is not there. */
-  async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
-    return this.#server.sizes(digests);
+  async has(digests: readonly Buffer[], { toStore = false }: HasOptions = {}): Promise<boolean[]> {
+    return (await this.#server.sizes(digests, !toStore)).map(size => size !== undefined);
   }
 
-  async has(digests: readonly Buffer[]): Promise<boolean[]> {
-    return (await this.sizes(digests)).map(size => size !== undefined);
+  /** The size of each object in bytes; undefined of one that has to be sent, be it there or not. */
+  async sizesToStore(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
+    return this.#server.sizes(digests, false);
   }
 
   async read(digest: Buffer, limit: number): Promise<Buffer> {

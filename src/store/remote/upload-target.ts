@@ -24,7 +24,7 @@ export class RemoteUploadTarget implements UploadTarget {
   }
 
   async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
-    return this.#server.sizes(digests);
+    return this.#server.sizes(digests, false);
   }
 
   async addMany(objects: readonly SmallObject[]): Promise<void> {

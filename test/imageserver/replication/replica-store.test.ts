@@ -1,7 +1,8 @@
 import test, { type ExecutionContext } from 'ava';
 import { silentProgress } from '../../../src/image/progress.js';
 import { follow, SYSTEM_CLOCK } from '../../../src/imageserver/replication/follow.js';
-import { replicaStore } from '../../../src/imageserver/replication/replica-store.js';
+import { forwardingStore, refusingChanges } from '../../../src/imageserver/replication/replica-store.js';
+import { Upstream } from '../../../src/imageserver/replication/upstream.js';
 import { changeImage, withTags } from '../../../src/store/change-image.js';
 import { moveChannel } from '../../../src/store/move-channel.js';
 import type { Store } from '../../../src/store/store.js';
@@ -26,7 +27,12 @@ async function makeReplica(t: ExecutionContext, pushes: 'forward' | 'refuse') {
     controller.abort();
     await over;
   });
-  return { source, local, replica: replicaStore(local, source, { pushes, clock: SYSTEM_CLOCK, signal }) };
+  const upstream = new Upstream(source.location, () => Promise.resolve(source));
+  const replica =
+    pushes === 'refuse'
+      ? refusingChanges(local, source.location)
+      : forwardingStore(local, upstream, { clock: SYSTEM_CLOCK, signal });
+  return { source, local, replica };
 }
 
 test('what is sent to a replica is at the source, and here when the call is over', async t => {
@@ -71,8 +77,9 @@ test('a replica that takes no changes says where they go', async t => {
 test('a change that the source has made and that does not arrive is made all the same', async t => {
   const [source, local] = (await makeStores(t, 'source', 'local')) as [Store, Store];
   const { signal } = new AbortController();
-  const options = { pushes: 'forward', clock: SYSTEM_CLOCK, signal, arrivalMilliseconds: 50 } as const;
-  await build(replicaStore(local, source, options), 'os/a/1', ['a']);
+  const options = { clock: SYSTEM_CLOCK, signal, arrivalMilliseconds: 50 };
+  const upstream = new Upstream(source.location, () => Promise.resolve(source));
+  await build(forwardingStore(local, upstream, options), 'os/a/1', ['a']);
   t.is((await source.list()).length, 1);
   t.deepEqual(await local.list(), []);
 });

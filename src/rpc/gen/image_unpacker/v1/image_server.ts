@@ -175,6 +175,11 @@ export interface ListDiskMapsResponse {
 
 export interface StatObjectsRequest {
   digests: Buffer;
+  /**
+   * Whether they are asked for to be read. Else it is by who stores objects: what need not be sent is there, and a server
+   * that demands the content of all of them says so of none.
+   */
+  toRead: boolean;
 }
 
 export interface StatObjectsResponse {
@@ -1727,13 +1732,16 @@ export const ListDiskMapsResponse: MessageFns<ListDiskMapsResponse> = {
 };
 
 function createBaseStatObjectsRequest(): StatObjectsRequest {
-  return { digests: Buffer.alloc(0) };
+  return { digests: Buffer.alloc(0), toRead: false };
 }
 
 export const StatObjectsRequest: MessageFns<StatObjectsRequest> = {
   encode(message: StatObjectsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.digests.length !== 0) {
       writer.uint32(10).bytes(message.digests);
+    }
+    if (message.toRead !== false) {
+      writer.uint32(16).bool(message.toRead);
     }
     return writer;
   },
@@ -1757,6 +1765,14 @@ export const StatObjectsRequest: MessageFns<StatObjectsRequest> = {
             }
 
             message.digests = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.toRead = reader.bool();
             continue;
           }
         }
