@@ -1,5 +1,4 @@
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sha512 } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
 import { parseImageName } from '../image/name.js';
@@ -20,12 +19,14 @@ import { splitDigests } from '../store/remote/frames.js';
 import type { ImageRecord, Store } from '../store/store.js';
 import type { ReplicationStatus } from './replication/status.js';
 import { require, rightsOfConnection } from './caller.js';
+import type { ChangeFeed } from './change-feed.js';
+import { encodeChange } from './encode-change.js';
 import type { DamageControl } from './damage.js';
 import type { HeldStore, Lease } from './held-store.js';
+import type { Revisions } from './revisions.js';
 import type { Statistics } from './statistics.js';
 
 const PROGRESS_MILLISECONDS = 500;
-const WATCH_MILLISECONDS = 200;
 const STATES = { good: 0, missing: 1, damaged: 2 } as const;
 
 /** What the service works with. */
@@ -34,6 +35,8 @@ export interface GrpcContext {
   held: HeldStore;
   /** For what is only looked up. It is open all the time, and keeps no object from being collected. */
   records: Store;
+  revisions: Revisions;
+  changes: ChangeFeed;
   damage: DamageControl;
   statistics: Statistics;
   /** How many connections and uploads there are. */
@@ -55,7 +58,12 @@ interface Call {
 
 /** The service of an image server. Each call decodes, checks what its caller may do, calls the store, and encodes. */
 export function imageServerService(context: GrpcContext, trust: 'peer' | 'certificate'): Service {
-  const { held, records, failed } = context;
+  const { held, records, revisions, failed } = context;
+  /** Who watches is told of it at once. */
+  const change = async (work: (lease: Lease) => Promise<void>): Promise<void> => {
+    await held.use(work);
+    revisions.poke();
+  };
   const callerOf = (call: Call): Rights => {
     if (trust === 'peer') return LOCAL_RIGHTS;
     const certificate = call.getAuthContext().sslPeerCertificate;
@@ -99,9 +107,16 @@ export function imageServerService(context: GrpcContext, trust: 'peer' | 'certif
     watchRevision: call => {
       void answerStream(call, failed, async signal => {
         require(callerOf(call), read);
-        await watchRevision(records, each => written(call, each, signal), signal);
+        for await (const revision of revisions.watch(signal)) await written(call, { revision }, signal);
       });
     },
+    listChanges: streaming(async ({ since }: Wire.ListChangesRequest, write) => {
+      const from = since && { teller: since.teller, number: Number(since.number) };
+      const { position, isWhole, changes } = await context.changes.since(from);
+      const head = { position: { ...position, number: BigInt(position.number) }, isWhole };
+      const all = changes.map(encodeChange);
+      for (const part of all.length === 0 ? [[]] : bySize(all)) await write({ ...head, changes: part });
+    }),
     getImage: unary(read, async ({ name }: Wire.GetImageRequest) => ({
       record: encodeRecord(await records.image(name)),
     })),
@@ -115,7 +130,7 @@ export function imageServerService(context: GrpcContext, trust: 'peer' | 'certif
     createImage: unary(toStream, async ({ name, record, reuseName }: Wire.CreateImageRequest, caller) => {
       const image = recordIn(name, record);
       if (reuseName) require(caller, { kind: 'administer' });
-      await held.use(async lease => {
+      await change(async lease => {
         await context.requireWhole(lease, image);
         await lease.store.create(image, { reuseName });
       });
@@ -125,12 +140,12 @@ export function imageServerService(context: GrpcContext, trust: 'peer' | 'certif
       const [next, before] = [recordIn(name, record), recordIn(name, expected)];
       requireSameContent(next, before);
       if (isSooner(next.expiresAt, before.expiresAt)) require(caller, { kind: 'administer' });
-      await held.use(({ store }) => store.replace(next, before));
+      await change(({ store }) => store.replace(next, before));
       return {};
     }),
     deleteImage: unary({ kind: 'administer' }, async ({ name, expected, force }: Wire.DeleteImageRequest) => {
       const options = { force, ...(expected && { expected: recordIn(name, expected) }) };
-      await held.use(({ store }) => store.remove(name, options));
+      await change(({ store }) => store.remove(name, options));
       return {};
     }),
     listChannels: streaming(async ({ stream }: Wire.ListChannelsRequest, write) => {
@@ -146,7 +161,7 @@ export function imageServerService(context: GrpcContext, trust: 'peer' | 'certif
       async ({ channel, expected }: Wire.ReplaceChannelRequest) => {
         if (channel === undefined) throw new ImageUnpackerError('USAGE', 'The channel is missing');
         const next = decodeChannel(Buffer.from(channel.record), 'the request', channel);
-        await held.use(async ({ store }) =>
+        await change(async ({ store }) =>
           store.replaceChannel(next, await expectedChannel(store, next, expected)),
         );
         return {};
@@ -201,8 +216,9 @@ function replicationOf(
   status: ReplicationStatus | undefined,
 ): Wire.GetServerResponse_Replication | undefined {
   if (status === undefined) return undefined;
-  const { source, state, imagesBehind, lastError, followedAt } = status;
-  return { source, state, imagesBehind: BigInt(imagesBehind), lastError: lastError?.message, followedAt };
+  const { imagesBehind, refused, lastError, ...rest } = status;
+  const counts = { imagesBehind: BigInt(imagesBehind), refused: BigInt(refused) };
+  return { ...rest, ...counts, lastError: lastError?.message };
 }
 
 /** Writes, and waits until the other end has taken what was written before. */
@@ -219,19 +235,6 @@ async function written<Q, A>(call: ServerWritableStream<Q, A>, each: A, signal: 
       resolve();
     });
   });
-}
-
-async function watchRevision(
-  store: Store,
-  write: (answer: Wire.WatchRevisionResponse) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  for (let last: string | undefined; ;) {
-    const revision = await store.revision();
-    if (revision !== last) await write({ revision });
-    last = revision;
-    await sleep(WATCH_MILLISECONDS, undefined, { signal });
-  }
 }
 
 async function checkObjects(
@@ -294,16 +297,19 @@ function channelMessage(channel: Channel): Wire.ChannelRecord {
 }
 
 /** Records in their order, as many together as a message takes. */
-function* bySize<T extends { record: Uint8Array }>(records: readonly T[]): Generator<T[], void, undefined> {
+function* bySize<T extends { record?: Uint8Array | undefined }>(
+  records: readonly T[],
+): Generator<T[], void, undefined> {
   let part: T[] = [];
   let bytes = 0;
   for (const each of records) {
-    if (part.length > 0 && bytes + each.record.length > RECORD_BYTES_AT_ONCE) {
+    const length = each.record?.length ?? 0;
+    if (part.length > 0 && bytes + length > RECORD_BYTES_AT_ONCE) {
       yield part;
       [part, bytes] = [[], 0];
     }
     part.push(each);
-    bytes += each.record.length + 1024;
+    bytes += length + 1024;
   }
   if (part.length > 0) yield part;
 }

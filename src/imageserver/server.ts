@@ -13,6 +13,7 @@ import { openSharedPort } from '../rpc/shared-port.js';
 import type { ImageRecord, Store } from '../store/store.js';
 import type { Heal } from './damage.js';
 import { DamageControl } from './damage.js';
+import { ChangeFeed } from './change-feed.js';
 import { DemandedContent } from './demanded-content.js';
 import { imageServerService } from './grpc-service.js';
 import type { Lease } from './held-store.js';
@@ -21,6 +22,7 @@ import { HttpExchanges } from './http-exchanges.js';
 import type { ReplicationStatus } from './replication/status.js';
 import { answerHttp } from './http-service.js';
 import { requireWhole } from './require-whole.js';
+import { Revisions } from './revisions.js';
 import { Statistics } from './statistics.js';
 import { Uploads } from './uploads.js';
 
@@ -112,6 +114,8 @@ class Shop {
   readonly #options: ImageServerOptions;
   readonly #records: Store;
   readonly #held: HeldStore;
+  readonly #revisions: Revisions;
+  readonly #changes: ChangeFeed;
   readonly #statistics = new Statistics();
   readonly #damage: DamageControl;
   readonly #demanded: DemandedContent | undefined;
@@ -120,6 +124,8 @@ class Shop {
     this.#options = options;
     this.#records = records;
     this.#held = held;
+    this.#revisions = new Revisions(records);
+    this.#changes = new ChangeFeed(records);
     this.#damage = new DamageControl(held, this.#statistics, digest => {
       options.log.error({ digest }, 'an object of the store is damaged');
     });
@@ -178,6 +184,8 @@ class Shop {
       {
         held: this.#held,
         records: this.#records,
+        revisions: this.#revisions,
+        changes: this.#changes,
         damage: this.#damage,
         statistics: this.#statistics,
         load,

@@ -7,8 +7,10 @@ import type {
   ChannelRecord,
   NamedRecord,
   ObjectAnswer,
+  RecordChanges,
   ServerConnection,
 } from '../store/remote/connection.js';
+import type { ChangePosition } from '../store/store.js';
 import { BodyReader, readAnswerHead, sentHead, SMALL_BYTES } from '../store/remote/frames.js';
 import { MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
 import type { Address } from './address.js';
@@ -46,7 +48,6 @@ const CREATE_SECONDS = 600;
 /** Hashing all of a large image on a slow disk. */
 const CHECK_SECONDS = 6 * 3600;
 const LIST_SECONDS = 300;
-const MAP_DIGEST_BYTES = 32;
 /** What somebody else sends is waited for, for two minutes. */
 const BUSY_ATTEMPTS = 240;
 const BUSY_MILLISECONDS = 500;
@@ -103,6 +104,40 @@ export class ImageServerClient implements ServerConnection {
   async revision(): Promise<string> {
     const ask: Ask<Wire.GetRevisionResponse> = (...how) => this.#client.getRevision({}, ...how);
     return (await this.#ask('Asking whether something has changed', ask)).revision;
+  }
+
+  async *watchRevision(signal: AbortSignal): AsyncGenerator<string, void, undefined> {
+    // It has no deadline: that a server or its machine has gone is noticed by the keep-alives of the channel.
+    const call = this.#client.watchRevision({});
+    const stop = (): void => {
+      call.cancel();
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      for await (const { revision } of call as AsyncIterable<Wire.WatchRevisionResponse>) yield revision;
+    } catch (reason) {
+      throw await this.#caller.explain(reason, 'Watching for changes', signal);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      call.cancel();
+    }
+  }
+
+  async changes(since: ChangePosition | undefined): Promise<RecordChanges> {
+    const from = since && { teller: since.teller, number: BigInt(since.number) };
+    const call = this.#client.listChanges({ since: from }, within(LIST_SECONDS));
+    const found: RecordChanges['changes'] = [];
+    let head: Omit<RecordChanges, 'changes'> | undefined;
+    await this.#caller.watch('Asking what has changed', call, this.#signal, async () => {
+      for await (const each of call as AsyncIterable<Wire.ListChangesResponse>) {
+        const { position, isWhole, changes } = each;
+        if (position === undefined) throw malformed('changes without a position');
+        head = { position: { teller: position.teller, number: Number(position.number) }, isWhole };
+        for (const change of changes) found.push(decodeChange(change));
+      }
+    });
+    if (head === undefined) throw malformed('no changes and no position');
+    return { ...head, changes: found };
   }
 
   async image(name: string): Promise<Buffer> {
@@ -162,13 +197,10 @@ export class ImageServerClient implements ServerConnection {
     );
   }
 
-  async diskMaps(image: Buffer): Promise<Buffer[]> {
+  async diskMaps(image: Buffer): Promise<Buffer> {
     const ask: Ask<Wire.ListDiskMapsResponse> = (...how) => this.#client.listDiskMaps({ image }, ...how);
-    const digests = Buffer.from((await this.#ask('Listing disk maps', ask)).digests);
-    if (digests.length % MAP_DIGEST_BYTES !== 0) throw malformed('a part of a digest');
-    return Array.from({ length: digests.length / MAP_DIGEST_BYTES }, (_, at) =>
-      digests.subarray(at * MAP_DIGEST_BYTES, (at + 1) * MAP_DIGEST_BYTES),
-    );
+    const { digests } = await this.#ask('Listing disk maps', ask);
+    return Buffer.from(digests);
   }
 
   async diskMap(image: Buffer, disk: Buffer): Promise<Buffer | undefined> {
@@ -336,6 +368,16 @@ export class ImageServerClient implements ServerConnection {
   async #ask<A>(doing: string, ask: Ask<A>, seconds?: number): Promise<A> {
     return this.#caller.ask(doing, this.#signal, ask, seconds);
   }
+}
+
+function decodeChange({
+  what,
+  record,
+  damage,
+}: Wire.ListChangesResponse_Change): RecordChanges['changes'][number] {
+  if (what === undefined) throw malformed('a change of nothing');
+  const name = what.$case === 'diskMaps' ? Buffer.from(what.value).toString('hex') : what.value;
+  return { kind: what.$case, name, record: record && Buffer.from(record), damage };
 }
 
 function objectPath(digest: Buffer): string {

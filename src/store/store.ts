@@ -1,4 +1,5 @@
 import type { DiskMap } from '../image/disk-map.js';
+import type { ImageUnpackerError } from '../image/error.js';
 import type { SparseForms } from '../image/sparse-form.js';
 import type { Limits } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
@@ -47,8 +48,11 @@ export interface Store {
 
   /** The image of that name. Throws `IMAGE_UNKNOWN` (naming the nearest), `STORE_DAMAGED`. */
   image(name: string): Promise<ImageRecord>;
-  /** All images, or those of one stream (not of streams below it), oldest first. */
-  list(stream?: string): Promise<ImageRecord[]>;
+  /**
+   * All images, or those of one stream (not of streams below it), oldest first. One whose record is damaged is told to
+   * `onDamaged` and left out; without that it throws `STORE_DAMAGED`.
+   */
+  list(stream?: string, onDamaged?: OnDamaged): Promise<ImageRecord[]>;
   /** Throws `IMAGE_EXISTS` if the name is taken. */
   checkIsNew(name: string): Promise<void>;
   /**
@@ -67,8 +71,11 @@ export interface Store {
    */
   remove(name: string, options?: RemoveOptions): Promise<void>;
 
-  /** All channels, or those of one stream, by their names; those that were taken away are left out. */
-  channels(stream?: string): Promise<Channel[]>;
+  /**
+   * All channels, or those of one stream, by their names; those that were taken away are left out. One that is damaged is
+   * told to `onDamaged`, as `STREAM/NAME`, and left out; without that it throws `STORE_DAMAGED`.
+   */
+  channels(stream?: string, onDamaged?: OnDamaged): Promise<Channel[]>;
   /** A channel, be it taken away or not; undefined if there never was one. Throws `STORE_DAMAGED`. */
   channel(stream: string, name: string): Promise<Channel | undefined>;
   /**
@@ -82,6 +89,13 @@ export interface Store {
    * was last asked for; now and then it is another one though nothing has changed.
    */
   revision(): Promise<string>;
+  /** The revision, at once and whenever it has changed, until the signal is aborted. A store that has to be asked has it not. */
+  watchRevision?(signal: AbortSignal): AsyncIterable<string>;
+  /**
+   * What is otherwise than at `since`, which an earlier call told; all, if it cannot be told from there. A store of which all
+   * has to be read for that has it not.
+   */
+  changes?(since: ChangePosition | undefined): Promise<StoreChanges>;
 
   /**
    * The map of a disk that was made of the image with this digest (hex), by the digest of the disk; undefined if none is
@@ -139,6 +153,31 @@ export interface Store {
   remember?(knowledge: SourceKnowledge): Promise<void>;
   /** Ends the use of the store. */
   close(): Promise<void>;
+}
+
+/** Told of what cannot be read: its name, and why. */
+export type OnDamaged = (name: string, error: ImageUnpackerError) => void;
+
+/** Up to where the changes of a store were told: a number that only grows, in the life of what tells them. */
+export interface ChangePosition {
+  teller: string;
+  number: number;
+}
+
+/** What a thing is by now: undefined when it has gone, an error when it is there and cannot be read. */
+export type Changed<T> = T | ImageUnpackerError | undefined;
+
+/** What has changed. */
+export interface StoreChanges {
+  position: ChangePosition;
+  /** Whether it is all there is: what is not told of is not there. */
+  isWhole: boolean;
+  /** By the names of images. */
+  images: Map<string, Changed<ImageRecord>>;
+  /** By `STREAM/NAME`. */
+  channels: Map<string, Changed<Channel>>;
+  /** The digests of disks whose maps are kept, by the digests of their images in hex. */
+  diskMaps: Map<string, readonly Buffer[]>;
 }
 
 /** An object that is in memory. */

@@ -113,10 +113,7 @@ test('another content with the same digest is refused and told of, and nothing i
   }
   await t.throwsAsync(build(store, 's/1', [SMALL.toString()]), { code: 'CONTENT_COLLISION' });
   t.deepEqual(await store.list(), []);
-  t.deepEqual(
-    files.map(file => readFileSync(file)),
-    others,
-  );
+  for (const [at, file] of files.entries()) t.true(readFileSync(file).equals(others[at]!));
 });
 
 test('what is damaged is no other content: it is told of and stored anew', async t => {
@@ -126,7 +123,7 @@ test('what is damaged is no other content: it is told of and stored anew', async
     const store = await connectTo(t, address);
     const at = uploads.indexOf(upload) < 2 ? 0 : 1;
     t.true((await upload(store)).added);
-    t.deepEqual(readFileSync(files[at]!), [SMALL, LARGE][at]);
+    t.true(readFileSync(files[at]!).equals([SMALL, LARGE][at]!));
     t.true(told.some(({ message }) => message === 'an object of the store is damaged'));
     t.deepEqual((await local.check([sha512([SMALL, LARGE][at]!)], {})).faults, []);
   }
@@ -143,6 +140,6 @@ test('bytes that have another digest are refused, be they those that are there o
     const digest = sha512(bytes);
     const other = replaceEnd(file);
     await t.throwsAsync(client.sendObjects([{ digest, bytes: other }]), { code: 'USAGE' });
-    t.deepEqual(readFileSync(file), other);
+    t.true(readFileSync(file).equals(other));
   }
 });

@@ -46,10 +46,14 @@ type Replication = Plain<NonNullable<GetServerResponse['replication']>> | undefi
 
 function showReplication(replication: Replication): string[] {
   if (replication === undefined) return [];
-  const { source, state, imagesBehind, followedAt, lastError } = replication;
+  const { source, state, imagesBehind, refused, followedAt, lastError } = replication;
   const since = followedAt === undefined ? '' : `, all that it had was here at ${followedAt}`;
   const wrong = lastError === undefined ? [] : [`the last thing that went wrong: ${lastError}`];
-  return [`a replica of ${source}: ${state}, ${showCountOf(imagesBehind, 'image')} behind${since}`, ...wrong];
+  const held = refused === 0 ? '' : `, ${showCount(refused)} that cannot be replicated`;
+  return [
+    `a replica of ${source}: ${state}, ${showCountOf(imagesBehind, 'image')} behind${held}${since}`,
+    ...wrong,
+  ];
 }
 
 /** Counts as JSON has them. */

@@ -2,9 +2,11 @@ import { ImageUnpackerError } from '../../image/error.js';
 import type { Store } from '../../store/store.js';
 import type { ReplicationClock, ReplicationOptions } from './options.js';
 import { replicate } from './replicate.js';
+import { RevisionWatch } from './revision-watch.js';
+import { SourceView } from './source-view.js';
 import type { Tally } from './tally.js';
 
-/** So often the source is asked whether it has changed: a chain of three takes little more than half a second. */
+/** So often a source that does not tell is asked whether it has changed; after a pass the next one comes so much later. */
 const POLL_MILLISECONDS = 200;
 /** The destination may have been changed by somebody else; this finds it. */
 const LOOK_ALL_MILLISECONDS = 60_000;
@@ -67,6 +69,8 @@ class Follower {
   #due = 0;
   #failures = 0;
   #isTold = false;
+  #watch: RevisionWatch | undefined;
+  readonly #view = new SourceView();
   /** Whether the source was seen to have images: that it has none from then on is no mistake. */
   #hadImages = false;
 
@@ -76,13 +80,13 @@ class Follower {
     this.#options = options;
   }
 
-  /** One look at the source, a pass if it is due, and a wait. */
+  /** One look at the source, or a wait until it tells of a change; a pass if it is due, and a wait. */
   async turn(): Promise<void> {
     const { clock, signal, pollMilliseconds = POLL_MILLISECONDS } = this.#options;
     let wait = pollMilliseconds;
     try {
       this.#source ??= await opened(this.#from);
-      const seen = await this.#source.revision();
+      const seen = await this.#revision(this.#source);
       if (seen !== this.#done || clock.now() >= this.#due) await this.#pass(this.#source, seen);
     } catch (reason) {
       // Who ended it knows.
@@ -97,13 +101,25 @@ class Follower {
   async end(): Promise<void> {
     const source = this.#source;
     this.#source = undefined;
+    this.#watch?.end();
+    this.#watch = undefined;
     if (typeof this.#from === 'function') await source?.close().catch(() => undefined);
+  }
+
+  /** The revision of the source: another one than was replicated last, unless all is to be looked at again. */
+  async #revision(source: Store): Promise<string> {
+    const { clock, signal } = this.#options;
+    if (source.watchRevision === undefined) return source.revision();
+    this.#watch ??= new RevisionWatch(until => source.watchRevision!(until), signal);
+    return this.#watch.next(this.#done, changed =>
+      clock.sleep(Math.max(0, this.#due - clock.now()), changed),
+    );
   }
 
   async #pass(source: Store, seen: string): Promise<void> {
     const destination = await opened(this.#to);
     try {
-      this.#took(await replicate({ source, destination }, this.#options, this.#hadImages), seen);
+      this.#took(await replicate({ source, destination }, this.#options, this.#hadImages, this.#view), seen);
     } finally {
       if (typeof this.#to === 'function') await destination.close();
     }
@@ -115,6 +131,7 @@ class Follower {
     const isAll = !tally.raced && tally.refused === 0 && !tally.held;
     this.#done = tally.raced ? undefined : seen;
     this.#failures = tally.refused > 0 ? this.#failures + 1 : 0;
+    onEvent({ kind: 'tried', refused: tally.refused });
     this.#due = clock.now() + (tally.refused > 0 ? this.#retryMilliseconds() : LOOK_ALL_MILLISECONDS);
     if (isAll && (tally.changes > 0 || !this.#isTold)) onEvent({ kind: 'caught-up' });
     this.#isTold = isAll;

@@ -29,6 +29,8 @@ export type ReplicationEvent =
   | { kind: 'disk-map'; imageDigest: string; diskDigest: string }
   /** An image, a channel or a disk map cannot be replicated; all others are. */
   | { kind: 'refused'; what: string; error: ImageUnpackerError }
+  /** So many things could not be replicated when all was tried last. */
+  | { kind: 'tried'; refused: number }
   /** Nothing was removed, though the source has no image: it may be another one than was meant. */
   | { kind: 'held'; images: number }
   /** It is tried again in so many seconds. */

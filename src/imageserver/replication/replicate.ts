@@ -6,6 +6,7 @@ import type { Ends, ReplicationEvent, ReplicationOptions } from './options.js';
 import { replicateChannels } from './replicate-channels.js';
 import { replicateDiskMaps } from './replicate-disk-maps.js';
 import { replicateImage } from './replicate-image.js';
+import { SourceView } from './source-view.js';
 import { Tally } from './tally.js';
 
 /**
@@ -16,6 +17,8 @@ import { Tally } from './tally.js';
  *   3. Disk maps.
  *   4. Images that the source has no more go; no channel names them.
  *
+ * What cannot be read at the source is refused, and what is here of that name stays. `view` is what was known of the source.
+ *
  * It can be ended at any moment: all of it is found out anew, and objects that have arrived are not sent again. What
  * is wrong with one image keeps no other back. Throws what is wrong with one of the ends.
  */
@@ -23,6 +26,7 @@ export async function replicate(
   ends: Ends,
   options: ReplicationOptions,
   mayEmpty: boolean,
+  view = new SourceView(),
 ): Promise<Tally & { images: number }> {
   let changes = 0;
   const onEvent = (event: ReplicationEvent): void => {
@@ -31,19 +35,43 @@ export async function replicate(
   };
   const counted = { ...options, onEvent };
   const tally = new Tally(onEvent);
-  const present = new Map((await ends.destination.list()).map(each => [each.name, each]));
-  const wanted = await ends.source.list();
-  if (wanted.length === 0 && present.size > 0 && !mayEmpty) {
+  await view.refresh(ends.source);
+  const damagedHere = new Set<string>();
+  const listed = await ends.destination.list(undefined, name => damagedHere.add(name));
+  const present = new Map(listed.map(each => [each.name, each]));
+  const wanted = view.images();
+  const damaged = view.damaged();
+  const images = wanted.length + damaged.images.size;
+  if (images === 0 && present.size > 0 && !mayEmpty) {
     tally.held = true;
     onEvent({ kind: 'held', images: present.size });
-    return Object.assign(tally, { images: 0 });
+    return Object.assign(tally, { images });
   }
+  for (const [name, error] of [...damaged.images, ...damaged.channels]) tally.refuse(name, error);
+  await removeDamaged(ends, damagedHere, counted, tally);
   await replicateImages(ends, wanted, present, counted, tally);
-  await replicateChannels(ends, counted, tally);
-  await replicateDiskMaps(ends, new Set(wanted.map(({ digest }) => digest)), counted, tally);
-  await removeOthers(ends, wanted, present, counted, tally);
+  await replicateChannels(ends, view, counted, tally);
+  await replicateDiskMaps(ends, view.diskMaps(), counted, tally);
+  const keep = new Set([...wanted.map(({ name }) => name), ...damaged.images.keys()]);
+  await removeOthers(ends, keep, present, counted, tally);
   tally.changes += changes;
-  return Object.assign(tally, { images: wanted.length });
+  return Object.assign(tally, { images });
+}
+
+/** What cannot be read here is brought anew, if the source has it. */
+async function removeDamaged(
+  ends: Ends,
+  names: ReadonlySet<string>,
+  { onEvent }: ReplicationOptions,
+  tally: Tally,
+): Promise<void> {
+  for (const name of names) {
+    await tally.attempt(name, async () => {
+      await ends.destination.remove(name, { force: true });
+      onEvent({ kind: 'removed', image: name });
+      tally.changes++;
+    });
+  }
 }
 
 async function replicateImages(
@@ -76,14 +104,13 @@ async function replicateImages(
 
 async function removeOthers(
   ends: Ends,
-  wanted: readonly ImageRecord[],
+  keep: ReadonlySet<string>,
   present: ReadonlyMap<string, ImageRecord>,
   { signal, onEvent }: ReplicationOptions,
   tally: Tally,
 ): Promise<void> {
-  const names = new Set(wanted.map(({ name }) => name));
   for (const [name, expected] of present) {
-    if (names.has(name)) continue;
+    if (keep.has(name)) continue;
     throwIfAborted(signal);
     await tally.attempt(name, async () => {
       if (await tally.hasImage(ends.source, name)) {

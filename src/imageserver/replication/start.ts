@@ -52,6 +52,7 @@ function tell(log: ReplicationLog, source: string, { kind, ...facts }: Replicati
   switch (kind) {
     case 'progress':
     case 'behind':
+    case 'tried':
       log.debug(all, 'replicating');
       break;
     case 'image':

@@ -8,6 +8,8 @@ export interface ReplicationStatus {
   state: 'connecting' | 'catching up' | 'following';
   /** Images of the source that are not here yet, or are changed there. */
   imagesBehind: number;
+  /** Images, channels and lists of disk maps that could not be replicated when that was tried last. */
+  refused: number;
   /** What was wrong last; undefined when all has been well since. */
   lastError: ImageUnpackerError | undefined;
   /** When all that the source had was here last, in RFC 3339. */
@@ -22,7 +24,7 @@ export class StatusOfReplication {
   constructor(source: string, now: () => number) {
     this.#now = now;
     const unknown = { lastError: undefined, followedAt: undefined };
-    this.#status = { source, state: 'connecting', imagesBehind: 0, ...unknown };
+    this.#status = { source, state: 'connecting', imagesBehind: 0, refused: 0, ...unknown };
   }
 
   get current(): ReplicationStatus {
@@ -44,6 +46,9 @@ export class StatusOfReplication {
       case 'refused':
         status.state = 'catching up';
         status.lastError = event.error;
+        break;
+      case 'tried':
+        status.refused = event.refused;
         break;
       case 'failed':
         status.state = 'connecting';

@@ -44,10 +44,15 @@ export class Tally {
       if (RACES.has(reason.code)) {
         this.raced = true;
       } else if (REFUSALS.has(reason.code)) {
-        this.refused++;
-        this.#onEvent({ kind: 'refused', what, error: reason });
+        this.refuse(what, reason);
       } else throw reason;
     }
+  }
+
+  /** Takes note of what cannot be replicated. */
+  refuse(what: string, error: ImageUnpackerError): void {
+    this.refused++;
+    this.#onEvent({ kind: 'refused', what, error });
   }
 
   /** Whether a store has an image. */

@@ -3,8 +3,9 @@ import { ImageUnpackerError } from '../../image/error.js';
 import { parseImageName } from '../../image/name.js';
 import type { Channel } from '../channel.js';
 import { currentMove, decodeChannel, encodeChannel, MAX_CHANNEL_BYTES } from '../channel.js';
-import { isDamage } from '../damage.js';
+import { isDamage, unlessDamaged } from '../damage.js';
 import { channelChanged } from '../image-error.js';
+import type { OnDamaged } from '../store.js';
 import { CHANNELS } from './layout.js';
 import { NamedFiles } from './named-files.js';
 import type { Session } from './session.js';
@@ -27,11 +28,11 @@ export class LocalChannels {
   }
 
   /** All channels that name an image, or those of one stream, by their names. */
-  async list(stream?: string): Promise<Channel[]> {
+  async list(stream?: string, onDamaged?: OnDamaged): Promise<Channel[]> {
     const channels: Channel[] = [];
     for (const file of await this.#files.names(stream)) {
       const { stream: within, leaf } = parseImageName(file);
-      const channel = await this.read(within, leaf);
+      const channel = await unlessDamaged(file, onDamaged, () => this.read(within, leaf));
       if (channel !== undefined && currentMove(channel).image !== null) channels.push(channel);
     }
     return channels;

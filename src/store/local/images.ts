@@ -2,7 +2,8 @@ import { ImageUnpackerError } from '../../image/error.js';
 import { decodeDeletedName, encodeDeletedName } from '../deleted-name.js';
 import { imageChanged, imageDeleted, imageExists, imageUnknown } from '../image-error.js';
 import { byAge, decodeRecord, encodeRecord, isSameRecord, MAX_RECORD_BYTES } from '../record.js';
-import type { ImageRecord } from '../store.js';
+import { unlessDamaged } from '../damage.js';
+import type { ImageRecord, OnDamaged } from '../store.js';
 import { DELETED, IMAGES } from './layout.js';
 import { NamedFiles } from './named-files.js';
 import type { Session } from './session.js';
@@ -59,11 +60,11 @@ export class LocalImages {
   }
 
   /** The records of all images, or of one stream's, oldest first. */
-  async list(stream?: string): Promise<ImageRecord[]> {
+  async list(stream?: string, onDamaged?: OnDamaged): Promise<ImageRecord[]> {
     const records: ImageRecord[] = [];
     for (const name of await this.names(stream)) {
       // It may be removed meanwhile.
-      const record = await this.find(name);
+      const record = await unlessDamaged(name, onDamaged, () => this.find(name));
       if (record !== undefined) records.push(record);
     }
     return records.sort(byAge);

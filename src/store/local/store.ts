@@ -17,6 +17,7 @@ import type {
   FetchedObjects,
   ImageRecord,
   ObjectChecks,
+  OnDamaged,
   RemoveOptions,
   SmallObject,
   Store,
@@ -82,9 +83,9 @@ export class LocalStore implements Store {
     return this.#images.read(name);
   }
 
-  async list(stream?: string): Promise<ImageRecord[]> {
+  async list(stream?: string, onDamaged?: OnDamaged): Promise<ImageRecord[]> {
     if (stream !== undefined) checkStreamName(stream);
-    return this.#images.list(stream);
+    return this.#images.list(stream, onDamaged);
   }
 
   async checkIsNew(name: string): Promise<void> {
@@ -116,9 +117,9 @@ export class LocalStore implements Store {
     });
   }
 
-  async channels(stream?: string): Promise<Channel[]> {
+  async channels(stream?: string, onDamaged?: OnDamaged): Promise<Channel[]> {
     if (stream !== undefined) checkStreamName(stream);
-    return this.#channels.list(stream);
+    return this.#channels.list(stream, onDamaged);
   }
 
   async channel(stream: string, name: string): Promise<Channel | undefined> {

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Watch } from '../../native.js';
-import type { RemoveOptions } from '../store.js';
+import type { ChangePosition, RemoveOptions } from '../store.js';
 import type { FrameState } from './frames.js';
 
 /** An answer of a batch: the bytes of an object, or why there are none. */
@@ -10,6 +10,18 @@ export type ObjectAnswer = { state: 'good'; bytes: Buffer } | { state: Exclude<F
 export interface NamedRecord {
   name: string;
   record: Buffer;
+}
+
+/** What has changed, as it was told. */
+export interface RecordChanges {
+  position: ChangePosition;
+  isWhole: boolean;
+  changes: {
+    kind: 'image' | 'channel' | 'diskMaps';
+    name: string;
+    record?: Buffer | undefined;
+    damage?: string | undefined;
+  }[];
 }
 
 export interface ChannelRecord extends NamedRecord {
@@ -25,6 +37,9 @@ export interface ServerConnection {
   readonly location: string;
 
   revision(): Promise<string>;
+  /** The revision, at once and whenever it has changed, until the signal is aborted. */
+  watchRevision(signal: AbortSignal): AsyncIterable<string>;
+  changes(since: ChangePosition | undefined): Promise<RecordChanges>;
   image(name: string): Promise<Buffer>;
   images(stream?: string): Promise<NamedRecord[]>;
   createImage(image: NamedRecord, reuseName: boolean): Promise<void>;
@@ -38,7 +53,8 @@ export interface ServerConnection {
   /** `expected` is the SHA-512 of the record that is to be replaced. */
   replaceChannel(channel: ChannelRecord, expected: Buffer | undefined): Promise<void>;
 
-  diskMaps(image: Buffer): Promise<Buffer[]>;
+  /** The digests of the disks, in a row. */
+  diskMaps(image: Buffer): Promise<Buffer>;
   /** A map as it is kept; undefined if there is none. */
   diskMap(image: Buffer, disk: Buffer): Promise<Buffer | undefined>;
   keepDiskMap(image: Buffer, disk: Buffer, map: Buffer): Promise<void>;

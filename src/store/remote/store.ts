@@ -16,6 +16,7 @@ import { imageExists } from '../image-error.js';
 import { byAge, decodeRecord, encodeRecord } from '../record.js';
 import { requireObjects } from '../require-objects.js';
 import type {
+  ChangePosition,
   CreateOptions,
   FetchedObjects,
   HasOptions,
@@ -24,8 +25,10 @@ import type {
   RemoveOptions,
   SmallObject,
   Store,
+  StoreChanges,
   Stored,
 } from '../store.js';
+import { decodeChanges, splitMapDigests } from './changes.js';
 import type { NamedRecord, ServerConnection } from './connection.js';
 import { RemoteObjects } from './objects.js';
 import { RemoteUploadTarget } from './upload-target.js';
@@ -112,6 +115,14 @@ export class RemoteStore implements Store {
     return this.#server.revision();
   }
 
+  watchRevision(signal: AbortSignal): AsyncIterable<string> {
+    return this.#server.watchRevision(signal);
+  }
+
+  async changes(since: ChangePosition | undefined): Promise<StoreChanges> {
+    return decodeChanges(await this.#server.changes(since), this.location);
+  }
+
   async diskMap(imageDigest: string, diskDigest: Buffer): Promise<DiskMap | undefined> {
     checkImageDigest(imageDigest);
     const bytes = await this.#server.diskMap(Buffer.from(imageDigest, 'hex'), diskDigest);
@@ -121,7 +132,7 @@ export class RemoteStore implements Store {
 
   async diskMaps(imageDigest: string): Promise<Buffer[]> {
     checkImageDigest(imageDigest);
-    return this.#server.diskMaps(Buffer.from(imageDigest, 'hex'));
+    return splitMapDigests(await this.#server.diskMaps(Buffer.from(imageDigest, 'hex')), this.location);
   }
 
   async keepDiskMap(imageDigest: string, map: DiskMap): Promise<void> {

@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { parseImageName } from '../../image/name.js';
 import type { Channel } from '../channel.js';
 import { currentMove, decodeChannel, encodeChannel, MAX_CHANNEL_BYTES } from '../channel.js';
-import { isDamage } from '../damage.js';
+import { isDamage, unlessDamaged } from '../damage.js';
 import { channelChanged } from '../image-error.js';
 import { inParallel } from '../in-parallel.js';
+import type { OnDamaged } from '../store.js';
 import type { Bucket, Condition } from './bucket.js';
 import { CHANNELS, namedKey, nameOfKey } from './layout.js';
 
@@ -24,7 +25,7 @@ export class S3Channels {
   }
 
   /** All channels that name an image, or those of one stream, by their names. */
-  async list(stream?: string): Promise<Channel[]> {
+  async list(stream?: string, onDamaged?: OnDamaged): Promise<Channel[]> {
     const names: string[] = [];
     const below = stream === undefined ? CHANNELS : `${CHANNELS}${stream}/@`;
     for await (const { key } of this.#bucket.list(below)) {
@@ -33,7 +34,7 @@ export class S3Channels {
     }
     const channels = await inParallel(names.sort(), READS_AT_ONCE, async name => {
       const { stream: within, leaf } = parseImageName(name);
-      return this.read(within, leaf);
+      return unlessDamaged(name, onDamaged, () => this.read(within, leaf));
     });
     return channels.filter(
       channel => channel !== undefined && currentMove(channel).image !== null,

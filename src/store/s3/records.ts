@@ -5,7 +5,7 @@ import { decodeDeletedName, encodeDeletedName } from '../deleted-name.js';
 import { imageChanged, imageDeleted, imageExists } from '../image-error.js';
 import { inParallel } from '../in-parallel.js';
 import { decodeRecord, encodeRecord, isSameRecord, MAX_RECORD_BYTES } from '../record.js';
-import type { ImageRecord } from '../store.js';
+import type { ImageRecord, OnDamaged } from '../store.js';
 import type { Bucket } from './bucket.js';
 import { IMAGES, namedKey, nameOfKey } from './layout.js';
 
@@ -63,15 +63,19 @@ export class S3Records {
   }
 
   /** The records of all images, or of one stream's. Throws `STORE_DAMAGED`. */
-  async list(stream?: string): Promise<ImageRecord[]> {
+  async list(stream?: string, onDamaged?: OnDamaged): Promise<ImageRecord[]> {
     const versions = await this.versions(stream);
     const named = await inParallel([...versions], READS_AT_ONCE, async ([name, etag]) => {
       const known = this.#known.get(name);
-      return known?.etag === etag ? known : this.find(name);
+      return { name, ...(known?.etag === etag ? known : await this.find(name)) };
     });
     return named.flatMap(each => {
-      if (each?.damage !== undefined) throw each.damage;
-      return each?.record === undefined ? [] : [each.record];
+      if (each.damage !== undefined) {
+        if (onDamaged === undefined) throw each.damage;
+        onDamaged(each.name, each.damage);
+        return [];
+      }
+      return each.record === undefined ? [] : [each.record];
     });
   }
 

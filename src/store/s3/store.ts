@@ -21,6 +21,7 @@ import type {
   FetchedObjects,
   ImageRecord,
   ObjectChecks,
+  OnDamaged,
   RemoveOptions,
   Store,
   Stored,
@@ -92,9 +93,9 @@ export class S3Store implements Store {
     throw new ImageUnpackerError('IMAGE_UNKNOWN', message, { image: name });
   }
 
-  async list(stream?: string): Promise<ImageRecord[]> {
+  async list(stream?: string, onDamaged?: OnDamaged): Promise<ImageRecord[]> {
     if (stream !== undefined) checkStreamName(stream);
-    const records = await this.#records.list(stream);
+    const records = await this.#records.list(stream, onDamaged);
     const whole = await this.#completeness.filter(records);
     if (whole.length < records.length) this.#hasIncomplete = true;
     return whole.sort(byAge);
@@ -120,9 +121,9 @@ export class S3Store implements Store {
     if (!(await removeImage(this.#records, this.#channels, name, options))) throw await this.#unknown(name);
   }
 
-  async channels(stream?: string): Promise<Channel[]> {
+  async channels(stream?: string, onDamaged?: OnDamaged): Promise<Channel[]> {
     if (stream !== undefined) checkStreamName(stream);
-    return this.#channels.list(stream);
+    return this.#channels.list(stream, onDamaged);
   }
 
   async channel(stream: string, name: string): Promise<Channel | undefined> {

@@ -59,7 +59,11 @@ export interface GetServerResponse_Replication {
     | string
     | undefined;
   /** When all that the source had was here last, in RFC 3339. */
-  followedAt?: string | undefined;
+  followedAt?:
+    | string
+    | undefined;
+  /** What could not be replicated when it was tried last. */
+  refused: bigint;
 }
 
 export interface GetRevisionRequest {
@@ -74,6 +78,47 @@ export interface WatchRevisionRequest {
 
 export interface WatchRevisionResponse {
   revision: string;
+}
+
+export interface ListChangesRequest {
+  /** Of the last answer; absent where there was none. */
+  since?: ChangePosition | undefined;
+}
+
+export interface ChangePosition {
+  /** Another one whenever the server was started. */
+  teller: string;
+  number: bigint;
+}
+
+export interface ListChangesResponse {
+  /** The same in all messages of an answer, all of which belong together. */
+  position?:
+    | ChangePosition
+    | undefined;
+  /** Whether it is all there is: what is not told of is not there. */
+  isWhole: boolean;
+  changes: ListChangesResponse_Change[];
+}
+
+export interface ListChangesResponse_Change {
+  what?:
+    | //
+    /** STREAM/LEAF. */
+    { $case: "image"; value: string }
+    | //
+    /** STREAM/NAME. */
+    { $case: "channel"; value: string }
+    | //
+    /** The digest of an image: the record is the digests of the disks whose maps are kept with it. */
+    { $case: "diskMaps"; value: Buffer }
+    | undefined;
+  /** Absent when it has gone, or cannot be read. */
+  record?:
+    | Buffer
+    | undefined;
+  /** Why it cannot be read. */
+  damage?: string | undefined;
 }
 
 export interface GetImageRequest {
@@ -480,7 +525,7 @@ export const GetServerResponse: MessageFns<GetServerResponse> = {
 };
 
 function createBaseGetServerResponse_Replication(): GetServerResponse_Replication {
-  return { source: "", state: "", imagesBehind: 0n, lastError: undefined, followedAt: undefined };
+  return { source: "", state: "", imagesBehind: 0n, lastError: undefined, followedAt: undefined, refused: 0n };
 }
 
 export const GetServerResponse_Replication: MessageFns<GetServerResponse_Replication> = {
@@ -502,6 +547,12 @@ export const GetServerResponse_Replication: MessageFns<GetServerResponse_Replica
     }
     if (message.followedAt !== undefined) {
       writer.uint32(42).string(message.followedAt);
+    }
+    if (message.refused !== 0n) {
+      if (BigInt.asUintN(64, message.refused) !== message.refused) {
+        throw new globalThis.Error("value provided for field message.refused of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.refused);
     }
     return writer;
   },
@@ -557,6 +608,14 @@ export const GetServerResponse_Replication: MessageFns<GetServerResponse_Replica
             }
 
             message.followedAt = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.refused = reader.uint64() as bigint;
             continue;
           }
         }
@@ -719,6 +778,272 @@ export const WatchRevisionResponse: MessageFns<WatchRevisionResponse> = {
             }
 
             message.revision = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListChangesRequest(): ListChangesRequest {
+  return { since: undefined };
+}
+
+export const ListChangesRequest: MessageFns<ListChangesRequest> = {
+  encode(message: ListChangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.since !== undefined) {
+      ChangePosition.encode(message.since, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.since = ChangePosition.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChangePosition(): ChangePosition {
+  return { teller: "", number: 0n };
+}
+
+export const ChangePosition: MessageFns<ChangePosition> = {
+  encode(message: ChangePosition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.teller !== "") {
+      writer.uint32(10).string(message.teller);
+    }
+    if (message.number !== 0n) {
+      if (BigInt.asUintN(64, message.number) !== message.number) {
+        throw new globalThis.Error("value provided for field message.number of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.number);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangePosition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangePosition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.teller = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.number = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListChangesResponse(): ListChangesResponse {
+  return { position: undefined, isWhole: false, changes: [] };
+}
+
+export const ListChangesResponse: MessageFns<ListChangesResponse> = {
+  encode(message: ListChangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.position !== undefined) {
+      ChangePosition.encode(message.position, writer.uint32(10).fork()).join();
+    }
+    if (message.isWhole !== false) {
+      writer.uint32(16).bool(message.isWhole);
+    }
+    for (const v of message.changes) {
+      ListChangesResponse_Change.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.position = ChangePosition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isWhole = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.changes.push(ListChangesResponse_Change.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListChangesResponse_Change(): ListChangesResponse_Change {
+  return { what: undefined, record: undefined, damage: undefined };
+}
+
+export const ListChangesResponse_Change: MessageFns<ListChangesResponse_Change> = {
+  encode(message: ListChangesResponse_Change, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.what?.$case) {
+      case "image":
+        writer.uint32(10).string(message.what.value);
+        break;
+      case "channel":
+        writer.uint32(18).string(message.what.value);
+        break;
+      case "diskMaps":
+        writer.uint32(26).bytes(message.what.value);
+        break;
+    }
+    if (message.record !== undefined) {
+      writer.uint32(34).bytes(message.record);
+    }
+    if (message.damage !== undefined) {
+      writer.uint32(42).string(message.damage);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListChangesResponse_Change {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListChangesResponse_Change();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.what = { $case: "image", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = { $case: "channel", value: reader.string() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.what = { $case: "diskMaps", value: Buffer.from(reader.bytes()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.record = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.damage = reader.string();
             continue;
           }
         }
@@ -2214,6 +2539,19 @@ export const ImageServerServiceService = {
       Buffer.from(WatchRevisionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchRevisionResponse => WatchRevisionResponse.decode(value),
   },
+  /**
+   * What images, channels and disk maps are by now that have changed since an earlier answer; all of them, where that cannot
+   * be told. An image whose record is damaged does not keep the others from being told of.
+   */
+  listChanges: {
+    path: "/image_unpacker.v1.ImageServerService/ListChanges" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ListChangesRequest): Buffer => Buffer.from(ListChangesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListChangesRequest => ListChangesRequest.decode(value),
+    responseSerialize: (value: ListChangesResponse): Buffer => Buffer.from(ListChangesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListChangesResponse => ListChangesResponse.decode(value),
+  },
   getImage: {
     path: "/image_unpacker.v1.ImageServerService/GetImage" as const,
     requestStream: false as const,
@@ -2344,6 +2682,11 @@ export interface ImageServerServiceServer extends UntypedServiceImplementation {
   getRevision: handleUnaryCall<GetRevisionRequest, GetRevisionResponse>;
   /** The revision, at once and whenever it has changed. */
   watchRevision: handleServerStreamingCall<WatchRevisionRequest, WatchRevisionResponse>;
+  /**
+   * What images, channels and disk maps are by now that have changed since an earlier answer; all of them, where that cannot
+   * be told. An image whose record is damaged does not keep the others from being told of.
+   */
+  listChanges: handleServerStreamingCall<ListChangesRequest, ListChangesResponse>;
   getImage: handleUnaryCall<GetImageRequest, GetImageResponse>;
   /** All images, or those of one stream, oldest first. */
   listImages: handleServerStreamingCall<ListImagesRequest, ListImagesResponse>;
@@ -2407,6 +2750,16 @@ export interface ImageServerServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchRevisionResponse>;
+  /**
+   * What images, channels and disk maps are by now that have changed since an earlier answer; all of them, where that cannot
+   * be told. An image whose record is damaged does not keep the others from being told of.
+   */
+  listChanges(request: ListChangesRequest, options?: Partial<CallOptions>): ClientReadableStream<ListChangesResponse>;
+  listChanges(
+    request: ListChangesRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListChangesResponse>;
   getImage(
     request: GetImageRequest,
     callback: (error: ServiceError | null, response: GetImageResponse) => void,
