@@ -31,14 +31,23 @@ export class Journal {
   readonly #path: string;
   readonly #file: FileHandle;
   readonly #now: () => Date;
+  /** How many bytes of the file are whole lines, and whether something else may follow them. */
+  #length: number;
+  #isTorn = false;
   /** What is being written. */
   #turn: Promise<void> = Promise.resolve();
   /** Lines that wait for that: together they are made durable as soon as one of them alone. */
   #waiting: Waiting | undefined;
 
-  private constructor(path: string, file: FileHandle, records: readonly JournalRecord[], now: () => Date) {
+  private constructor(
+    path: string,
+    { file, length }: { file: FileHandle; length: number },
+    records: readonly JournalRecord[],
+    now: () => Date,
+  ) {
     this.#path = path;
     this.#file = file;
+    this.#length = length;
     this.#now = now;
     this.records = records;
     this.begin = records[0] as RunBegin;
@@ -57,7 +66,7 @@ export class Journal {
       file = await open(path, CREATE, 0o600);
       await tryLock(file.fd, 'exclusive');
       const record: RunBegin = { record: 'begin', time: now().toISOString(), ...begin };
-      const journal = new Journal(path, file, [record], now);
+      const journal = new Journal(path, { file, length: 0 }, [record], now);
       await journal.#write(lineOf(record));
       await syncDirectory(dirname(path));
       return journal;
@@ -79,7 +88,7 @@ export class Journal {
       if (records.length === 0) throw unbegun(path);
       // What was not written whole must not become part of the next line.
       await file.truncate(end);
-      return new Journal(path, file, records, now);
+      return new Journal(path, { file, length: end }, records, now);
     } catch (reason) {
       await file?.close();
       const { code } = reason as NodeJS.ErrnoException;
@@ -122,7 +131,12 @@ export class Journal {
 
   async #write(lines: string, durably = true): Promise<void> {
     try {
+      // What was not written whole must not become part of the next line.
+      if (this.#isTorn) await this.#file.truncate(this.#length);
+      this.#isTorn = true;
       await this.#file.appendFile(lines);
+      this.#isTorn = false;
+      this.#length += Buffer.byteLength(lines);
       if (durably) await this.#file.datasync();
     } catch (reason) {
       throw failed(reason, this.#path);

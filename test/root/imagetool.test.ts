@@ -5,6 +5,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { imagetoolOn, json } from '../cli/imagetool/run.js';
 import { makeNastyTree, makeVolume, run, shell, temporaryDirectory } from './ext4-fixture.js';
+import { makeSmall } from './small-file-system.js';
 
 /** A directory on a file system of its own, so that it can do all that ext4 can. */
 function makeDirectory(t: ExecutionContext): string {
@@ -116,16 +117,6 @@ test('a file that another one is mounted on is refused', async t => {
   t.like(error, { code: 'SOURCE_UNSUPPORTED', path: '/file' });
   t.false(existsSync(store));
 });
-
-/** A file system of a few MiB. */
-function makeSmall(t: ExecutionContext, options: string): string {
-  const small = join(temporaryDirectory(t), 'small');
-  mkdirSync(small);
-  run('mount', '-t', 'tmpfs', '-o', options, 'tmpfs', small);
-  t.teardown(() => run('umount', small));
-  run('mountpoint', '-q', small);
-  return small;
-}
 
 test('a full disk is told of, leaves no image and nothing unfinished, and can be built on when there is room', async t => {
   const small = makeSmall(t, 'size=4m,nr_inodes=2000');
