@@ -60,6 +60,8 @@ async function packPrograms() {
     outExtension: { '.js': '.cjs' },
     external: ['#addon', ...packages],
     format: 'cjs',
+    // What is loaded on demand is required: code that V8 has kept knows no loader of modules.
+    supported: { 'dynamic-import': false },
     minifySyntax: true,
     minifyWhitespace: true,
     // A module's place is that of what is started.

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { constants, Script } from 'node:vm';
+import { Script } from 'node:vm';
 import { tuneV8 } from '../unpacker/tune-v8.js';
 
 /*
@@ -43,7 +43,6 @@ export function compilePacked(path: string): PackedProgram {
   const script = new Script(wrapped, {
     filename: path,
     ...(cachedData && { cachedData }),
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
   return { path, script, digest };
 }

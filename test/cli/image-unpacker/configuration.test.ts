@@ -69,7 +69,7 @@ test('what is wrong with a configuration is said with its line', async t => {
     ['limits:\n  entries: 0\n', /line 2: .*a limit is 1 or more/],
     ['limits:\n  nameBytes: 256\n', /line 2: .*no image has more than 255/],
     ['limits: { sourceBytes: 5 }\n', /unknown key "sourceBytes"/],
-    ['- a\n', /line 1: unknown key "0"/],
+    ['- a\n', /line 1: a mapping of keys to values is expected/],
     ['a: b: c\n', /line 1/],
   ];
   for (const [text, message] of cases) {
