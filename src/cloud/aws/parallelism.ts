@@ -6,5 +6,5 @@ export interface Parallelism {
   readonly together: number;
 }
 
-/** What measuring showed to be best; docs/performance.md has the table. */
+/** `npm run bench -- parallel` compares it with more and with less. */
 export const PARALLELISM: Parallelism = { perSnapshot: 32, together: 64 };
