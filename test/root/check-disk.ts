@@ -6,8 +6,14 @@ import { BLOCK_BYTES } from '../simulator/state.js';
 import { attach, run } from './ext4-fixture.js';
 import type { Shop } from './publish-fixture.js';
 
-/** Makes a file of what the simulator holds of the disk of an image, and resolves to its path. */
-function rebuildDisk({ shop, simulator }: { shop: Shop; simulator: Simulator }, row: ResultRow): string {
+/** What images were published from, and to. */
+interface Published {
+  shop: Pick<Shop, 'path'>;
+  simulator: Simulator;
+}
+
+/** Makes a file of what the simulator holds of the disk of an image, and returns its path. */
+function rebuildDisk({ shop, simulator }: Published, row: ResultRow): string {
   const { world } = simulator;
   const place = world.place(row.AccountId!, row.Region);
   const snapshot = place.snapshots.get(place.images.get(row.AmiId!)!.snapshotId)!;
@@ -22,15 +28,12 @@ function rebuildDisk({ shop, simulator }: { shop: Shop; simulator: Simulator }, 
   return path;
 }
 
-/** That the disk of an image, made of what the simulator holds, is exactly that image. */
-export function checkDisk(
-  t: ExecutionContext,
-  it: { shop: Shop; simulator: Simulator },
-  row: ResultRow,
-): void {
+/** That the disk of an image, made of what the simulator holds, is exactly that image. Returns the path of its file. */
+export function checkDisk(t: ExecutionContext, it: Published, row: ResultRow): string {
   const { shop } = it;
   const path = rebuildDisk(it, row);
   const where = ['--store', shop.path('store'), '--image', row.ImageName, '--state-dir', shop.path('other')];
   const checked = run('bin/image-unpacker', 'check', '--device', attach(t, path), ...where, '--json');
   t.like(JSON.parse(checked), { identical: true });
+  return path;
 }
