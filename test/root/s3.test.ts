@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestFn } from 'ava';
 import test from 'ava';
@@ -40,7 +40,8 @@ run('content goes by way of S3 to a volume and a published disk', t => {
   };
   t.like(call('imagetool', 'build', 'base/os/1', '--from', source), { newObjects: 2, newBytes: 20_000_006 });
   t.like(call('imagetool', 'build', 'base/os/2', '--from', source), { newObjects: 0, skippedFiles: 2 });
-  t.deepEqual(readdirSync(join(cache, 'staging')), []);
+  // What has no holes is sent from where it lies.
+  t.false(existsSync(join(cache, 'staging')));
   call('imagetool', 'set-channel', 'base/os@stable', 'base/os/2');
   t.like(call('imagetool', 'verify', 'base/os@stable'), { ok: true });
   const volume = ['--device', disk, '--image', 'base/os@stable', '--state-dir', join(directory, 'state')];
