@@ -1,7 +1,7 @@
 import { connect as connectSocket, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 
-/** A proxy before a server that passes bytes on, counts them, and can cut all connections. */
+/** A proxy before a server that passes bytes on, counts them, and can cut connections and damage what passes. */
 export interface CuttingProxy {
   where: string;
   /** What clients have sent so far. */
@@ -11,11 +11,19 @@ export interface CuttingProxy {
   /** From now on a connection is cut whenever so many bytes have passed. */
   cutEvery: (bytes: number) => void;
   cuts: () => number;
+  /** Of what passes once so many bytes more have, one bit is flipped. */
+  flipAfter: (bytes: number) => void;
 }
 
 /** Starts one on this machine, which ends with the test. */
 export async function cuttingProxy(t: ExecutionContext, port: number): Promise<CuttingProxy> {
-  let [up, down, every, left, cuts] = [0, 0, Infinity, Infinity, 0];
+  let [up, down, every, left, cuts, untilFlip] = [0, 0, Infinity, Infinity, 0, Infinity];
+  const damage = (chunk: Buffer): void => {
+    untilFlip -= chunk.length;
+    if (untilFlip > 0) return;
+    untilFlip = Infinity;
+    chunk[chunk.length >> 1]! ^= 1;
+  };
   const sockets = new Set<Socket>();
   const server = createServer(near => {
     const far = connectSocket(port, '127.0.0.1');
@@ -41,6 +49,7 @@ export async function cuttingProxy(t: ExecutionContext, port: number): Promise<C
     };
     near.on('data', (chunk: Buffer) => {
       up += chunk.length;
+      damage(chunk);
       if (!far.write(chunk)) {
         near.pause();
         far.once('drain', () => near.resume());
@@ -49,6 +58,7 @@ export async function cuttingProxy(t: ExecutionContext, port: number): Promise<C
     });
     far.on('data', (chunk: Buffer) => {
       down += chunk.length;
+      damage(chunk);
       if (!near.write(chunk)) {
         far.pause();
         near.once('drain', () => far.resume());
@@ -67,5 +77,6 @@ export async function cuttingProxy(t: ExecutionContext, port: number): Promise<C
     answered: () => down,
     cutEvery: bytes => (every = left = bytes),
     cuts: () => cuts,
+    flipAfter: bytes => (untilFlip = bytes),
   };
 }

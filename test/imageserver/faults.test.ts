@@ -315,12 +315,25 @@ test('a large object whose connections break goes on where it was, both ways', a
   const { digest, added } = await store.putStream(inPieces(bytes));
   t.true(added);
   t.true(proxy.cuts() >= 7, String(proxy.cuts()));
-  // What was on its way when a connection was cut comes twice.
-  t.true(proxy.sent() < bytes.length * 1.8, `${String(proxy.sent())} bytes were sent`);
+  // What was on its way when a connection was cut comes twice, which may be nearly all that came by it.
+  t.true(proxy.sent() < bytes.length * 4, `${String(proxy.sent())} bytes were sent`);
   const before = proxy.answered();
   t.true((await readAll(store.stream(digest))).equals(bytes));
-  t.true(proxy.answered() - before < bytes.length * 1.8);
+  t.true(proxy.answered() - before < bytes.length * 4);
   t.true(proxy.cuts() >= 14, String(proxy.cuts()));
+});
+
+test('a large object of which a bit is flipped on the way goes on where it was, both ways', async t => {
+  const served = await serve(t, true);
+  const { port } = parseAddress(served.address, 0) as { port: number };
+  const proxy = await cuttingProxy(t, port);
+  const store = await connectTo(t, proxy.where, certs);
+  const bytes = randomBytes(24 << 20);
+  proxy.flipAfter(10 << 20);
+  const { digest, added } = await store.putStream(inPieces(bytes));
+  t.true(added);
+  proxy.flipAfter(10 << 20);
+  t.true((await readAll(store.stream(digest))).equals(bytes));
 });
 
 /** Makes one request at a Unix socket; resolves to its status and body. */
