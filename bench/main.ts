@@ -18,6 +18,7 @@ import { captureSuite } from './suites/capture.js';
 import { checkSuite } from './suites/check.js';
 import { diffSuite } from './suites/diff.js';
 import { firstSuite } from './suites/first.js';
+import { imageServerSuite } from './suites/imageserver.js';
 import { parallelSuite, publishSuite } from './suites/publish.js';
 import { plotScale, scaleSuite } from './suites/scale.js';
 import { scanSuite } from './suites/scan.js';
@@ -50,6 +51,7 @@ const SUITES: Readonly<Record<string, SuiteEntry>> = {
   publish: { suite: publishSuite, trees: [] },
   parallel: { suite: parallelSuite, trees: [] },
   agent: { suite: agentSuite, trees: ['A'] },
+  imageserver: { suite: imageServerSuite, trees: ['A', 'B'] },
 };
 
 interface Call {

@@ -14,7 +14,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** The command of a program of ours. */
 export function ours(
-  program: 'ami-publisher' | 'imagetool' | 'image-unpacker',
+  program: 'ami-publisher' | 'imagetool' | 'image-unpacker' | 'imageserver',
   ...parameters: readonly string[]
 ): string[] {
   return [join(ROOT, 'bin', program), ...parameters];

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { ImageUnpackerError } from '../../src/image/error.js';
 import { accessKey } from '../../test/simulator/sts.js';
+import { packed } from '../packed.js';
 import { runCommand } from '../run-command.js';
 import type { Workshop } from '../workshop.js';
 
@@ -33,7 +33,7 @@ export async function runScript(
   [script, ...words]: readonly [string, ...string[]],
 ): Promise<Report> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_MILLISECONDS)]);
-  const { output } = await runCommand([process.execPath, await packed(script), ...words], {
+  const { output } = await runCommand([process.execPath, await packed(`publish/${script}`), ...words], {
     signal: limit,
     environment,
   });
@@ -46,7 +46,7 @@ export async function killScript(
   [script, ...words]: readonly [string, ...string[]],
   isEnough: () => Promise<boolean>,
 ): Promise<void> {
-  const child = spawn(process.execPath, [await packed(script), ...words], {
+  const child = spawn(process.execPath, [await packed(`publish/${script}`), ...words], {
     stdio: 'ignore',
     env: { ...process.env, ...environment },
   });
@@ -60,29 +60,6 @@ export async function killScript(
     child.kill('SIGKILL');
     await ended;
   }
-}
-
-const PACKED: Record<string, Promise<string>> = {};
-
-/** The file of a script that is packed as the programs are, so that no compiler takes part in what is measured. */
-function packed(name: string): Promise<string> {
-  return (PACKED[name] ??= pack(name));
-}
-
-async function pack(name: string): Promise<string> {
-  const { build } = await import('esbuild');
-  const outfile = fileURLToPath(new URL(`../../dist/bench/${name}.mjs`, import.meta.url));
-  await build({
-    entryPoints: [fileURLToPath(new URL(`../publish/${name}.ts`, import.meta.url))],
-    outfile,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    logLevel: 'warning',
-  });
-  return outfile;
 }
 
 /** What the simulator of AWS has seen. */
@@ -106,7 +83,7 @@ export async function withSimulator<T>(
 ): Promise<T> {
   await mkdir(parent, { recursive: true });
   const directory = await mkdtemp(join(parent, 'publish-'));
-  const child = spawn(process.execPath, [await packed('simulate')], {
+  const child = spawn(process.execPath, [await packed('publish/simulate')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   try {

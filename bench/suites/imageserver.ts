@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { treeOf } from '../data/prepare.js';
+import type { Line, RunningServer } from '../image-server.js';
+import { makeCerts, withServers } from '../image-server.js';
+import { measure } from '../measure.js';
+import { packed } from '../packed.js';
+import { runCommand } from '../run-command.js';
+import { withSshServer } from '../ssh-server.js';
+import type { Attempt, Contestant, Task } from '../task.js';
+import type { Workshop } from '../workshop.js';
+import { ours } from '../workshop.js';
+
+const RSYNC = 'rsync over ssh';
+const MIB = 1 << 20;
+const LARGE_FILES = 4;
+const LARGE_BYTES = 256 * MIB;
+const AGENTS = 50;
+/** A packet takes 50 ms there and back; 1 Gb/s. */
+const FAR: Line = { milliseconds: 25, bytes: 125_000_000 };
+const FIRST = 'base/bench/first';
+const SECOND = 'base/bench/second';
+
+/** Sending to image servers, and fetching from them, over TLS on this machine. */
+export function imageServerSuite(workshop: Workshop): Task[] {
+  const tree = treeOf(workshop.data, 'A');
+  return [
+    {
+      title: `upload of ${String(LARGE_FILES)} objects of ${String(LARGE_BYTES / MIB)} MiB, warm`,
+      base: RSYNC,
+      contestants: [
+        upload(workshop, () => largeFiles(workshop)),
+        rsync(workshop, () => largeFiles(workshop)),
+      ],
+    },
+    {
+      title: 'the same fetched, warm',
+      base: RSYNC,
+      contestants: [
+        fetched(workshop, 'fetch'),
+        fetched(workshop, 'read'),
+        rsync(workshop, () => largeFiles(workshop)),
+      ],
+    },
+    {
+      title: 'first upload of A, warm',
+      base: RSYNC,
+      contestants: [
+        upload(workshop, () => Promise.resolve(tree)),
+        rsync(workshop, () => Promise.resolve(tree)),
+      ],
+    },
+    {
+      title: 'A becomes B on a server, its replica, and the replica of that',
+      base: 'on this machine',
+      contestants: [revision(workshop, 'on this machine'), revision(workshop, '50 ms and 1 Gb/s apart', FAR)],
+    },
+    {
+      title: `${String(AGENTS)} agents fetch what B has new at once`,
+      base: 'all of them',
+      contestants: [agents(workshop)],
+    },
+  ];
+}
+
+/** Files of random bytes. */
+async function largeFiles(workshop: Workshop): Promise<string> {
+  const directory = workshop.path('large');
+  if (existsSync(directory)) return directory;
+  await mkdir(directory);
+  for (let number = 0; number < LARGE_FILES; number++) {
+    const file = await open(join(directory, String(number)), 'w');
+    for (let at = 0; at < LARGE_BYTES; at += MIB) await file.write(randomBytes(MIB));
+    await file.close();
+  }
+  return directory;
+}
+
+/** The words that make an image of a directory, on a server, by a client that knows nothing yet. */
+function buildWords(certs: string, { address }: RunningServer, image: string, from: string): string[] {
+  const cache = join(certs, '../build-cache');
+  const places = ['--server', address, '--certs', certs, '--cache', cache];
+  return ours('imagetool', 'build', image, '--from', from, '--mtimes-from', 'none', ...places);
+}
+
+async function remark(servers: readonly RunningServer[], more = ''): Promise<string> {
+  const held = await Promise.all(servers.map(server => server.memory()));
+  return `servers at most ${String(Math.round(Math.max(...held) / MIB))} MiB${more}`;
+}
+
+function upload(workshop: Workshop, source: () => Promise<string>): Contestant {
+  const attempt = async (): Promise<Attempt> => {
+    const from = await source();
+    return withServers(workshop, 1, undefined, async (servers, certs) => {
+      await rm(workshop.path('build-cache'), { recursive: true, force: true });
+      const words = buildWords(certs, servers[0]!, FIRST, from);
+      const { cost } = await measure(words, { cold: false, signal: workshop.signal });
+      return { cost, result: await remark(servers) };
+    });
+  };
+  return { tool: 'imagetool build', attempt };
+}
+
+function rsync(workshop: Workshop, source: () => Promise<string>): Contestant {
+  const attempt = async (): Promise<Attempt> => {
+    const from = await source();
+    return withSshServer(workshop, async login => {
+      const to = await workshop.emptied('rsync');
+      const words = ['rsync', '-aHAXS', '--numeric-ids', '-e', login, `${from}/`, `127.0.0.1:${to}/`];
+      const { cost } = await measure(words, { cold: false, signal: workshop.signal });
+      return { cost };
+    });
+  };
+  return { tool: RSYNC, attempt };
+}
+
+async function clientWords(
+  workshop: Workshop,
+  work: 'fetch' | 'read' | 'await',
+  server: RunningServer,
+  image: string,
+  count = 1,
+): Promise<string[]> {
+  const cache = await workshop.emptied('client-cache');
+  const certs = await makeCerts(workshop);
+  const script = await packed('imageserver/client');
+  return [process.execPath, script, work, server.address, certs, image, cache, String(count)];
+}
+
+function fetched(workshop: Workshop, work: 'fetch' | 'read'): Contestant {
+  const attempt = async (): Promise<Attempt> => {
+    const from = await largeFiles(workshop);
+    return withServers(workshop, 1, undefined, async (servers, certs) => {
+      const { signal } = workshop;
+      await runCommand(buildWords(certs, servers[0]!, FIRST, from), { signal });
+      const words = await clientWords(workshop, work, servers[0]!, FIRST);
+      const { cost } = await measure(words, { cold: false, signal });
+      return { cost, result: await remark(servers) };
+    });
+  };
+  return { tool: work === 'fetch' ? 'into a cache' : 'read and hashed', attempt };
+}
+
+/** From the start of the upload to when the last server shows the image. */
+function revision(workshop: Workshop, tool: string, line?: Line): Contestant {
+  const attempt = (): Promise<Attempt> =>
+    withServers(workshop, 3, line, async (servers, certs) => {
+      const { signal, data } = workshop;
+      await rm(workshop.path('build-cache'), { recursive: true, force: true });
+      const last = servers.at(-1)!;
+      await runCommand(buildWords(certs, servers[0]!, FIRST, treeOf(data, 'A')), { signal });
+      await runCommand(await clientWords(workshop, 'await', last, FIRST), { signal });
+      const seen = runCommand(await clientWords(workshop, 'await', last, SECOND), { signal });
+      const words = buildWords(certs, servers[0]!, SECOND, treeOf(data, 'B'));
+      const [{ cost }, { seconds }] = await Promise.all([measure(words, { cold: false, signal }), seen]);
+      const sent = `sent after ${cost.wall.toFixed(2)} s; `;
+      return { cost: { ...cost, wall: seconds }, result: sent + (await remark(servers)) };
+    });
+  return { tool, attempt };
+}
+
+/** Agents that have A, and want B. */
+function agents(workshop: Workshop): Contestant {
+  const attempt = (): Promise<Attempt> =>
+    withServers(workshop, 1, undefined, async (servers, certs) => {
+      const { signal, data } = workshop;
+      await rm(workshop.path('build-cache'), { recursive: true, force: true });
+      await runCommand(buildWords(certs, servers[0]!, FIRST, treeOf(data, 'A')), { signal });
+      await runCommand(buildWords(certs, servers[0]!, SECOND, treeOf(data, 'B')), { signal });
+      const words = [...(await clientWords(workshop, 'fetch', servers[0]!, SECOND, AGENTS)), FIRST];
+      const { cost, output } = await measure(words, { cold: false, signal });
+      const times = (JSON.parse(output) as number[]).sort((a, b) => a - b);
+      const spread = `; first ${times[0]!.toFixed(1)} s, last ${times.at(-1)!.toFixed(1)} s`;
+      return { cost, result: await remark(servers, spread) };
+    });
+  return { tool: 'all of them', attempt };
+}
