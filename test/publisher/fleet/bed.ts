@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../../temporary-directory.js';
 import { diskOf, Shop, STREAM } from '../shop.js';
 
 export const ACCOUNT = '111122223333';
-export const clock = fastClock(2000);
+export const clock = fastClock(500);
 
 export type Bed = Awaited<ReturnType<typeof bed>>;
 
