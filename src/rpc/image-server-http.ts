@@ -227,12 +227,12 @@ function refusal(status: number, body: Buffer): ImageUnpackerError {
   return malformed(`the status ${String(status)}`);
 }
 
-/** Whether it was the connection that failed; bytes that were damaged on the way are found by TLS at one end or the other. */
-function isBroken(reason: unknown): boolean {
+/**
+ * Whether it was the connection that failed, which may be tried again. TLS finds bytes that were damaged on the way at one
+ * end or the other, and says so by many names (of the record's type, version, length or MAC, its own or by an alert).
+ */
+export function isBroken(reason: unknown): boolean {
   if (reason instanceof ImageUnpackerError) return false;
   const { code } = reason as NodeJS.ErrnoException;
-  return (
-    code !== undefined &&
-    /^E[A-Z]+$|^ERR_STREAM_PREMATURE_CLOSE$|^HPE_|^ERR_SSL_\w*BAD_RECORD_MAC$/.test(code)
-  );
+  return code !== undefined && /^E[A-Z]+$|^ERR_STREAM_PREMATURE_CLOSE$|^HPE_|^ERR_SSL_/.test(code);
 }
