@@ -1,4 +1,4 @@
-// `npm run bench [-- SUITE… --runs N --data DIR --plots DIR --synthetic --json]`: see docs/performance.md.
+// `npm run bench [-- SUITE… --only TEXT --runs N --data DIR --plots DIR --synthetic --json]`: see docs/performance.md.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,6 +56,8 @@ const SUITES: Readonly<Record<string, SuiteEntry>> = {
 
 interface Call {
   suites: string[];
+  /** What the titles of the tasks contain that are done. */
+  only: string;
   runs: number;
   data: string;
   /** Where to draw what can be drawn. */
@@ -67,6 +69,7 @@ interface Call {
 const NAMES = Object.keys(SUITES);
 
 const OPTIONS = {
+  only: { type: 'string', default: '' },
   runs: { type: 'string', default: '3' },
   data: { type: 'string', default: process.env['BENCH_DATA'] ?? join(tmpdir(), 'image-bench') },
   plots: { type: 'string' },
@@ -105,7 +108,7 @@ async function checkMachine(): Promise<void> {
   throw new ImageUnpackerError('NOT_ROOT', `The benchmark needs root and loop devices: ${fault}`);
 }
 
-async function main({ suites, runs, data: place, plots, synthetic, json }: Call): Promise<void> {
+async function main({ suites, only, runs, data: place, plots, synthetic, json }: Call): Promise<void> {
   await checkMachine();
   const signal = abortWhenInterrupted(process, say);
   const trees = new Set(suites.flatMap(name => SUITES[name]!.trees));
@@ -118,14 +121,16 @@ async function main({ suites, runs, data: place, plots, synthetic, json }: Call)
     for (const name of suites) {
       const { suite, plot } = SUITES[name]!;
       const tasks: TaskScores[] = [];
-      for (const task of await suite(workshop)) {
+      for (const task of (await suite(workshop)).filter(({ title }) => title.includes(only))) {
         const scores = await runTask(task, runs, say);
         if (!json) console.log(showScores(scores));
         tasks.push(scores);
       }
-      if (plot !== undefined && plots !== undefined) await draw(plots, name, plot(tasks));
+      if (plot !== undefined && plots !== undefined && tasks.length > 0) await draw(plots, name, plot(tasks));
       results.push(...tasks);
     }
+    if (results.length === 0)
+      throw new ImageUnpackerError('USAGE', `No task of ${suites.join(', ')} has "${only}" in its title`);
     if (json) console.log(JSON.stringify({ machine, data: data.origin, tasks: results.map(withMedians) }));
   } finally {
     await workshop.close();

@@ -5,7 +5,7 @@ import type { Journal } from './journal.js';
  * Of the blocks that have arrived so many are not yet noted at most, besides those whose note is being written: after a
  * kill these are sent again.
  */
-const UNNOTED_SHARE = 1 / 32;
+const UNNOTED_SHARE = 1 / 64;
 
 /** The blocks of a target's disks that have arrived, as the journal of the run tells. */
 export class JournalledBlocks implements SentBlocks {

@@ -134,6 +134,8 @@ async function serve(
   simulator.calls.push(seen);
   if (options.latency !== undefined) await options.clock.sleep(options.latency(operation));
   if (trouble === 'lost') return void request.socket.destroy();
+  // Who has been killed meanwhile is told nothing.
+  if (request.socket.destroyed) return;
   seen.answered = true;
   response.writeHead(answer.status, { 'x-amzn-RequestId': 'simulated', ...answer.headers }).end(answer.body);
 }

@@ -26,6 +26,7 @@ export async function deleteSnapshot(
   SnapshotId: string,
   options: CallOptions,
 ): Promise<void> {
+  session.removed.add(SnapshotId);
   for (let attempt = 1; ; attempt++) {
     try {
       await session.call('DeleteSnapshot', { SnapshotId }, options);

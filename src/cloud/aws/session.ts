@@ -43,6 +43,8 @@ export class AwsSession {
   readonly #subject: ErrorSubject;
   readonly #buckets = new Map<CallName, TokenBucket>();
   readonly sending: SendingLimits;
+  /** The snapshots that were removed: that one of them is not found does not mean that it is too new. */
+  readonly removed = new Set<string>();
 
   /** Whose session it is and where, when that is known. */
   readonly place: CloudPlace | undefined;

@@ -51,7 +51,8 @@ export async function startSnapshot(session: AwsSession, start: SnapshotStart): 
     const snapshot = await findSnapshot(session, SnapshotId, { signal });
     if (snapshot !== undefined && snapshot.State !== 'error') return snapshot;
     // It may only not be known everywhere yet.
-    if (snapshot === undefined && isFresh(StartTime, session)) return { SnapshotId, State: 'pending' };
+    if (snapshot === undefined && isFresh(SnapshotId, StartTime, session))
+      return { SnapshotId, State: 'pending' };
   }
   const message = `EBS gives only snapshots for ${target} that are dead already; publish again, as another run`;
   throw new ImageUnpackerError('CLOUD_FAILED', message, { target });
@@ -85,7 +86,7 @@ function inputOf(start: SnapshotStart, attempt: number) {
   };
 }
 
-function isFresh(started: Date | undefined, { clock }: AwsSession): boolean {
+function isFresh(id: string, started: Date | undefined, { clock, removed }: AwsSession): boolean {
   const FRESH_MILLISECONDS = 60_000;
-  return started !== undefined && clock.now() - started.getTime() < FRESH_MILLISECONDS;
+  return !removed.has(id) && started !== undefined && clock.now() - started.getTime() < FRESH_MILLISECONDS;
 }
