@@ -80,17 +80,32 @@ function countVotes(
     else if (same.length < MOST_CANDIDATES) same.push(path);
   }
   const votes = new Map<string, Votes>();
+  // Most files of a directory come from one: what they speak for is found once.
+  const byDirectories = new Map<string, Votes>();
   for (const { path, want } of changes) {
-    if (!isVoter(want) || !appeared.has(keyOf(parentPath(path)))) continue;
+    if (!isVoter(want)) continue;
+    const destination = keyOf(parentPath(path));
+    if (!appeared.has(destination)) continue;
     for (const source of sources.get(voterKey(want)) ?? []) {
-      const move = highestMove(source, path, vanished, appeared);
-      const key = `${keyOf(move.from)}\0${keyOf(move.to)}`;
-      const counted = votes.get(key);
-      if (counted === undefined) votes.set(key, { move, count: 1 });
-      else counted.count++;
+      const directories = `${keyOf(parentPath(source))}\0${destination}`;
+      let counted = byDirectories.get(directories);
+      if (counted === undefined) {
+        counted = votesFor(highestMove(source, path, vanished, appeared), votes);
+        byDirectories.set(directories, counted);
+      }
+      counted.count++;
     }
   }
   return [...votes.values()].sort((a, b) => b.count - a.count || comparePaths(a.move.from, b.move.from));
+}
+
+function votesFor(move: DirectoryMove, votes: Map<string, Votes>): Votes {
+  const key = `${keyOf(move.from)}\0${keyOf(move.to)}`;
+  const there = votes.get(key);
+  if (there !== undefined) return there;
+  const made = { move, count: 0 };
+  votes.set(key, made);
+  return made;
 }
 
 function isVoter(entry: Entry | undefined): entry is FileEntry {
@@ -141,31 +156,51 @@ function canMove(
 /** Where paths lead after moves. */
 class Relocation {
   readonly #moves: readonly DirectoryMove[];
+  /** What is moved, and where to; none of them lies in another. */
+  readonly #places: readonly Buffer[];
 
   constructor(moves: readonly DirectoryMove[]) {
     this.#moves = moves;
+    this.#places = moves.flatMap(({ from, to }) => [from, to]).sort(comparePaths);
+  }
+
+  /** Whether a path is, or is below, what is moved or where something is moved to. */
+  concerns(path: Buffer): boolean {
+    return placeOf(path, this.#places, place => place) !== undefined;
   }
 
   /** The path after the moves of what is at `path` before them; the same buffer where that is no other. */
   path(path: Buffer): Buffer {
-    let low = 0;
-    let high = this.#moves.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (comparePaths(this.#moves[middle]!.from, path) <= 0) low = middle + 1;
-      else high = middle;
-    }
-    const move = this.#moves[low - 1];
-    return move !== undefined && isWithin(path, move.from) ? rebase(path, move.from, move.to) : path;
+    const move = placeOf(path, this.#moves, ({ from }) => from);
+    return move === undefined ? path : rebase(path, move.from, move.to);
   }
 
+  /** The entry after the moves; the same object where nothing of it is another. */
   entry<T extends Entry>(entry: T): T {
     const path = this.path(entry.path);
-    if (entry.type === 'link') return { ...entry, path, target: this.path(entry.target) };
+    if (entry.type === 'link') {
+      const target = this.path(entry.target);
+      return path === entry.path && target === entry.target ? entry : { ...entry, path, target };
+    }
     if (!('names' in entry) || entry.names.length === 0)
       return path === entry.path ? entry : { ...entry, path };
-    return { ...entry, path, names: entry.names.map(name => this.path(name)).sort(comparePaths) };
+    const names = entry.names.map(name => this.path(name));
+    const isSame = path === entry.path && names.every((name, at) => name === entry.names[at]);
+    return isSame ? entry : { ...entry, path, names: names.sort(comparePaths) };
   }
+}
+
+/** That of the places, which are sorted and lie beside each other, at or below which a path is. */
+function placeOf<T>(path: Buffer, places: readonly T[], directoryOf: (place: T) => Buffer): T | undefined {
+  let low = 0;
+  let high = places.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (comparePaths(directoryOf(places[middle]!), path) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  const place = places[low - 1];
+  return place !== undefined && isWithin(path, directoryOf(place)) ? place : undefined;
 }
 
 function rebase(path: Buffer, from: Buffer, to: Buffer): Buffer {
@@ -176,6 +211,7 @@ function moveChanges(
   changes: readonly Change[],
   relocation: Relocation,
 ): { changes: Change[]; carried: Buffer[] } {
+  const apart: Change[] = [];
   const slots = new Map<string, Change>();
   const slot = (path: Buffer): Change => {
     const key = keyOf(path);
@@ -185,19 +221,24 @@ function moveChanges(
     slots.set(key, made);
     return made;
   };
-  for (const { path, have, want } of changes) {
+  for (const change of changes) {
+    const { path, have, want } = change;
+    const moved = have && relocation.entry(have);
+    if (moved === have && !relocation.concerns(path)) {
+      apart.push(change);
+      continue;
+    }
     if (want !== undefined) slot(path).want = want;
-    if (have === undefined) continue;
-    const moved = relocation.entry(have);
-    slot(moved.path).have = moved;
+    if (moved !== undefined) slot(moved.path).have = moved;
   }
   const left: Change[] = [];
   const carried: Buffer[] = [];
-  for (const change of [...slots.values()].sort((a, b) => comparePaths(a.path, b.path))) {
+  for (const change of slots.values()) {
     if (!isSettled(change)) left.push(change);
     else if (change.want?.type !== 'link') carried.push(change.path);
   }
-  return { changes: left, carried };
+  const sorted = [...apart, ...left].sort((a, b) => comparePaths(a.path, b.path));
+  return { changes: sorted, carried: carried.sort(comparePaths) };
 }
 
 /** Whether moving has made right all that differed. */
@@ -215,13 +256,15 @@ function moveTouched(
   relocation: Relocation,
 ): Map<string, TouchedDirectory> {
   const moved = new Map<string, TouchedDirectory>();
-  const put = (entry: Entry | undefined, side: 'have' | 'want'): void => {
-    if (entry?.type !== 'directory') return;
-    moved.set(keyOf(entry.path), { ...moved.get(keyOf(entry.path)), [side]: entry });
+  const put = (entry: DirectoryEntry, side: 'have' | 'want'): void => {
+    const key = keyOf(entry.path);
+    const there = moved.get(key);
+    if (there === undefined) moved.set(key, { [side]: entry });
+    else there[side] = entry;
   };
   for (const { have, want } of [...directories.values(), ...changes]) {
-    put(want, 'want');
-    put(have && relocation.entry(have), 'have');
+    if (want?.type === 'directory') put(want, 'want');
+    if (have?.type === 'directory') put(relocation.entry(have), 'have');
   }
   return moved;
 }

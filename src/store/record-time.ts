@@ -8,5 +8,5 @@ export const time = v.pipe(v.string(), v.regex(TIME), v.check(isTime, 'is no tim
 /** Whether there is such a time: Date.parse takes the 31st of February for the third of March. */
 function isTime(text: string): boolean {
   const time = new Date(text);
-  return !Number.isNaN(time.getTime()) && time.toISOString() === text;
+  return !Number.isNaN(time.getTime()) && time.getUTCDate() === Number(text.slice(8, 10));
 }

@@ -24,7 +24,7 @@ export interface ImageRecord {
 
 /** Objects that lie on this machine as files, each of them read and found to be what its name says. */
 export interface FetchedObjects {
-  /** An open directory that holds them as `ab/abcd…`, by their digests in hex. */
+  /** An open directory that holds them as `ab/abcd…`, by their digests in hex, and all else that the store has fetched. */
   readonly directory: number;
   /** Bytes that had to be brought from elsewhere; 0 when the store is on this machine. */
   readonly bytesFetched: number;

@@ -15,7 +15,7 @@ import { areaDigest, extentsOf } from './disk/boot-area.js';
 import { growFileSystem } from './grow-file-system.js';
 import { makeFileSystem } from './make-file-system.js';
 import { inodesInUse, inodesMore, isInodesAstray, requireInodes } from './inode-count.js';
-import type { InodeRow } from './known-tree.js';
+import type { FinishTree } from './next-tree.js';
 import { nextTree } from './next-tree.js';
 import { OpenVolume } from './open-volume.js';
 import { patchVolume } from './patch-volume.js';
@@ -23,7 +23,7 @@ import { preparePatch } from './prepare-patch.js';
 import { checkMayFormat } from './probe.js';
 import type { VolumeRequest, WantedVolume } from './plan-volume.js';
 import { planVolume } from './plan-volume.js';
-import type { VolumeFacts } from './remember.js';
+import type { TreeToRemember, VolumeFacts } from './remember.js';
 import { rememberTree } from './remember.js';
 import { scrubDisk } from './scrub-disk.js';
 import { settleDisk } from './settle-disk.js';
@@ -163,7 +163,7 @@ class Application {
     const settled = await this.#settleArea(record, current.from);
     const scrubbed = await this.#scrub(record, current.from);
     if (grown || settled || scrubbed || current.scan !== 'none') {
-      await this.#remember(current, record, [], []);
+      await this.#remember(record, (await this.#nextTree(current, []))([]));
       return;
     }
     const known = record.state!;
@@ -214,6 +214,9 @@ class Application {
       });
       const before = inodesInUse(await checkedSuperblock(this.#device));
       const options = { ...this.#request, objects: objects.directory, contents };
+      // While other threads write.
+      const next = this.#nextTree(current, plan.touched);
+      next.catch(() => undefined);
       const rows = await patchVolume(this.#device, plan, options);
       requireInodes(
         this.#device,
@@ -223,7 +226,7 @@ class Application {
       this.#clock.enter('settle');
       await this.#settleArea(record, current.from);
       await this.#scrub(record, current.from);
-      await Promise.all([this.#writes.end(), this.#remember(current, record, plan.touched, rows)]);
+      await Promise.all([this.#writes.end(), this.#remember(record, (await next)(rows))]);
     } finally {
       await objects.close();
     }
@@ -255,12 +258,7 @@ class Application {
     return findRecord(state, await checkedSuperblock(this.#device));
   }
 
-  async #remember(
-    current: CurrentTree,
-    record: VolumeRecord,
-    touched: readonly Buffer[],
-    rows: readonly InodeRow[],
-  ): Promise<void> {
+  #nextTree(current: CurrentTree, touched: readonly Buffer[]): Promise<FinishTree> {
     const { manifest, indexBytes, digest } = this.#wanted.tree;
     const change = {
       have: current.tree,
@@ -269,12 +267,15 @@ class Application {
       wantDigest: digest,
       wantIndexBytes: indexBytes,
       touched,
-      rows,
     };
+    return nextTree(change, {});
+  }
+
+  async #remember(record: VolumeRecord, tree: TreeToRemember): Promise<void> {
     const { fingerprint } = await checkedSuperblock(this.#device);
     const { layout } = this.#wanted;
     const facts = { image: this.#imageReference(), layout, fingerprint, ...this.#areaFacts() };
-    await rememberTree(record, await nextTree(change, {}), facts);
+    await rememberTree(record, tree, facts);
   }
 
   /** What is remembered of a disk beside its file system. */

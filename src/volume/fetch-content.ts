@@ -4,6 +4,12 @@ import { manifestFault } from '../image/manifest-fault.js';
 import type { ProgressSink } from '../image/progress.js';
 import type { FetchedObjects, Store } from '../store/store.js';
 
+/** How content is fetched. */
+export interface FetchOptions {
+  progress: ProgressSink;
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Has the content of files at hand, every object of it verified. Throws `STORE_DAMAGED` naming all that are not good,
  * and `IMAGE_INVALID` naming a file whose object is not as large as the file says.
@@ -11,7 +17,7 @@ import type { FetchedObjects, Store } from '../store/store.js';
 export async function fetchContent(
   store: Store,
   files: readonly FileEntry[],
-  options: { progress: ProgressSink; signal?: AbortSignal | undefined },
+  options: FetchOptions,
 ): Promise<FetchedObjects> {
   const digests = new Map<string, Buffer>();
   for (const { digest } of files) {

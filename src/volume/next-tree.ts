@@ -19,13 +19,18 @@ export interface TreeChange {
   want: ManifestReader;
   wantDigest: Buffer;
   wantIndexBytes: Buffer;
-  /** Paths of what was touched, in order, and the inodes that are there now. */
+  /** Paths of what is touched, in order. */
   touched: readonly Buffer[];
-  rows: readonly InodeRow[];
 }
 
-/** What is known of the tree that a volume has become: what was not touched is where it was. */
-export async function nextTree(change: TreeChange, watch: Watch): Promise<TreeToRemember> {
+/** Makes the tree of the inodes that are there once all is done, in the order of `touched`. */
+export type FinishTree = (rows: readonly InodeRow[]) => TreeToRemember;
+
+/**
+ * What is known of the tree that a volume becomes: what is not touched stays where it is. All but the inodes that are touched can
+ * be made out before they are.
+ */
+export async function nextTree(change: TreeChange, watch: Watch): Promise<FinishTree> {
   const { have, want } = change;
   const known = new Map(
     have.manifest.index.pages.map(({ digest }, number) => [digest.toString('hex'), number]),
@@ -33,14 +38,9 @@ export async function nextTree(change: TreeChange, watch: Watch): Promise<TreeTo
   const origins = want.index.pages.map(({ digest }) => known.get(digest.toString('hex')));
   const tables = await newTables(have, want, origins, watch);
   const places = await findPlaces(want, change.touched, watch);
-  for (const [at, place] of places.entries()) {
-    if (place === undefined) continue;
-    let table = tables.get(place.page);
-    if (table === undefined) {
-      table = Buffer.from(await have.table(origins[place.page]!));
-      tables.set(place.page, table);
-    }
-    writeRow(table, place.index, change.rows[at]!);
+  for (const place of places) {
+    if (place === undefined || tables.has(place.page)) continue;
+    tables.set(place.page, Buffer.from(await have.table(origins[place.page]!)));
   }
   const pages: PageToRemember[] = [];
   for (const [number, { length }] of want.index.pages.entries()) {
@@ -51,7 +51,12 @@ export async function nextTree(change: TreeChange, watch: Watch): Promise<TreeTo
       pages.push({ page: await have.manifest.page(origin), table: table ?? (await have.table(origin)) });
     } else pages.push({ page: await want.page(number), table: table! });
   }
-  return { indexBytes: change.wantIndexBytes, digest: change.wantDigest, pages };
+  return rows => {
+    for (const [at, place] of places.entries()) {
+      if (place !== undefined) writeRow(tables.get(place.page)!, place.index, rows[at]!);
+    }
+    return { indexBytes: change.wantIndexBytes, digest: change.wantDigest, pages };
+  };
 }
 
 /** Inode tables of the wanted pages that are not there as they are: rows by path. */

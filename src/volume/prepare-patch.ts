@@ -1,7 +1,9 @@
 import type { MovedDifference } from '../image/directory-moves.js';
 import { moveDirectories } from '../image/directory-moves.js';
+import type { FileEntry } from '../image/entry.js';
 import type { Matching, Rewrites } from '../image/inode-match.js';
 import { matchInodes, mayDifferInHoles } from '../image/inode-match.js';
+import { newContent } from '../image/new-content.js';
 import type { Change, Difference, Plan } from '../image/plan.js';
 import { planChanges } from '../image/plan.js';
 import type { ProgressSink } from '../image/progress.js';
@@ -11,7 +13,7 @@ import type { FetchedObjects, Store } from '../store/store.js';
 import { chooseRewrites } from './choose-rewrites.js';
 import type { CurrentTree } from './current-tree.js';
 import type { BlockDevice } from './device.js';
-import { fetchContent } from './fetch-content.js';
+import { FetchAhead } from './fetch-ahead.js';
 import type { Contents } from './generated-objects.js';
 import { isGenerated } from './generated-objects.js';
 import { findPlaces } from './find-entries.js';
@@ -54,21 +56,23 @@ export async function preparePatch(
   given: PatchToPrepare,
   options: PreparationOptions,
 ): Promise<PreparedPatch> {
-  const { clock } = options;
-  const moved = moveDirectories(given.difference);
-  const matching = matchInodes(moved.changes, await sparseForms(given.current, moved.changes));
-  clock.enter('fetch');
-  const files = matching.unmatched
-    .filter(entry => entry.type === 'file')
-    .filter(file => !isGenerated(file, options.contents));
-  const objects = await fetchContent(given.store, files, options);
+  const isStored = (file: FileEntry): boolean => !isGenerated(file, options.contents);
+  const sure = newContent(given.difference.changes).filter(isStored);
+  const ahead = new FetchAhead(given.store, sure, options);
+  let objects: FetchedObjects | undefined;
   try {
-    clock.enter('plan');
-    const rewrites = await chosenRewrites(given, moved, matching, objects.directory, options);
+    // Asked first: while it is waited for, what was begun is handed to other threads. Then this one is busy.
     const staging = await stagingName(given, options);
+    const moved = moveDirectories(given.difference);
+    const matching = matchInodes(moved.changes, await sparseForms(given.current, moved.changes));
+    options.clock.enter('fetch');
+    const files = matching.unmatched.filter(entry => entry.type === 'file').filter(isStored);
+    objects = await ahead.finish(files);
+    options.clock.enter('plan');
+    const rewrites = await chosenRewrites(given, moved, matching, objects.directory, options);
     return { plan: planChanges(moved, matching, { staging, stageFrom: STAGE_FROM, rewrites }), objects };
   } catch (reason) {
-    await objects.close();
+    await (objects ?? ahead).close();
     throw reason;
   }
 }

@@ -5,8 +5,7 @@ import type { DirectoryEntry, Entry, FileEntry } from '../../src/image/entry.js'
 import { INODE_FLAGS } from '../../src/image/entry.js';
 import { sha512 } from '../../src/image/digest.js';
 import { comparePaths } from '../../src/image/path.js';
-import { directoriesOf } from '../../src/image/plan.js';
-import { changesBetween } from '../model/tree.js';
+import { differenceBetween } from '../model/tree.js';
 
 const metadata = { mode: 0o755, uid: 0, gid: 0, mtime: 5n, flags: 0, xattrs: [] };
 
@@ -33,17 +32,7 @@ function link(path: string, target: string): Entry {
 function differenceOf(have: Entry[], want: Entry[]): MovedDifference {
   const sorted = (entries: Entry[]): Entry[] =>
     [directory(''), ...entries].sort((a, b) => comparePaths(a.path, b.path));
-  const [before, after] = [sorted(have), sorted(want)];
-  const changes = changesBetween(before, after);
-  const at = (entries: Entry[], path: Buffer): DirectoryEntry | undefined =>
-    entries.find((entry): entry is DirectoryEntry => entry.path.equals(path) && entry.type === 'directory');
-  const directories = new Map(
-    directoriesOf(changes).map(path => [
-      path.toString('latin1'),
-      { have: at(before, path), want: at(after, path) },
-    ]),
-  );
-  return moveDirectories({ changes, directories });
+  return moveDirectories(differenceBetween(sorted(have), sorted(want)));
 }
 
 /** What is moved, what is left to change and what was carried along, as text. */

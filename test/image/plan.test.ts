@@ -1,30 +1,18 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type { DirectoryEntry, Entry } from '../../src/image/entry.js';
+import type { Entry } from '../../src/image/entry.js';
 import { moveDirectories } from '../../src/image/directory-moves.js';
 import type { Rewrites } from '../../src/image/inode-match.js';
 import { matchInodes } from '../../src/image/inode-match.js';
-import { directoriesOf, planChanges } from '../../src/image/plan.js';
-import type { TouchedDirectory } from '../../src/image/plan-metadata.js';
+import { planChanges } from '../../src/image/plan.js';
 import { ModelFileSystem } from '../model/file-system.js';
 import type { TreePlan } from '../model/tree.js';
-import { changesBetween, entriesOf, treePlan } from '../model/tree.js';
+import { differenceBetween, entriesOf, treePlan } from '../model/tree.js';
 
 const staging = Buffer.from('.staging');
 
 function planBetween(have: readonly Entry[], want: readonly Entry[], stageFrom: number, rewrites: Rewrites) {
-  const changes = changesBetween(have, want);
-  const directoryAt = (entries: readonly Entry[], path: Buffer): DirectoryEntry | undefined => {
-    const found = entries.find(entry => entry.path.equals(path));
-    return found?.type === 'directory' ? found : undefined;
-  };
-  const directories = new Map<string, TouchedDirectory>(
-    directoriesOf(changes).map(path => [
-      path.toString('latin1'),
-      { have: directoryAt(have, path), want: directoryAt(want, path) },
-    ]),
-  );
-  const moved = moveDirectories({ changes, directories });
+  const moved = moveDirectories(differenceBetween(have, want));
   return planChanges(moved, matchInodes(moved.changes, new Map()), { staging, stageFrom, rewrites });
 }
 

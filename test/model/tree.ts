@@ -1,8 +1,10 @@
 import fc from 'fast-check';
-import type { Entry, InodeEntry, LinkableEntry, Xattr } from '../../src/image/entry.js';
+import type { DirectoryEntry, Entry, InodeEntry, LinkableEntry, Xattr } from '../../src/image/entry.js';
 import { INODE_FLAGS } from '../../src/image/entry.js';
 import { sha512 } from '../../src/image/digest.js';
 import { comparePaths, joinPath } from '../../src/image/path.js';
+import type { Difference } from '../../src/image/plan.js';
+import { directoriesOf } from '../../src/image/plan.js';
 
 /*
  * Trees for property tests: small, with few names, so that two of them collide in every way that
@@ -174,4 +176,18 @@ export function changesBetween(
     })
     .filter(({ have: a, want: b }) => a === undefined || b === undefined || text(a) !== text(b))
     .sort((a, b) => comparePaths(a.path, b.path));
+}
+
+/** The same, with what is at the directories whose names change. */
+export function differenceBetween(have: readonly Entry[], want: readonly Entry[]): Difference {
+  const changes = changesBetween(have, want);
+  const at = (entries: readonly Entry[], path: Buffer): DirectoryEntry | undefined =>
+    entries.find((entry): entry is DirectoryEntry => entry.type === 'directory' && entry.path.equals(path));
+  const directories = new Map(
+    directoriesOf(changes).map(path => [
+      path.toString('latin1'),
+      { have: at(have, path), want: at(want, path) },
+    ]),
+  );
+  return { changes, directories };
 }
