@@ -1,10 +1,10 @@
 import type { Entry, LinkableEntry } from './entry.js';
 import type { ImageUnpackerError } from './error.js';
-import { keyOf, pathsOf } from './inode-match.js';
+import { keyOf, parentKeyOf, pathsOf } from './inode-match.js';
 import type { ManifestIndex } from './manifest.js';
 import { dataBlocksOf } from './manifest.js';
 import { manifestFault, miscounted } from './manifest-fault.js';
-import { displayPath, parentPath } from './path.js';
+import { displayPath } from './path.js';
 import type { Change } from './plan.js';
 import type { TouchedDirectory } from './plan-metadata.js';
 
@@ -21,11 +21,7 @@ export function checkChanges(
 ): void {
   const byPath = new Map(changes.map(change => [keyOf(change.path), change]));
   for (const { path, have, want } of changes) {
-    if (
-      want !== undefined &&
-      path.length > 0 &&
-      directories.get(keyOf(parentPath(path)))?.want === undefined
-    ) {
+    if (want !== undefined && path.length > 0 && directories.get(parentKeyOf(path))?.want === undefined) {
       throw manifestFault(path, 'is not in a directory');
     }
     if (path.length === 0 && want?.type !== 'directory') throw manifestFault(path, 'is not a directory');

@@ -1,7 +1,7 @@
 import type { DirectoryEntry, Entry, FileEntry } from './entry.js';
 import { BLOCKING_FLAGS } from './entry.js';
 import { differencesOf } from './difference.js';
-import { contentKey, keyOf } from './inode-match.js';
+import { contentKey, keyOf, parentKeyOf } from './inode-match.js';
 import { baseName, comparePaths, isBelow, joinPath, parentPath } from './path.js';
 import type { Change, Difference } from './plan.js';
 import type { TouchedDirectory } from './plan-metadata.js';
@@ -73,7 +73,7 @@ function countVotes(
 ): Votes[] {
   const sources = new Map<string, Buffer[]>();
   for (const { path, have } of changes) {
-    if (!isVoter(have) || !vanished.has(keyOf(parentPath(path)))) continue;
+    if (!isVoter(have) || !vanished.has(parentKeyOf(path))) continue;
     const key = voterKey(have);
     const same = sources.get(key);
     if (same === undefined) sources.set(key, [path]);
@@ -84,10 +84,10 @@ function countVotes(
   const byDirectories = new Map<string, Votes>();
   for (const { path, want } of changes) {
     if (!isVoter(want)) continue;
-    const destination = keyOf(parentPath(path));
+    const destination = parentKeyOf(path);
     if (!appeared.has(destination)) continue;
     for (const source of sources.get(voterKey(want)) ?? []) {
-      const directories = `${keyOf(parentPath(source))}\0${destination}`;
+      const directories = `${parentKeyOf(source)}\0${destination}`;
       let counted = byDirectories.get(directories);
       if (counted === undefined) {
         counted = votesFor(highestMove(source, path, vanished, appeared), votes);
@@ -147,8 +147,8 @@ function canMove(
   directory: DirectoryEntry,
   directories: ReadonlyMap<string, TouchedDirectory>,
 ): boolean {
-  const source = directories.get(keyOf(parentPath(from)))?.have;
-  const destination = directories.get(keyOf(parentPath(to)));
+  const source = directories.get(parentKeyOf(from))?.have;
+  const destination = directories.get(parentKeyOf(to));
   if (source === undefined || destination?.have === undefined || destination.want === undefined) return false;
   return [directory, source, destination.have].every(({ flags }) => (flags & BLOCKING_FLAGS) === 0);
 }

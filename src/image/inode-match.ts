@@ -33,6 +33,12 @@ export function keyOf(path: Buffer): string {
   return path.toString('latin1');
 }
 
+/** The key of the path of the directory that holds `path`. */
+export function parentKeyOf(path: Buffer): string {
+  const key = keyOf(path);
+  return key.slice(0, Math.max(0, key.lastIndexOf('/')));
+}
+
 /** Which inodes serve as which, and what is left on both sides. */
 export interface Matching {
   matches: Match[];

@@ -1,7 +1,7 @@
 import type { DirectoryMove } from './directory-moves.js';
 import type { LinkableEntry } from './entry.js';
 import type { Match } from './inode-match.js';
-import { keyOf, pathsOf } from './inode-match.js';
+import { keyOf, parentKeyOf, pathsOf } from './inode-match.js';
 import type { Operation } from './operation.js';
 import { baseName, comparePaths, isBelow, joinPath, parentPath } from './path.js';
 import type { Change, PlanOptions } from './plan.js';
@@ -139,7 +139,7 @@ class NamePlanner {
   /** Makes new directories below the staging directory: all of them lie together then. */
   #stageDirectories(): void {
     for (const path of this.#newDirectories()) {
-      const parent = this.#directoriesAt.get(keyOf(parentPath(path)));
+      const parent = this.#directoriesAt.get(parentKeyOf(path));
       const at = parent === undefined ? this.#stagingPath() : joinPath(parent, baseName(path));
       this.#directoriesAt.set(keyOf(path), at);
       this.#operations.push({ do: 'make-directory', path: at });
@@ -149,7 +149,7 @@ class NamePlanner {
   /** Makes new inodes in the staging directory, or in the new directories that lie there. */
   #stageInodes(): void {
     for (const entry of this.#given.made) {
-      const parent = this.#directoriesAt.get(keyOf(parentPath(entry.path)));
+      const parent = this.#directoriesAt.get(parentKeyOf(entry.path));
       const path = parent === undefined ? this.#stagingPath() : joinPath(parent, baseName(entry.path));
       if (parent === undefined) this.#stagedAt.set(entry, path);
       this.#operations.push(makeOperation(entry, path));
@@ -161,7 +161,7 @@ class NamePlanner {
     for (const path of this.#newDirectories()) {
       const at = this.#directoriesAt.get(keyOf(path));
       if (at === undefined) this.#operations.push({ do: 'make-directory', path });
-      else if (!this.#directoriesAt.has(keyOf(parentPath(path)))) {
+      else if (!this.#directoriesAt.has(parentKeyOf(path))) {
         this.#operations.push({ do: 'rename', path: at, to: path });
       }
       this.#touchParent(path);
@@ -207,7 +207,7 @@ class NamePlanner {
   }
 
   #touchParent(path: Buffer): void {
-    if (path.length > 0) this.#changedDirectories.add(keyOf(parentPath(path)));
+    if (path.length > 0) this.#changedDirectories.add(parentKeyOf(path));
   }
 
   #withStaging(): Operation[] {

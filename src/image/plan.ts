@@ -1,7 +1,7 @@
 import type { MovedDifference } from './directory-moves.js';
 import type { Entry, LinkableEntry } from './entry.js';
 import type { Match, Matching, Rewrites } from './inode-match.js';
-import { keyOf, withRewrites } from './inode-match.js';
+import { keyOf, parentKeyOf, withRewrites } from './inode-match.js';
 import type { Operation } from './operation.js';
 import { comparePaths, parentPath } from './path.js';
 import type { TouchedDirectory } from './plan-metadata.js';
@@ -74,9 +74,8 @@ export function directoriesOf(changes: readonly Change[]): Buffer[] {
   const found = new Map<string, Buffer>([[keyOf(root), root]]);
   for (const change of changes) {
     for (const path of [change.path, ...namesOf(change.have), ...namesOf(change.want)]) {
-      if (path.length === 0) continue;
-      const parent = parentPath(path);
-      found.set(keyOf(parent), parent);
+      const key = parentKeyOf(path);
+      if (!found.has(key)) found.set(key, parentPath(path));
     }
   }
   return [...found.values()].sort(comparePaths);

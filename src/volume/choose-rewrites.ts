@@ -2,7 +2,7 @@ import { changedNames } from '../image/changed-names.js';
 import type { MovedDifference } from '../image/directory-moves.js';
 import { pathBefore } from '../image/directory-moves.js';
 import type { FilePair, Matching, Rewrites } from '../image/inode-match.js';
-import { keyOf, rewritablePairs } from '../image/inode-match.js';
+import { keyOf, parentKeyOf, rewritablePairs } from '../image/inode-match.js';
 import { PackedReader, packPaths } from '../image/packing.js';
 import { parentPath } from '../image/path.js';
 import type { Watch } from '../native.js';
@@ -124,7 +124,7 @@ class Chooser {
 
 /** Those of some files that are in directories in which none of them is too large to be packed together with others. */
 function smallDirectories(pairs: readonly FilePair[]): FilePair[] {
-  const parentOf = ({ want }: FilePair): string => keyOf(parentPath(want.path));
+  const parentOf = ({ want }: FilePair): string => parentKeyOf(want.path);
   const large = new Set(pairs.filter(({ want }) => want.size > MOST_PACKED_BYTES).map(parentOf));
   return pairs.filter(pair => !large.has(parentOf(pair)));
 }
@@ -149,6 +149,6 @@ class Names {
 
   /** The blocks that making a file anew would touch besides, for the sake of its name. */
   more({ want }: FilePair): bigint[] {
-    return [...this.#blocks.get(keyOf(parentPath(want.path)))!].filter(block => !this.#touched.has(block));
+    return [...this.#blocks.get(parentKeyOf(want.path))!].filter(block => !this.#touched.has(block));
   }
 }

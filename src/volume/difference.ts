@@ -29,7 +29,6 @@ export async function differenceOf(
     await findDirectories(have, want, some, found, watch);
   }
   checkCounts(have.index, want.index, changes);
-  const directories = new Map(directoriesOf(changes).map(path => [keyOf(path), found.get(keyOf(path))!]));
   const gone = changes.filter(
     ({ have: before, want: after }) => before?.type === 'directory' && after?.type !== 'directory',
   );
@@ -38,8 +37,8 @@ export async function differenceOf(
     gone.map(({ path }) => path),
     watch,
   );
-  checkChanges(changes, directories, new Set(occupied.map(keyOf)));
-  return { changes, directories };
+  checkChanges(changes, found, new Set(occupied.map(keyOf)));
+  return { changes, directories: found };
 }
 
 /** Adds the directories of `changes` to those that were found before. */
