@@ -1,4 +1,5 @@
 import test from 'ava';
+import { changedBlocks, usedBlocks } from '../../../src/image/disk-map.js';
 import type { ResultRow } from '../../../src/publisher/row.js';
 import { deleteImages } from '../../../src/publisher/delete-images.js';
 import { expire } from '../../../src/publisher/expire.js';
@@ -118,3 +119,28 @@ test.serial('accounts go from one strategy to the other, and their images stay',
   t.is((await publish(it, 3))[0]!.Error, undefined);
   t.is(place!.images.size, 3);
 });
+
+test.serial(
+  'a disk that was scrubbed is the parent of the next one with direct, and nothing but what differs is sent',
+  async t => {
+    const it = await unpacking(t, true);
+    const [place] = it.places;
+    const [first] = await publish(it, 1);
+    // It gets to be known everywhere.
+    await clock.sleep(120_000);
+    const targets = it.targets.map(target => ({ ...target, strategy: 'direct' as const, scrub: false }));
+    const openTarget = makeOpenTarget(it.shop.store, clock);
+    const [row] = await it.shop.publish(2, { targets, openTarget });
+    const changed = changedBlocks(diskOf(2).map, diskOf(1).map);
+    t.like(row, { Error: undefined, ParentSnapshotId: first!.SnapshotId, BlocksSent: changed.length });
+    t.true(changed.length < usedBlocks(diskOf(2).map));
+    const { parent, blocks } = place!.snapshots.get(row!.SnapshotId!)!;
+    t.is(parent?.id, first!.SnapshotId);
+    t.deepEqual(
+      [...blocks.keys()].sort((a, b) => a - b),
+      changed,
+    );
+    const verified = await verify({ results: [row!], targets, openTarget, content: true });
+    t.like(verified[0], { Problems: [] });
+  },
+);

@@ -55,7 +55,8 @@ export async function unpackVolume(
     const disk = scrub ? diskDigest(held.map).toString('hex') : undefined;
     if (disk !== undefined) await maps.keep(request.tags, held.map);
     const known = disk === undefined ? {} : { [TAG.diskDigest]: disk };
-    const tags = { ...request.tags, ...known, ...ownTags(volume, disk ?? digest, result.boot) };
+    const size = disk === undefined ? BigInt(volume.size) * GIB : held.map.size;
+    const tags = { ...request.tags, ...known, ...ownTags(size, disk ?? digest, result.boot) };
     const description = request.tags[TAG.name] ?? name;
     const id = await createSnapshot(session, {
       volumeId: volume.id,
@@ -75,9 +76,9 @@ export async function unpackVolume(
  * What a snapshot says of itself. A disk that EBS copies has what was left in free space too, if that was not scrubbed:
  * then no map tells what it holds, and none must be found for it, so its digest is that of the image, cut to the length.
  */
-function ownTags(volume: FleetVolume, digest: string, boot: DiskBoot | null): Record<string, string> {
+function ownTags(size: bigint, digest: string, boot: DiskBoot | null): Record<string, string> {
   const facts = {
-    size: BigInt(volume.size) * GIB,
+    size,
     at: undefined,
     digest: digest.slice(0, 64),
     boot: boot === null ? undefined : { ...boot },
