@@ -76,13 +76,32 @@ export interface Simulator {
   ask(line: string): Promise<Seen>;
 }
 
-/** Does `work` with a simulator of its own and an empty directory, and ends both. */
-export async function withSimulator<T>(
+/** Does `work` with an empty directory, and removes it. */
+export async function withDirectory<T>(
   { directory: parent }: Workshop,
-  work: (simulator: Simulator, directory: string) => Promise<T>,
+  work: (directory: string) => Promise<T>,
 ): Promise<T> {
   await mkdir(parent, { recursive: true });
   const directory = await mkdtemp(join(parent, 'publish-'));
+  try {
+    return await work(directory);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+/** Does `work` with a simulator of its own and an empty directory, and ends both. */
+export function withSimulator<T>(
+  workshop: Workshop,
+  work: (simulator: Simulator, directory: string) => Promise<T>,
+): Promise<T> {
+  return withDirectory(workshop, directory => simulate(directory, work));
+}
+
+async function simulate<T>(
+  directory: string,
+  work: (simulator: Simulator, directory: string) => Promise<T>,
+): Promise<T> {
   const child = spawn(process.execPath, [await packed('publish/simulate')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -101,7 +120,6 @@ export async function withSimulator<T>(
     return await work({ url, environment: environmentOf(url), ask }, directory);
   } finally {
     await stop(child);
-    await rm(directory, { recursive: true });
   }
 }
 

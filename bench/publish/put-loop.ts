@@ -5,6 +5,8 @@ import { accessKey } from '../../test/simulator/sts.js';
 import { blockOf, checksumOf, DISKS } from './disks.js';
 
 const AT_ONCE = 32;
+/** To all targets together: connections beyond that are refused by some machines. */
+const TOGETHER = 640;
 const [url = '', leaf = '', count = '1'] = process.argv.slice(2);
 const targets = Array.from({ length: Number(count) }, (_, at) => {
   const account = String(111122220000 + Math.floor(at / 5));
@@ -12,7 +14,8 @@ const targets = Array.from({ length: Number(count) }, (_, at) => {
   const scope = `${accessKey(account)}/20260101/${region}/ebs/aws4_request`;
   return { authorization: `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0` };
 });
-const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE * targets.length });
+const atOnce = Math.min(AT_ONCE * targets.length, TOGETHER);
+const agent = new Agent({ keepAlive: true, maxSockets: atOnce });
 
 function send(method: string, path: string, headers: Record<string, string>, body: Buffer): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -53,7 +56,7 @@ for (const [number, seed] of blocks) {
     const put = send('PUT', `/snapshots/${ids[at]!}/blocks/${String(number)}`, headers, block);
     const one = put.finally(() => onTheWay.delete(one));
     onTheWay.add(one);
-    if (onTheWay.size >= AT_ONCE * targets.length) await Promise.race(onTheWay);
+    if (onTheWay.size >= atOnce) await Promise.race(onTheWay);
   }
 }
 await Promise.all(onTheWay);

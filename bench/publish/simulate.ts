@@ -5,16 +5,7 @@ import { SYSTEM_CLOCK } from '../../src/cloud/aws/clock.js';
 import { TokenBucket } from '../../src/cloud/aws/token-bucket.js';
 import type { Simulator } from '../../test/simulator/index.js';
 import { startSimulator } from '../../test/simulator/index.js';
-
-/** Milliseconds that calls take besides what the simulator does. */
-const LATENCIES: Readonly<Record<string, number>> = {
-  PutSnapshotBlock: 50,
-  StartSnapshot: 300,
-  CompleteSnapshot: 200,
-  RegisterImage: 500,
-  ModifyImageAttribute: 300,
-};
-const OTHERWISE = 100;
+import { LATENCIES, OTHERWISE } from './latencies.js';
 
 /** What AWS lets an account and region do: so much at once, then so much a second (as it publishes it). */
 const LIMITS: readonly [calls: RegExp, burst: number, perSecond: number][] = [
@@ -34,6 +25,9 @@ const ROLES = Array.from({ length: 100 }, (_, at) => ({
 
 const buckets = new Map<string, TokenBucket>();
 let refused = 0;
+/** Whether it is slow to answer, so that who is to be killed has got all answers that were given. */
+let holds = false;
+const HOLD_MILLISECONDS = 5000;
 /** A clock that can be put on, so that what is published now has been so for long. */
 let ahead = 0;
 const clock = { ...SYSTEM_CLOCK, now: () => Date.now() + ahead };
@@ -41,7 +35,7 @@ const clock = { ...SYSTEM_CLOCK, now: () => Date.now() + ahead };
 const simulator = await startSimulator({
   clock,
   roles: ROLES,
-  latency: operation => LATENCIES[operation] ?? OTHERWISE,
+  latency: operation => (holds ? HOLD_MILLISECONDS : (LATENCIES[operation] ?? OTHERWISE)),
   schedule: (operation, { account, region }) => {
     const limit = LIMITS.find(([calls]) => calls.test(operation));
     if (limit === undefined) return undefined;
@@ -56,6 +50,7 @@ const simulator = await startSimulator({
 console.log(simulator.url);
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'an hour later') ahead += 3_600_000;
+  if (line !== '') holds = line === 'hold';
   console.log(JSON.stringify({ refused, ...blocksOf(simulator) }));
 }
 await simulator.stop();

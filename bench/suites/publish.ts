@@ -1,12 +1,17 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { showCount } from '../../src/cli/show.js';
 import { ImageUnpackerError } from '../../src/image/error.js';
 import type { Report } from '../publish/processes.js';
-import { killScript, runScript, withSimulator } from '../publish/processes.js';
+import { killScript, runScript, withDirectory, withSimulator } from '../publish/processes.js';
 import type { Attempt, Contestant, Task } from '../task.js';
 import type { Workshop } from '../workshop.js';
 
 const BASE = 'bare PUT loop';
 const OURS = 'ami-publisher, direct';
+const UNPACKERS = 'ami-publisher, snapshot';
+
+/** In this time a publisher has read the answers that were on their way to it. */
+const SETTLE_MILLISECONDS = 1000;
 
 /** What is published, and to how many targets. */
 interface Publication {
@@ -32,6 +37,7 @@ export function publishSuite(workshop: Workshop): Task[] {
     task('publish all of 2 GiB, 1 target', { leaf: 'whole', targets: 1 }),
     task('publish all of 512 MiB, 20 targets', { leaf: 'quarter', targets: 20 }),
     task('publish 5 % of 2 GiB, 200 targets', { leaf: 'after', targets: 200 }),
+    { title: 'publish by 20 unpackers', base: UNPACKERS, contestants: [unpackers(workshop)] },
   ];
 }
 
@@ -91,12 +97,15 @@ function killed(workshop: Workshop): Contestant {
       const { arrived } = await simulator.ask('an hour later');
       const HALF = 2050;
       await killScript(simulator, words('after'), async () => {
-        return (await simulator.ask('')).arrived - arrived >= HALF;
+        if ((await simulator.ask('')).arrived - arrived < HALF) return false;
+        await simulator.ask('hold');
+        await wait(SETTLE_MILLISECONDS);
+        return true;
       });
-      const then = await simulator.ask('');
+      const then = await simulator.ask('go on');
       const report = checkAll(await runScript(workshop.signal, simulator, words('after', '--resume')));
       const end = await simulator.ask('');
-      // Those whose answers were on their way when it was killed were not acknowledged.
+      // What was not answered when it was killed was not acknowledged.
       const again = end.arrived - end.distinct - (then.arrived - then.acknowledged);
       const acknowledged = then.acknowledged - arrived;
       const share = ((again / acknowledged) * 100).toFixed(1);
@@ -106,6 +115,18 @@ function killed(workshop: Workshop): Contestant {
       );
     });
   return { tool: OURS, attempt };
+}
+
+/** Publishing by the strategy snapshot, with the times of EC2; processor and memory are those of the simulator as well. */
+function unpackers(workshop: Workshop): Contestant {
+  const attempt = () =>
+    withDirectory(workshop, async directory => {
+      const report = checkAll(
+        await runScript(workshop.signal, { environment: {} }, ['unpackers', directory]),
+      );
+      return attemptOf(report, '20 images published');
+    });
+  return { tool: UNPACKERS, attempt };
 }
 
 function putLoop(workshop: Workshop, { leaf, targets }: Publication): Contestant {

@@ -137,6 +137,8 @@ export interface UnpackOutlook {
   /** GiB that the volume has now, 0 where there is none, and would have then. */
   readonly size: number;
   readonly sizeThen: number;
+  /** When the volume was changed last, RFC 3339, where it would have to grow so soon after that it might be refused. */
+  readonly changedAt: string | undefined;
   /** The digest of the image that is on the volume, where its agent tells. */
   readonly digest: string | undefined;
 }

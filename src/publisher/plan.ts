@@ -39,6 +39,8 @@ export interface PlanRow extends TargetRow {
   /** GiB of the volume: now, 0 where there is none, and then. */
   VolumeSize?: number;
   VolumeSizeThen?: number;
+  /** When it was changed last, where it would have to grow and AWS may refuse that so soon after. */
+  VolumeChangedAt?: string;
   /** Bytes of content that the parent has not. */
   NewBytes?: number;
   /** Blocks of 512 KiB that are to be sent. */
@@ -139,6 +141,7 @@ function unpackerColumns({ unpacker }: Outlook): Partial<PlanRow> {
     ...(unpacker.volume === undefined ? {} : { VolumeId: unpacker.volume }),
     VolumeSize: unpacker.size,
     VolumeSizeThen: unpacker.sizeThen,
+    ...(unpacker.changedAt === undefined ? {} : { VolumeChangedAt: unpacker.changedAt }),
   };
 }
 

@@ -52,7 +52,8 @@ export class JournalledBlocks implements SentBlocks {
     const blocks = numbers.sort((a, b) => a - b);
     const record = { record: 'sent', target: this.#target, diskId, blocks } as const;
     const before = this.#written;
-    this.#written = this.#journal.append(record).then(() => before);
+    // What a power cut takes of it is sent again; a kill takes nothing of what is written, and waiting for the disk holds it up.
+    this.#written = this.#journal.note(record).then(() => before);
     // Whoever flushes learns of it.
     this.#written.catch(() => undefined);
   }

@@ -33,7 +33,7 @@ test('of the blocks that have arrived only few are not noted at any time', async
   const noted: number[] = [];
   const journal = {
     records: [],
-    append: ({ blocks }: { blocks: number[] }) => {
+    note: ({ blocks }: { blocks: number[] }) => {
       noted.push(...blocks);
       return Promise.resolve();
     },

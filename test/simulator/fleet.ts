@@ -11,7 +11,8 @@ import { element, set, text } from './xml.js';
  * the volumes that are attached to its instance. States follow from the clock.
  */
 
-const MODIFY_PAUSE_HOURS = 6;
+const MODIFY_HOURS = 24;
+const MOST_CHANGES = 4;
 
 export type InstanceState = 'pending' | 'running' | 'stopping' | 'stopped';
 
@@ -37,6 +38,8 @@ export interface Volume {
   attachment: { instanceId: string; device: string; at: number; detachedAt: number | undefined } | undefined;
   /** What it is to grow to, and when that was asked for. */
   growth: { size: number; at: number } | undefined;
+  /** When it was changed. */
+  changes: number[];
   blocks: Map<number, string>;
 }
 
@@ -149,6 +152,21 @@ export const FLEET_OPERATIONS: Readonly<Record<string, Operation>> = {
       found.map(volume => describeVolume(world, place, volume)),
     );
   },
+  DescribeVolumesModifications: (world, place, form) =>
+    set(
+      'volumeModificationSet',
+      [...fleetOf(place).volumes.values()]
+        .filter(
+          ({ id, changes }) =>
+            changes.length > 0 && filtersHold(form, (name, ids) => name === 'volume-id' && ids.includes(id)),
+        )
+        .map(
+          ({ id, changes }) =>
+            text('volumeId', id) +
+            text('modificationState', 'completed') +
+            text('startTime', new Date(changes.at(-1)!).toISOString()),
+        ),
+    ),
   StartInstances: (world, place, form) => changeState(world, place, form, ['stopped', 'pending', 'running']),
   StopInstances: (world, place, form) => changeState(world, place, form, ['running', 'stopping', 'stopped']),
   CreateVolume: createVolume,
@@ -200,10 +218,13 @@ export const FLEET_OPERATIONS: Readonly<Record<string, Operation>> = {
     const size = Number(form.get('Size'));
     if (size < volume.size) throw fault('InvalidParameterValue', 'New size cannot be smaller');
     const now = world.clock.now();
-    if (volume.growth !== undefined && now - volume.growth.at < MODIFY_PAUSE_HOURS * 3_600_000) {
-      const message = `You've reached the maximum modification rate per volume limit. Wait at least 6 hours.`;
+    const recent = volume.changes.filter(at => now - at < MODIFY_HOURS * 3_600_000);
+    if (recent.length >= MOST_CHANGES) {
+      const next = new Date(recent[0]! + MODIFY_HOURS * 3_600_000).toISOString();
+      const message = `You've reached the maximum modification rate per volume limit. Try again at ${next}.`;
       throw fault('VolumeModificationRateExceeded', message);
     }
+    volume.changes = [...recent, now];
     volume.growth = { size, at: now };
     return element(
       'volumeModification',
@@ -320,6 +341,7 @@ function createVolume(world: World, place: Place, form: Form): Xml {
     type: form.get('VolumeType') ?? 'gp2',
     attachment: undefined,
     growth: undefined,
+    changes: [],
     blocks: new Map(),
   };
   fleet.volumes.set(volume.id, volume);

@@ -78,6 +78,7 @@ function showUnpacker({
   VolumeId,
   VolumeSize,
   VolumeSizeThen,
+  VolumeChangedAt,
 }: PlanRow): string[] {
   if (Unpacker === undefined) return [];
   const started = UnpackerRuns === true ? '' : ', which is started';
@@ -85,7 +86,11 @@ function showUnpacker({
   const grown =
     VolumeSize === VolumeSizeThen ? `of ${size}` : `which grows from ${String(VolumeSize)} to ${size}`;
   const volume = VolumeId === undefined ? `a new volume of ${size}` : `the volume ${VolumeId} ${grown}`;
-  return [`${showText(Target)}: unpacked by ${Unpacker}${started}, to ${volume}`];
+  const refused =
+    VolumeChangedAt === undefined
+      ? ''
+      : `; AWS may refuse that, as it was changed at ${VolumeChangedAt}: it allows four changes in 24 hours`;
+  return [`${showText(Target)}: unpacked by ${Unpacker}${started}, to ${volume}${refused}`];
 }
 
 /** What was found of a target beforehand: how much is proved, and a line for each thing that is not. */

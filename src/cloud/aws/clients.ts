@@ -87,6 +87,7 @@ export function makeClients(
         requestHandler,
       }) as Client;
       if (service === 'ebs') sendUnsigned(client as EBSClient);
+      skipRetries(client);
       opened = { client, sdk };
       clients.set(service, opened);
     }
@@ -100,6 +101,16 @@ export function makeClients(
       return send(command, { abortSignal });
     },
   };
+}
+
+/** What would make attempts again makes one, and costs as much for each block as its signature: nothing takes its place. */
+function skipRetries({ middlewareStack }: Client): void {
+  (middlewareStack as EBSClient['middlewareStack']).add(next => args => next(args), {
+    step: 'finalizeRequest',
+    priority: 'high',
+    name: 'retryMiddleware',
+    override: true,
+  });
 }
 
 /** A block has a checksum of its own; hashing it once more for the signature costs half a millisecond each. */

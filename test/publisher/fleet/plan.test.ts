@@ -1,4 +1,5 @@
 import test from 'ava';
+import { showPlan } from '../../../src/cli/ami-publisher/show-plan.js';
 import { plan } from '../../../src/publisher/plan.js';
 import type { PlanRow } from '../../../src/publisher/plan.js';
 import { addInstance, fleetOf } from '../../simulator/fleet.js';
@@ -44,6 +45,16 @@ test.serial('a plan tells which unpacker and which volume are used, and changes 
   t.true(second!.EstimatedMonthlyCost! < 0.08);
   volume!.size = 0.25;
   t.like((await ask(it, 2))[0], { VolumeSize: 0.25, VolumeSizeThen: 2 });
+  t.is((await ask(it, 2))[0]!.VolumeChangedAt, undefined);
+  const [day, now] = [24 * 3_600_000, it.world.clock.now()];
+  volume!.changes = [now - 2 * day];
+  t.is((await ask(it, 2))[0]!.VolumeChangedAt, undefined, 'long ago');
+  volume!.changes.push(now - day / 2);
+  const [soon] = await ask(it, 2);
+  t.is(soon!.VolumeChangedAt, new Date(now - day / 2).toISOString());
+  t.regex(showPlan([soon!]), /grows from 0\.25 to 2 GiB; AWS may refuse that, as it was changed at 20/);
+  volume!.size = 2;
+  t.is((await ask(it, 2))[0]!.VolumeChangedAt, undefined, 'it does not grow');
   t.deepEqual(changesSince(it, made), []);
 });
 
@@ -77,7 +88,14 @@ test.serial('a preflight tries the calls of this strategy, and not those that se
   await publish(it, 1);
   const made = it.simulator.calls.length;
   const found = await states();
-  const fleet = ['DescribeInstances', 'DescribeVolumes', 'StartInstances', 'CreateVolume', 'AttachVolume'];
+  const fleet = [
+    'DescribeInstances',
+    'DescribeVolumes',
+    'DescribeVolumesModifications',
+    'StartInstances',
+    'CreateVolume',
+    'AttachVolume',
+  ];
   for (const call of [...fleet, 'ModifyVolume', 'CreateSnapshot', 'RegisterImage', 'unpackers'])
     t.is(found.get(call), 'ok', call);
   for (const call of ['StartSnapshot', 'PutSnapshotBlock', 'StopInstances']) t.false(found.has(call), call);

@@ -11,6 +11,8 @@ import type {
   DescribeInstancesCommandOutput,
   DescribeVolumesCommandInput,
   DescribeVolumesCommandOutput,
+  DescribeVolumesModificationsCommandInput,
+  DescribeVolumesModificationsCommandOutput,
   DetachVolumeCommandInput,
   DetachVolumeCommandOutput,
   ModifyVolumeCommandInput,
@@ -28,6 +30,10 @@ export interface FleetCallTypes {
   StartInstances: [StartInstancesCommandInput, StartInstancesCommandOutput];
   StopInstances: [StopInstancesCommandInput, StopInstancesCommandOutput];
   DescribeVolumes: [DescribeVolumesCommandInput, DescribeVolumesCommandOutput];
+  DescribeVolumesModifications: [
+    DescribeVolumesModificationsCommandInput,
+    DescribeVolumesModificationsCommandOutput,
+  ];
   CreateVolume: [CreateVolumeCommandInput, CreateVolumeCommandOutput];
   AttachVolume: [AttachVolumeCommandInput, AttachVolumeCommandOutput];
   DetachVolume: [DetachVolumeCommandInput, DetachVolumeCommandOutput];
@@ -54,6 +60,7 @@ export const FLEET_CALLS: Readonly<Record<keyof FleetCallTypes, AwsCall>> = {
   // Unpackers are found by it, and what uses images is.
   DescribeInstances: { ...call(DESCRIBE, 'all', []), purposes: ['unpackers', 'find-uses'] },
   DescribeVolumes: call(DESCRIBE, 'all', []),
+  DescribeVolumesModifications: call(DESCRIBE, 'all', []),
   StartInstances: call(START, 'unpacker', ['instance']),
   StopInstances: call(START, 'unpacker', ['instance']),
   CreateVolume: call(CHANGE, 'new', ['volume']),

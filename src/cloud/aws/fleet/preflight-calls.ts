@@ -47,6 +47,7 @@ function onVolume<N extends CallName & keyof FleetCallTypes>(
 export const FLEET_PROBES: Readonly<Partial<Record<CallName, Probe>>> = {
   DescribeInstances: trial => dryRun(trial, 'DescribeInstances', { MaxResults: 5 }),
   DescribeVolumes: trial => dryRun(trial, 'DescribeVolumes', { MaxResults: 5 }),
+  DescribeVolumesModifications: trial => dryRun(trial, 'DescribeVolumesModifications', { MaxResults: 5 }),
   StartInstances: onInstance('StartInstances', ({ id }) => ({ InstanceIds: [id] })),
   CreateVolume: onInstance('CreateVolume', ({ zone }) => ({
     AvailabilityZone: zone,

@@ -30,13 +30,15 @@ import { findInstances, startInstances, UNPACKER_NAME } from './instances.js';
 import { pinVolume, prepareVolume, volumeSizes } from './prepare-volume.js';
 import { unpackVolume } from './unpack-volume.js';
 import type { FleetVolume } from './volumes.js';
-import { findVolumes, removeVolume, tagVolume } from './volumes.js';
+import { findVolumes, lastChangeOf, removeVolume, tagVolume } from './volumes.js';
 
 const TOKEN_DIGITS = 32;
 /** What an agent takes that boots. */
 const BOOT_SECONDS = 600;
 /** Another publisher may unpack another image of the stream between our unpack and our snapshot. */
 const MOST_TRIES = 3;
+/** A volume can be changed four times in so long; how often it was AWS does not tell, only when it was last. */
+const CHANGES_MILLISECONDS = 24 * 3_600_000;
 const VOLUME = /^vol-/;
 
 /** An account and region whose unpackers images are unpacked on. */
@@ -171,12 +173,17 @@ export class SnapshotTarget extends DirectTarget {
     const { choice, load } = await this.#choose(stream, key, signal);
     const { made, enough } = volumeSizes(bytes);
     const size = choice.volume?.size ?? 0;
+    const grows = choice.volume !== undefined && size < enough;
+    const changed = grows ? await lastChangeOf(this.#place, choice.volume.id, { signal }) : undefined;
+    const isRecent =
+      changed !== undefined && this.#place.session.clock.now() - changed < CHANGES_MILLISECONDS;
     return {
       unpacker: choice.instance.id,
       runs: choice.instance.state === 'running',
       volume: choice.volume?.id,
       size,
       sizeThen: size >= enough ? size : made,
+      changedAt: isRecent ? new Date(changed).toISOString() : undefined,
       digest: choice.volume === undefined ? undefined : (load?.streams?.digests.get(stream) ?? undefined),
     };
   }

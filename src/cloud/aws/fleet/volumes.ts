@@ -183,6 +183,23 @@ function isNameTaken(reason: unknown): boolean {
   return reason instanceof AwsError && /already in use/.test(reason.fault.message);
 }
 
+/** When a volume was changed last, in milliseconds since 1970; undefined where it never was, as far as AWS remembers. */
+export async function lastChangeOf(
+  { session }: FleetPlace,
+  id: string,
+  options: CallOptions,
+): Promise<number | undefined> {
+  // Asked by its id, a volume that was never changed is an error.
+  const Filters = [{ Name: 'volume-id', Values: [id] }];
+  const { VolumesModifications = [] } = await session.call(
+    'DescribeVolumesModifications',
+    { Filters },
+    options,
+  );
+  const times = VolumesModifications.flatMap(({ StartTime }) => StartTime?.getTime() ?? []);
+  return times.length === 0 ? undefined : Math.max(...times);
+}
+
 /** Makes a volume as large as wanted, in place, and waits until it is. Throws `QUOTA_EXCEEDED` when it was grown too recently. */
 export async function growVolume(
   place: FleetPlace,
