@@ -31,12 +31,20 @@ export async function makeCerts(workshop: Workshop): Promise<string> {
   return certs;
 }
 
-/** Does `work` with so many servers, each but the first a replica of the one before, and `line` before each of them. */
+/** Objects are never changed, so that they need no copies; files that are locked do. */
+const COPY_STORE =
+  'mkdir "$1/store" && cd "$0" && cp -a $(ls | grep -v "^objects$") "$1/store" && cp -al objects "$1/store"';
+
+/**
+ * Does `work` with so many servers, each but the first a replica of the one before, and `line` before each of them. Each begins
+ * with what the store `seed` has.
+ */
 export async function withServers<T>(
   workshop: Workshop,
   count: number,
   line: Line | undefined,
   work: (servers: readonly RunningServer[], certs: string) => Promise<T>,
+  seed?: string,
 ): Promise<T> {
   const certs = await makeCerts(workshop);
   const children: ChildProcess[] = [];
@@ -44,6 +52,8 @@ export async function withServers<T>(
   try {
     for (let number = 0; number < count; number++) {
       const store = await workshop.emptied(`served-${String(number)}`);
+      if (seed !== undefined)
+        await runCommand(['sh', '-c', COPY_STORE, seed, store], { signal: workshop.signal });
       const source = servers.at(-1);
       const from = source === undefined ? [] : ['--replicate-from', source.address];
       const places = ['--store', `${store}/store`, '--listen', '127.0.0.1:0', '--certs', certs];

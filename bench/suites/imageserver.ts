@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { treeOf } from '../data/prepare.js';
 import type { Line, RunningServer } from '../image-server.js';
@@ -22,6 +22,8 @@ const AGENTS = 50;
 const FAR: Line = { milliseconds: 25, bytes: 125_000_000 };
 const FIRST = 'base/bench/first';
 const SECOND = 'base/bench/second';
+/** Has arrived when replicas follow. */
+const READY = 'base/ready/1';
 
 /** Sending to image servers, and fetching from them, over TLS on this machine. */
 export function imageServerSuite(workshop: Workshop): Task[] {
@@ -55,7 +57,11 @@ export function imageServerSuite(workshop: Workshop): Task[] {
     {
       title: 'A becomes B on a server, its replica, and the replica of that',
       base: 'on this machine',
-      contestants: [revision(workshop, 'on this machine'), revision(workshop, '50 ms and 1 Gb/s apart', FAR)],
+      contestants: [
+        revision(workshop, 'on this machine', true),
+        revision(workshop, 'the same, all of B read', false),
+        revision(workshop, '50 ms and 1 Gb/s apart', true, FAR),
+      ],
     },
     {
       title: `${String(AGENTS)} agents fetch what B has new at once`,
@@ -109,7 +115,9 @@ function rsync(workshop: Workshop, source: () => Promise<string>): Contestant {
     return withSshServer(workshop, async login => {
       const to = await workshop.emptied('rsync');
       const words = ['rsync', '-aHAXS', '--numeric-ids', '-e', login, `${from}/`, `127.0.0.1:${to}/`];
-      const { cost } = await measure(words, { cold: false, signal: workshop.signal });
+      // What an image server says is made is durable.
+      const durable = ['sh', '-c', '"$@" && sync -f "$0"', to, ...words];
+      const { cost } = await measure(durable, { cold: false, signal: workshop.signal });
       return { cost };
     });
   };
@@ -143,37 +151,56 @@ function fetched(workshop: Workshop, work: 'fetch' | 'read'): Contestant {
   return { tool: work === 'fetch' ? 'into a cache' : 'read and hashed', attempt };
 }
 
-/** From the start of the upload to when the last server shows the image. */
-function revision(workshop: Workshop, tool: string, line?: Line): Contestant {
-  const attempt = (): Promise<Attempt> =>
-    withServers(workshop, 3, line, async (servers, certs) => {
-      const { signal, data } = workshop;
-      await rm(workshop.path('build-cache'), { recursive: true, force: true });
+/** B is sent by a client that has read the tree before, as after an update of it, or has not, and becomes known to the last server. */
+function revision(workshop: Workshop, tool: string, isKnown: boolean, line?: Line): Contestant {
+  const { signal, data } = workshop;
+  const tree = treeOf(data, 'B');
+  const attempt = async (): Promise<Attempt> => {
+    await workshop.image('A');
+    await rm(workshop.path('build-cache'), { recursive: true, force: true });
+    const build = async (
+      server: RunningServer,
+      certs: string,
+      image: string,
+      from: string,
+    ): Promise<void> => {
+      await runCommand(buildWords(certs, server, image, from), { signal });
+    };
+    if (isKnown) {
+      const read = ([server]: readonly RunningServer[], certs: string) => build(server!, certs, SECOND, tree);
+      await withServers(workshop, 1, undefined, read, workshop.store);
+    }
+    const sendAndSee = async (servers: readonly RunningServer[], certs: string): Promise<Attempt> => {
       const last = servers.at(-1)!;
-      await runCommand(buildWords(certs, servers[0]!, FIRST, treeOf(data, 'A')), { signal });
-      await runCommand(await clientWords(workshop, 'await', last, FIRST), { signal });
+      const little = await workshop.emptied('little');
+      await writeFile(join(little, 'file'), 'ready');
+      await build(servers[0]!, certs, READY, little);
+      await runCommand(await clientWords(workshop, 'await', last, READY), { signal });
       const seen = runCommand(await clientWords(workshop, 'await', last, SECOND), { signal });
-      const words = buildWords(certs, servers[0]!, SECOND, treeOf(data, 'B'));
+      const words = buildWords(certs, servers[0]!, SECOND, tree);
       const [{ cost }, { seconds }] = await Promise.all([measure(words, { cold: false, signal }), seen]);
       const sent = `sent after ${cost.wall.toFixed(2)} s; `;
       return { cost: { ...cost, wall: seconds }, result: sent + (await remark(servers)) };
-    });
+    };
+    return withServers(workshop, 3, line, sendAndSee, workshop.store);
+  };
   return { tool, attempt };
 }
 
 /** Agents that have A, and want B. */
 function agents(workshop: Workshop): Contestant {
-  const attempt = (): Promise<Attempt> =>
-    withServers(workshop, 1, undefined, async (servers, certs) => {
-      const { signal, data } = workshop;
-      await rm(workshop.path('build-cache'), { recursive: true, force: true });
-      await runCommand(buildWords(certs, servers[0]!, FIRST, treeOf(data, 'A')), { signal });
-      await runCommand(buildWords(certs, servers[0]!, SECOND, treeOf(data, 'B')), { signal });
-      const words = [...(await clientWords(workshop, 'fetch', servers[0]!, SECOND, AGENTS)), FIRST];
+  const attempt = async (): Promise<Attempt> => {
+    const first = await workshop.image('A');
+    const second = await workshop.image('B');
+    const fetch = async (servers: readonly RunningServer[]): Promise<Attempt> => {
+      const { signal } = workshop;
+      const words = [...(await clientWords(workshop, 'fetch', servers[0]!, second, AGENTS)), first];
       const { cost, output } = await measure(words, { cold: false, signal });
       const times = (JSON.parse(output) as number[]).sort((a, b) => a - b);
       const spread = `; first ${times[0]!.toFixed(1)} s, last ${times.at(-1)!.toFixed(1)} s`;
       return { cost, result: await remark(servers, spread) };
-    });
+    };
+    return withServers(workshop, 1, undefined, fetch, workshop.store);
+  };
   return { tool: 'all of them', attempt };
 }

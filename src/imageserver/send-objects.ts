@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http';
-import { once } from 'node:events';
 import { ImageUnpackerError } from '../image/error.js';
 import { answerHead, SMALL_BYTES } from '../store/remote/frames.js';
 import type { DamageControl } from './damage.js';
@@ -18,11 +17,20 @@ export interface SendContext {
   signal: AbortSignal;
 }
 
-/** Writes, and waits until the other end has taken what was written before. Throws `CANCELLED` when that has gone. */
+/** Writes, and waits until the bytes are needed no more. Throws `CANCELLED` when the other end has gone. */
 export async function write(response: ServerResponse, bytes: Buffer, signal: AbortSignal): Promise<void> {
   if (response.destroyed) throw new ImageUnpackerError('CANCELLED', 'The caller has gone');
-  if (response.write(bytes)) return;
-  await once(response, 'drain', { signal });
+  await new Promise<void>((resolve, reject) => {
+    const stop = (): void => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    response.write(bytes, failure => {
+      signal.removeEventListener('abort', stop);
+      if (failure) reject(failure);
+      else resolve();
+    });
+  });
 }
 
 interface Wanted {

@@ -26,9 +26,9 @@ import { Revisions } from './revisions.js';
 import { Statistics } from './statistics.js';
 import { Uploads } from './uploads.js';
 
-/** More connections at a time are refused: each of a hundred machines has eight. */
+/** More connections at a time are refused unless it is said otherwise: each of a hundred machines has eight. */
 const MAX_CONNECTIONS = 1024;
-/** Who sends nothing for so long has gone. */
+/** Who sends and takes nothing for so long has gone. */
 const SILENCE_MILLISECONDS = 120_000;
 const HEAD_MILLISECONDS = 10_000;
 /** How often it is looked for those who take longer. */
@@ -54,6 +54,10 @@ export interface ImageServerOptions {
   log: ServerLog;
   /** Whether all content is to be sent, and compared with what is there. */
   demandsContent?: boolean | undefined;
+  /** More connections at a time are refused, at each address. */
+  maxConnections?: number | undefined;
+  /** Who sends and takes nothing for so long is cut off; for tests. */
+  silenceMilliseconds?: number;
   /** How it stands with following another server, if it does. */
   replication?: () => ReplicationStatus | undefined;
   /** Checks that all an image needs is there, unless somebody else does; also for tests. */
@@ -159,7 +163,7 @@ class Shop {
       certs,
       grpc,
       http,
-      maxConnections: MAX_CONNECTIONS,
+      maxConnections: this.#options.maxConnections ?? MAX_CONNECTIONS,
       events: {
         refused: (from, why) => {
           log.warn({ from, why }, 'a connection was refused');
@@ -233,8 +237,9 @@ class Shop {
     // A large object takes as long as it takes; silence ends a connection.
     server.requestTimeout = 0;
     server.headersTimeout = HEAD_MILLISECONDS;
-    server.timeout = SILENCE_MILLISECONDS;
-    server.keepAliveTimeout = SILENCE_MILLISECONDS;
+    const silence = this.#options.silenceMilliseconds ?? SILENCE_MILLISECONDS;
+    server.timeout = silence;
+    server.keepAliveTimeout = silence;
     // It is handed its connections; only a server that listens looks after how long they take.
     server.emit('listening');
     return server;

@@ -124,6 +124,10 @@ class Upload {
         'USAGE',
         `What was sent as the object ${hex} has another digest; send it again`,
       );
+    } catch (reason) {
+      // Who sends it is told what is wrong, such as that the disk is full.
+      this.fail(reason);
+      throw reason;
     } finally {
       this.fail(gaveUp());
     }
@@ -160,7 +164,7 @@ class Upload {
   }
 
   /** Ends it, unless it has ended. */
-  fail(reason: ImageUnpackerError): void {
+  fail(reason: unknown): void {
     clearTimeout(this.#timer);
     this.#ended.abort(reason);
   }

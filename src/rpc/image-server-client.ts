@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DIGEST_BYTES } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
@@ -11,7 +10,7 @@ import type {
   ServerConnection,
 } from '../store/remote/connection.js';
 import type { ChangePosition } from '../store/store.js';
-import { BodyReader, readAnswerHead, sentHead, SMALL_BYTES } from '../store/remote/frames.js';
+import { BodyReader, readAnswerHead, sentBody, SMALL_BYTES } from '../store/remote/frames.js';
 import { MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
 import type { Address } from './address.js';
 import { IMAGE_SERVER_PORT, parseAddress, showAddress } from './address.js';
@@ -297,10 +296,13 @@ export class ImageServerClient implements ServerConnection {
     const small = objects.filter(({ bytes }) => bytes.length <= SMALL_BYTES);
     const added = new Map<Buffer, boolean>();
     if (small.length > 0) {
-      const body = Buffer.concat(
-        small.flatMap(({ digest, bytes }) => [sentHead(digest, bytes.length), bytes]),
-      );
-      const answer = await this.#http.fetch({ method: 'PUT', path: OBJECTS_PATH, body });
+      const { length, pieces } = sentBody(small);
+      const answer = await this.#http.fetch({
+        method: 'PUT',
+        path: OBJECTS_PATH,
+        headers: { 'content-length': length },
+        body: { [Symbol.asyncIterator]: pieces },
+      });
       if (answer.length !== small.length) throw malformed('another number of answers');
       for (const [at, { digest }] of small.entries()) added.set(digest, answer[at] === 1);
     }
@@ -311,7 +313,11 @@ export class ImageServerClient implements ServerConnection {
     return taken;
   }
 
-  async sendObject(digest: Buffer, size: number, open: (start: number) => Readable): Promise<boolean> {
+  async sendObject(
+    digest: Buffer,
+    size: number,
+    open: (start: number) => AsyncGenerator<Buffer>,
+  ): Promise<boolean> {
     let start = 0;
     const send = async (): Promise<boolean> => {
       const headers = { [UPLOAD_OFFSET]: start, [UPLOAD_LENGTH]: size, 'content-length': size - start };
@@ -321,7 +327,7 @@ export class ImageServerClient implements ServerConnection {
         response.resume();
         return response.statusCode === 201;
       } finally {
-        body.destroy();
+        await body.return(undefined);
       }
     };
     for (let busy = 1; ; busy++) {
@@ -352,7 +358,10 @@ export class ImageServerClient implements ServerConnection {
   }
 
   async #sendBytes(digest: Buffer, bytes: Buffer): Promise<boolean> {
-    return this.sendObject(digest, bytes.length, start => Readable.from([bytes.subarray(start)]));
+    const open = async function* (start: number): AsyncGenerator<Buffer> {
+      yield Promise.resolve(bytes.subarray(start));
+    };
+    return this.sendObject(digest, bytes.length, open);
   }
 
   /** How many bytes the server has of an object that was being sent. */

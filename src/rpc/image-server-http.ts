@@ -1,10 +1,8 @@
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import { isIP } from 'node:net';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PeerCertificate } from 'node:tls';
 import { checkServerIdentity } from 'node:tls';
@@ -33,7 +31,8 @@ export interface HttpRequest {
   method: 'GET' | 'HEAD' | 'PUT' | 'POST';
   path: string;
   headers?: Record<string, string | number>;
-  body?: Buffer | Readable | undefined;
+  /** Of pieces `content-length` is to be said; each is good until the next one is asked for. */
+  body?: Buffer | AsyncIterable<Buffer> | undefined;
 }
 
 /** The part of an image server that speaks HTTP/1.1. */
@@ -67,10 +66,7 @@ export class ServerHttp {
   }
 
   /** A whole answer of at most `limit` bytes. A request that may be made twice is made again after a failure of the connection. */
-  async fetch(
-    request: HttpRequest & { body?: Buffer | undefined },
-    limit = SHORT_ANSWER_BYTES,
-  ): Promise<Buffer> {
+  async fetch(request: HttpRequest, limit = SHORT_ANSWER_BYTES): Promise<Buffer> {
     return this.again(async () => readShort(await this.send(request), limit));
   }
 
@@ -159,7 +155,8 @@ export class ServerHttp {
     if (body === undefined || Buffer.isBuffer(body)) sent.end(body);
     else {
       // A server that refuses answers before it has read all; its answer counts then.
-      await Promise.race([pipeline(body, sent), answered]).catch(() => undefined);
+      const sending = sendPieces(sent, body, Number(headers['content-length']));
+      await Promise.race([sending, answered]).catch(() => undefined);
       if (!sent.writableFinished) answered.catch(() => undefined);
     }
     const response = await answered;
@@ -172,6 +169,30 @@ export class ServerHttp {
     const message = `The connection to the image server at ${where} was lost: ${(reason as Error).message}; run it again, which carries on`;
     return new ImageUnpackerError('TIMEOUT', message, {}, reason);
   }
+}
+
+/**
+ * Sends a body of `length` bytes, each piece once the one before it has gone: so that may be made in the same memory. Where there
+ * are fewer bytes, or they cannot be had, the request is ended.
+ */
+async function sendPieces(sent: ClientRequest, pieces: AsyncIterable<Buffer>, length: number): Promise<void> {
+  let passed = 0;
+  try {
+    for await (const piece of pieces) {
+      passed += piece.length;
+      await new Promise<void>((resolve, reject) => {
+        sent.write(piece, failure => {
+          if (failure) reject(failure);
+          else resolve();
+        });
+      });
+    }
+  } catch (reason) {
+    sent.destroy(reason as Error);
+    return;
+  }
+  if (passed === length) sent.end();
+  else sent.destroy(new Error('What was to be sent ended too early'));
 }
 
 const outliving = new WeakSet<Socket>();

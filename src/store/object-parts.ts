@@ -10,7 +10,10 @@ import type { Store } from './store.js';
 export interface ObjectParts {
   /** The size of each object in bytes; undefined of one that is not there. */
   sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
-  /** The bytes of an object from `start` on, up to `end`. Throws `STORE_DAMAGED` when it is missing or ends before. */
+  /**
+   * The bytes of an object from `start` on, up to `end`; each piece is good until the next one is asked for. Throws `STORE_DAMAGED` when it is missing or
+   * ends before.
+   */
   part(digest: Buffer, start: number, end: number): AsyncIterable<Buffer>;
   /** The same as `sizes` of what need not be stored any more, where that is stored elsewhere than it is read. */
   sizesToStore?(digests: readonly Buffer[]): Promise<(number | undefined)[]>;

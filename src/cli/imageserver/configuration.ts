@@ -14,6 +14,7 @@ const schema = section({
   certs: v.optional(place),
   trustedKeys: v.optional(place),
   demandContent: v.optional(v.boolean()),
+  maxConnections: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   cache: v.optional(cache, {}),
   limits: v.optional(limits),
 });
@@ -33,6 +34,8 @@ export interface ServerConfiguration {
   trustedKeys?: string | undefined;
   /** Whether all content is to be sent, and compared with what is there. */
   demandContent?: boolean | undefined;
+  /** More connections at a time are refused, at each address. */
+  maxConnections?: number | undefined;
   /** Where objects are kept on the way to a store that is elsewhere. */
   cache?: { directory?: string | undefined; size?: number | undefined } | undefined;
   limits?: Limits | undefined;

@@ -79,6 +79,7 @@ export async function runImageServer(
     certs,
     openStore: openServed,
     demandsContent,
+    maxConnections: file.maxConnections,
     // The source looks at what is forwarded; here it has not arrived yet.
     ...(pushes === 'forward' && { requireWhole: () => Promise.resolve() }),
     // Nobody asks before it is begun.

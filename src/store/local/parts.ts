@@ -42,9 +42,9 @@ export class LocalParts implements ObjectParts {
       throw this.#failed(reason);
     });
     try {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - start));
       for (let at = start; at < end;) {
-        const want = Math.min(CHUNK_BYTES, end - at);
-        const { buffer, bytesRead } = await file.read(Buffer.allocUnsafeSlow(want), 0, want, at);
+        const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
         if (bytesRead === 0) throw this.#fault(digest, 'is shorter than it was');
         at += bytesRead;
         yield buffer.subarray(0, bytesRead);

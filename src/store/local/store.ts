@@ -26,6 +26,7 @@ import type {
 import { LocalChannels } from './channels.js';
 import { noteDamage, removeNoted } from './damaged-object.js';
 import { LocalDiskMaps } from './disk-maps.js';
+import { EarlySync } from './early-sync.js';
 import { ingestRescued } from './ingest-rescued.js';
 import { LocalImages } from './images.js';
 import { LocalLease } from './lease.js';
@@ -65,6 +66,7 @@ export class LocalStore implements Store {
   readonly #diskMaps: LocalDiskMaps;
   readonly #sources: LocalSources;
   #lease: Promise<LocalLease> | undefined;
+  readonly #early = new EarlySync();
   #session: Promise<Session> | undefined;
 
   constructor(location: string, { signal, limits = DEFAULT_LIMITS }: LocalStoreOptions) {
@@ -98,6 +100,7 @@ export class LocalStore implements Store {
     try {
       // What is stored from now on needs another sync.
       session.unsynced = false;
+      await this.#early.end();
       await syncFileSystem(session.directory.fd);
     } catch (reason) {
       session.unsynced = true;
@@ -176,20 +179,31 @@ export class LocalStore implements Store {
     const session = await this.#beginStoring();
     const lease = await this.#hold();
     if (!lease.knowsNone) await lease.rescue([sha512(bytes)]);
+    this.#early.stored(session.directory.fd, bytes.length);
     return this.#objects.put(session, bytes, false);
   }
 
   async putMany(objects: readonly SmallObject[]): Promise<boolean[]> {
     const session = await this.#beginStoring();
     await this.#rescue(objects.map(({ digest }) => digest));
-    return this.#objects.putMany(session, objects);
+    const added = await this.#objects.putMany(session, objects);
+    const total = objects.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    this.#early.stored(session.directory.fd, total);
+    return added;
   }
 
   async putStream(chunks: AsyncIterable<Buffer>): Promise<Stored> {
     const session = await this.#beginStoring();
     const lease = await this.#hold();
     const rescue = lease.knowsNone ? undefined : (digest: Buffer) => lease.rescue([digest]);
-    return this.#objects.putStream(session, chunks, rescue);
+    const early = this.#early;
+    const told = async function* (): AsyncGenerator<Buffer, void, undefined> {
+      for await (const chunk of chunks) {
+        early.stored(session.directory.fd, chunk.length);
+        yield chunk;
+      }
+    };
+    return this.#objects.putStream(session, told(), rescue);
   }
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {
@@ -253,9 +267,13 @@ export class LocalStore implements Store {
     this.#session = undefined;
     this.#lease = undefined;
     try {
-      await session?.end();
+      await this.#early.end();
     } finally {
-      await lease?.end();
+      try {
+        await session?.end();
+      } finally {
+        await lease?.end();
+      }
     }
   }
 

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import type { Watch } from '../../native.js';
 import type { ChangePosition, RemoveOptions } from '../store.js';
 import type { FrameState } from './frames.js';
@@ -77,8 +76,11 @@ export interface ServerConnection {
   objects(digests: readonly Buffer[], limit: number): Promise<ObjectAnswer[]>;
   /** Sends objects together; resolves to which of them were not there. */
   sendObjects(objects: readonly { digest: Buffer; bytes: Buffer }[]): Promise<boolean[]>;
-  /** Sends a large object, and carries on where it was after an interruption; `open` gives its bytes from an offset on. */
-  sendObject(digest: Buffer, size: number, open: (start: number) => Readable): Promise<boolean>;
+  /**
+   * Sends a large object, and carries on where it was after an interruption; `open` gives its bytes from an offset on, of which
+   * each piece is good until the next one is asked for.
+   */
+  sendObject(digest: Buffer, size: number, open: (start: number) => AsyncGenerator<Buffer>): Promise<boolean>;
 
   close(): void;
 }

@@ -32,6 +32,33 @@ export function answerHead(state: FrameState, size: number): Buffer {
   return head;
 }
 
+/** Pieces of a body are made so large at least: each costs a call. */
+const PIECE_BYTES = 256 << 10;
+
+/** A body of objects, its length, and its pieces, each of which is good until the next one is asked for. */
+export function sentBody(objects: readonly { digest: Buffer; bytes: Buffer }[]): {
+  length: number;
+  pieces: () => AsyncGenerator<Buffer, void, undefined>;
+} {
+  const length = objects.reduce((sum, { bytes }) => sum + SENT_HEAD_BYTES + bytes.length, 0);
+  const pieces = async function* (): AsyncGenerator<Buffer, void, undefined> {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(length, PIECE_BYTES));
+    let filled = 0;
+    for (const { digest, bytes } of objects)
+      for (const part of [sentHead(digest, bytes.length), bytes])
+        for (let at = 0; at < part.length;) {
+          const copied = part.copy(buffer, filled, at);
+          at += copied;
+          filled += copied;
+          if (filled < buffer.length) continue;
+          yield Promise.resolve(buffer);
+          filled = 0;
+        }
+    if (filled > 0) yield Promise.resolve(buffer.subarray(0, filled));
+  };
+  return { length, pieces };
+}
+
 /** The head of an object that is sent. */
 export function sentHead(digest: Buffer, size: number): Buffer {
   const head = Buffer.allocUnsafe(SENT_HEAD_BYTES);

@@ -1,16 +1,17 @@
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { StagedObject, UploadTarget } from '../cache/uploads.js';
 import type { SmallObject } from '../store.js';
 import type { ServerConnection } from './connection.js';
 
-/** Large pieces cost fewer calls; two of them are in memory. */
-const CHUNK_BYTES = 1 << 20;
+/** Large pieces cost fewer calls; one of them is in memory for each object that is sent. */
+const PIECE_BYTES = 512 << 10;
 
 /** Where objects go that are stored by an image server: small ones many at once. */
 export class RemoteUploadTarget implements UploadTarget {
   readonly location: string;
   readonly verifies = true;
-  readonly batch = { objects: 512, bytes: 4 << 20, atOnce: 4 };
+  /** As much as is on its way on a line of 1 Gb/s and 50 ms. */
+  readonly batch = { objects: 512, bytes: 2 << 20, atOnce: 4 };
   readonly #server: ServerConnection;
 
   constructor(server: ServerConnection) {
@@ -32,8 +33,22 @@ export class RemoteUploadTarget implements UploadTarget {
   }
 
   async addFile({ digest, size, path }: StagedObject): Promise<void> {
-    await this.#server.sendObject(digest, size, start =>
-      createReadStream(path, { start, highWaterMark: CHUNK_BYTES }),
-    );
+    await this.#server.sendObject(digest, size, start => readPieces(path, start));
+  }
+}
+
+/** The bytes of a file from `start` on, all in the same memory: collecting what is new for each costs a tenth of an upload. */
+async function* readPieces(path: string, start: number): AsyncGenerator<Buffer, void, undefined> {
+  const file = await open(path);
+  try {
+    const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    for (let at = start; ;) {
+      const { bytesRead } = await file.read(buffer, 0, PIECE_BYTES, at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
   }
 }
