@@ -10,139 +10,15 @@
 //   known       = u8*                                  one for each digest: whether there is a file with it
 //   origins     = (page:u32 entry:u32)*                one for each entry wanted: the entry with its path that is there
 //
-// Pages come as an array of [number, entries, first, next, bytes], in the order of their entries. `page` is the
-// number of one; `entry` counts entries in the page; `offset` and `length` say where in it the body of the entry is.
-// What the index says of a page is checked: that it has so many `entries`, begins with the path `first`, and ends
-// before `next`, the first path of the page behind it (empty: there is none).
+// `page` is the number of one; `entry` counts entries in the page; `offset` and `length` say where in it the body of the
+// entry is.
 #include <cstring>
 
 #include "native.h"
+#include "pages.h"
 
 namespace native {
 namespace {
-
-constexpr std::string_view kMagic = "iupage1\n";
-constexpr uint32_t kNone = 0xffffffff;
-
-struct Place {
-  uint32_t page = kNone, entry = 0, offset = 0, length = 0;
-};
-
-struct Page {
-  uint32_t number, entries;
-  std::string_view first, next, bytes;
-};
-using Pages = std::vector<Page>;
-
-Pages pagesOf(const Napi::Value &value) {
-  auto array = value.As<Napi::Array>();
-  Pages pages;
-  for (uint32_t at = 0; at < array.Length(); at++) {
-    auto page = array.Get(at).As<Napi::Array>();
-    auto number = [&](uint32_t field) { return page.Get(field).As<Napi::Number>().Uint32Value(); };
-    auto bytes = [&](uint32_t field) { return bytesOf(page.Get(field)); };
-    pages.push_back({number(0), number(1), bytes(2), bytes(3), bytes(4)});
-  }
-  return pages;
-}
-
-// Orders paths by their components: a slash sorts before every other byte.
-int compare(std::string_view a, std::string_view b) {
-  size_t length = std::min(a.size(), b.size());
-  size_t at = 0;
-  while (at < length && a[at] == b[at]) at++;
-  if (at == length) return a.size() == b.size() ? 0 : a.size() < b.size() ? -1 : 1;
-  auto key = [](char byte) { return byte == '/' ? 0 : static_cast<uint8_t>(byte) + 1; };
-  return key(a[at]) < key(b[at]) ? -1 : 1;
-}
-
-// Reads the number at `at`, which ends before `end`; `path` is what is told of one that does not.
-uint64_t readVarint(std::string_view bytes, size_t &at, size_t end, const std::string &path) {
-  uint64_t value = 0;
-  for (unsigned shift = 0; shift < 64; shift += 7) {
-    if (at >= end) fail("page", path, EBADMSG);
-    auto byte = static_cast<uint8_t>(bytes[at++]);
-    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return value;
-  }
-  fail("page", path, EBADMSG);
-}
-
-// Walks over the entries of pages, whose paths must ascend and which must be as their index says.
-class Cursor {
- public:
-  explicit Cursor(const Pages &pages) : pages_(pages) { next(); }
-
-  bool valid() const { return valid_; }
-  const std::string &path() const { return path_; }
-  std::string_view body() const { return body_; }
-  Place place() const { return place_; }
-
-  void next() {
-    if (at_ == page_.size() && !openPage()) {
-      valid_ = false;
-      return;
-    }
-    readEntry(place_.entry == kNone);
-    if (at_ == page_.size()) endPage();
-  }
-
- private:
-  // Goes on to the next page, which has at least one entry.
-  bool openPage() {
-    if (opened_ == pages_.size()) return false;
-    const Page &page = pages_[opened_++];
-    page_ = page.bytes;
-    if (page_.substr(0, kMagic.size()) != kMagic || page_.size() == kMagic.size()) {
-      fail("page", page.first, EBADMSG);
-    }
-    at_ = kMagic.size();
-    place_.page = page.number;
-    place_.entry = kNone;
-    return true;
-  }
-
-  // The last entry of a page has been read.
-  void endPage() {
-    const Page &page = pages_[opened_ - 1];
-    bool complete = place_.entry + 1 == page.entries;
-    bool apart = page.next.empty() || compare(path_, page.next) < 0;
-    if (!complete || !apart) fail("page", path_, EBADMSG);
-  }
-
-  void readEntry(bool first) {
-    uint64_t length = varint(page_.size());
-    if (length > page_.size() - at_) fail("page", {}, EBADMSG);
-    size_t end = at_ + length;
-    uint64_t shared = varint(end);
-    uint64_t rest = varint(end);
-    if (shared > (first ? 0 : path_.size()) || rest > end - at_) fail("page", path_, EBADMSG);
-    previous_ = path_;
-    path_.resize(shared);
-    path_.append(page_.substr(at_, rest));
-    bool inPlace = first ? path_ == pages_[opened_ - 1].first : compare(previous_, path_) < 0;
-    if (!inPlace) fail("page", path_, EBADMSG);
-    at_ += rest;
-    place_.entry++;
-    place_.offset = static_cast<uint32_t>(at_);
-    body_ = page_.substr(at_, end - at_);
-    place_.length = static_cast<uint32_t>(body_.size());
-    at_ = end;
-    valid_ = true;
-  }
-
-  uint64_t varint(size_t end) { return readVarint(page_, at_, end, path_); }
-
-  const Pages &pages_;
-  size_t opened_ = 0;
-  std::string_view page_;
-  size_t at_ = 0;
-  bool valid_ = false;
-  std::string previous_;
-  std::string path_;
-  std::string_view body_;
-  Place place_;
-};
 
 void writeSide(Writer &writer, const Cursor &cursor) {
   writer.number(cursor.place().page);
@@ -162,11 +38,11 @@ std::vector<uint8_t> compareRuns(const Pages &have, const Pages &want, const Con
   Cursor a(have), b(want);
   for (uint32_t count = 0; a.valid() || b.valid(); count++) {
     if (count % 4096 == 0) control.checkCancelled();
-    int order = !a.valid() ? 1 : !b.valid() ? -1 : compare(a.path(), b.path());
+    int order = !a.valid() ? 1 : !b.valid() ? -1 : comparePaths(a.path(), b.path());
     if (order != 0 || a.body() != b.body()) {
       writer.bytes(order < 0 ? a.path() : b.path());
-      order <= 0 ? writeSide(writer, a) : writer.number(kNone);
-      order >= 0 ? writeSide(writer, b) : writer.number(kNone);
+      order <= 0 ? writeSide(writer, a) : writer.number(kNoPage);
+      order >= 0 ? writeSide(writer, b) : writer.number(kNoPage);
     }
     if (order <= 0) a.next();
     if (order >= 0) b.next();
@@ -190,7 +66,7 @@ std::vector<uint8_t> matchRuns(const Pages &have, const Pages &want, const Contr
   Cursor a(have), b(want);
   for (uint32_t count = 0; b.valid(); count++) {
     if (count % 4096 == 0) control.checkCancelled();
-    int order = a.valid() ? compare(a.path(), b.path()) : 1;
+    int order = a.valid() ? comparePaths(a.path(), b.path()) : 1;
     if (order < 0) {
       a.next();
       continue;
@@ -221,7 +97,7 @@ std::vector<uint8_t> findAll(const Pages &pages, std::string_view paths, const C
     control.checkCancelled();
     std::string path(reader.bytes());
     int order = 1;
-    while (cursor.valid() && (order = compare(cursor.path(), path)) < 0) cursor.next();
+    while (cursor.valid() && (order = comparePaths(cursor.path(), path)) < 0) cursor.next();
     writePlace(writer, cursor.valid() && order == 0 ? cursor.place() : Place{});
   }
   return std::move(writer.bytes_);
@@ -246,7 +122,7 @@ std::vector<uint8_t> findAllBelow(const Pages &pages, std::string_view paths, co
     std::string path(reader.bytes());
     // All below a directory comes at once after it, and nothing but that begins like this.
     if (!path.empty()) path += '/';
-    while (cursor.valid() && compare(cursor.path(), path) <= 0) cursor.next();
+    while (cursor.valid() && comparePaths(cursor.path(), path) <= 0) cursor.next();
     writer.number<uint8_t>(cursor.valid() && cursor.path().starts_with(path));
   }
   return std::move(writer.bytes_);
@@ -262,24 +138,6 @@ Napi::Value findBelow(const Napi::CallbackInfo &info) {
       [pages, paths, found](const Control &control) { *found = findAllBelow(pages, paths, control); },
       [found](Napi::Env env) { return toBuffer(env, std::move(*found)); });
 }
-
-// Reads the fields of the body of an entry.
-class Body {
- public:
-  Body(std::string_view bytes, const std::string &path) : bytes_(bytes), path_(path) {}
-  std::string_view rest() const { return bytes_.substr(at_); }
-  uint64_t varint() { return readVarint(bytes_, at_, bytes_.size(), path_); }
-  void skipBytes() {
-    uint64_t length = varint();
-    if (length > bytes_.size() - at_) fail("page", path_, EBADMSG);
-    at_ += length;
-  }
-
- private:
-  std::string_view bytes_;
-  const std::string &path_;
-  size_t at_ = 0;
-};
 
 // The digest of a file that has data; empty for all else.
 std::string_view digestOf(std::string_view bytes, const std::string &path) {

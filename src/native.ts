@@ -45,6 +45,7 @@ interface Addon {
   readParts(file: number, parts: Buffer, control: Control): Promise<Buffer[]>;
   comparePages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
   matchPages(have: IndexedPage[], want: IndexedPage[], control: Control): Promise<Buffer>;
+  matchScan(scan: Buffer, pages: IndexedPage[], tables: Buffer[], control: Control): Promise<Buffer>;
   findPaths(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
   findBelow(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
   findDigests(pages: IndexedPage[], digests: Buffer, control: Control): Promise<Buffer>;
@@ -313,6 +314,16 @@ export async function comparePages(have: IndexedPage[], want: IndexedPage[], wat
 /** Finds for each entry of the pages `want` the one in `have` with its path (native/diff.cc). */
 export async function matchPages(have: IndexedPage[], want: IndexedPage[], watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.matchPages(have, want, control));
+}
+
+/** Finds the pages whose entries are as a scan without detail found them, by their inode tables (native/match-scan.cc). */
+export async function matchScan(
+  scan: Buffer,
+  pages: IndexedPage[],
+  tables: Buffer[],
+  watch: Watch,
+): Promise<Buffer> {
+  return watched(watch, control => addon.matchScan(scan, pages, tables, control));
 }
 
 /** Finds where in `pages` the entries of some paths are, packed and ascending (native/diff.cc). */

@@ -57,6 +57,13 @@ export interface EncodedPage {
   bytes: Buffer;
 }
 
+/** A page of another manifest, with what its index says of it and what it adds to the index's sums. */
+export interface WholePage extends EncodedPage {
+  reference: PageReference;
+  fileBytes: bigint;
+  blocks: bigint;
+}
+
 /** A finished manifest: the image's digest and its encoded index. */
 export interface EncodedIndex {
   digest: Buffer;
@@ -69,6 +76,8 @@ export class ManifestWriter {
   readonly #hash: PathHash;
   readonly #page = new PageWriter();
   readonly #pages: PageReference[] = [];
+  /** The last page, if it was added whole: nothing more belongs to it. */
+  #whole: WholePage | undefined;
   #first: Buffer = Buffer.alloc(0);
   #entries = 0;
   #bytes = 0n;
@@ -84,11 +93,27 @@ export class ManifestWriter {
     const ended = this.#endsBefore(entry.path) ? this.#endPage() : undefined;
     if (this.#page.count === 0) this.#first = entry.path;
     this.#page.add(entry);
-    if (++this.#entries > MAX_ENTRIES) {
-      throw new ImageUnpackerError('LIMIT_EXCEEDED', `The tree has more than ${String(MAX_ENTRIES)} entries`);
-    }
+    this.#count(1);
     if (entry.type === 'file') this.#bytes += entry.size;
     this.#blocks += dataBlocksOf(entry);
+    return ended;
+  }
+
+  /** Whether a page begins with `path`, if that is added next. */
+  beginsWith(path: Buffer): boolean {
+    return this.#entries === 0 || this.#endsBefore(path);
+  }
+
+  /**
+   * Adds all entries of a page of another manifest, and returns the page that it ended, if it did. It is the caller who
+   * knows that a page begins here (`beginsWith`), and that the entry that comes next is the one behind it there as well.
+   */
+  addPage(page: WholePage): EncodedPage | undefined {
+    const ended = this.#entries > 0 ? this.#endPage() : undefined;
+    this.#whole = page;
+    this.#count(page.reference.entries);
+    this.#bytes += page.fileBytes;
+    this.#blocks += page.blocks;
     return ended;
   }
 
@@ -100,12 +125,25 @@ export class ManifestWriter {
     return { page, index: { digest: sha512(bytes), bytes, index } };
   }
 
+  #count(entries: number): void {
+    this.#entries += entries;
+    if (this.#entries <= MAX_ENTRIES) return;
+    throw new ImageUnpackerError('LIMIT_EXCEEDED', `The tree has more than ${String(MAX_ENTRIES)} entries`);
+  }
+
   #endsBefore(path: Buffer): boolean {
+    if (this.#whole !== undefined) return true;
     if (this.#page.length < MIN_PAGE_BYTES) return false;
     return this.#page.length >= FULL_PAGE_BYTES || this.#hash(path) % CUT_ONE_IN === 0;
   }
 
   #endPage(): EncodedPage {
+    if (this.#whole !== undefined) {
+      const { reference, digest, bytes } = this.#whole;
+      this.#whole = undefined;
+      this.#pages.push(reference);
+      return { digest, bytes };
+    }
     const { count, length } = this.#page;
     const bytes = this.#page.take();
     const digest = sha512(bytes);

@@ -36,16 +36,35 @@ export interface ScanRecord {
 const TYPES = ['file', 'directory', 'symlink', 'character', 'block', 'fifo', 'socket'] as const;
 const NANOSECONDS = 1_000_000_000n;
 const FIXED_BYTES = 72;
+const LINKS_AT = 16;
 /** The flags that a scan without detail knows. */
 export const STAT_FLAGS = INODE_FLAGS.immutable | INODE_FLAGS.append | INODE_FLAGS.nodump;
 
-/** The records of a packed scan, in the order of their paths. */
-export function* decodeScan(scan: Buffer): Generator<ScanRecord, void, undefined> {
-  for (let at = 0; at < scan.length;) {
+/** The records of a packed scan, or of the part of it from one record to another, in the order of their paths. */
+export function* decodeScan(
+  scan: Buffer,
+  from = 0,
+  to = scan.length,
+): Generator<ScanRecord, void, undefined> {
+  for (let at = from; at < to;) {
     const end = at + 4 + scan.readUInt32LE(at);
     yield decodeRecord(scan, at + 4);
     at = end;
   }
+}
+
+/** The paths of all inodes, but for directories, that have several links: in order, by inode number. */
+export function linkedPaths(scan: Buffer): Map<bigint, Buffer[]> {
+  const paths = new Map<bigint, Buffer[]>();
+  for (let at = 0; at < scan.length; at += 4 + scan.readUInt32LE(at)) {
+    const isLinked = scan.readUInt32LE(at + 4 + LINKS_AT) > 1 && TYPES[scan[at + 4]! - 1] !== 'directory';
+    if (!isLinked) continue;
+    const { inode, path } = decodeRecord(scan, at + 4);
+    const known = paths.get(inode);
+    if (known === undefined) paths.set(inode, [path]);
+    else known.push(path);
+  }
+  return paths;
 }
 
 /** Only the paths and types of the records, in the same order. */
@@ -70,7 +89,7 @@ function decodeRecord(scan: Buffer, at: number): ScanRecord {
     mode: scan.readUInt32LE(at + 4),
     uid: scan.readUInt32LE(at + 8),
     gid: scan.readUInt32LE(at + 12),
-    links: scan.readUInt32LE(at + 16),
+    links: scan.readUInt32LE(at + LINKS_AT),
     major: scan.readUInt32LE(at + 20),
     minor: scan.readUInt32LE(at + 24),
     flags: scan.readUInt32LE(at + 28),

@@ -1,5 +1,5 @@
 import type { Entry } from '../image/entry.js';
-import type { EncodedPage, ManifestIndex } from '../image/manifest.js';
+import type { EncodedPage, ManifestIndex, WholePage } from '../image/manifest.js';
 import { ManifestWriter } from '../image/manifest.js';
 import type { PathHash } from '../image/path-hash.js';
 import { ManifestReader } from '../store/manifest-reader.js';
@@ -48,6 +48,8 @@ export class KnownTreeBuilder {
   readonly #pages: EncodedPage[] = [];
   readonly #tables: Buffer[] = [];
   #rows: InodeRow[] = [];
+  /** The table of a page that was added whole. */
+  #table: Buffer | undefined;
 
   constructor(hash: PathHash) {
     this.#writer = new ManifestWriter(hash);
@@ -59,6 +61,18 @@ export class KnownTreeBuilder {
     this.#rows.push(row);
   }
 
+  /**
+   * Adds a page of another tree with its table, if a page begins here; says whether it did. The entry that comes next must
+   * be the one behind it there as well.
+   */
+  addPage(page: WholePage, table: Buffer): boolean {
+    if (!this.#writer.beginsWith(page.reference.first)) return false;
+    const ended = this.#writer.addPage(page);
+    if (ended !== undefined) this.#end(ended);
+    this.#table = table;
+    return true;
+  }
+
   finish(): KnownTree {
     const { page, index } = this.#writer.finish();
     this.#end(page);
@@ -68,14 +82,17 @@ export class KnownTreeBuilder {
   }
 
   #end(page: EncodedPage): void {
-    const table = Buffer.alloc(this.#rows.length * ROW_BYTES);
-    this.#rows.forEach((row, at) => {
-      writeRow(table, at, row);
-    });
-    this.#rows = [];
+    this.#tables.push(this.#table ?? tableOf(this.#rows));
     this.#pages.push(page);
-    this.#tables.push(table);
+    this.#rows = [];
+    this.#table = undefined;
   }
+}
+
+function tableOf(rows: readonly InodeRow[]): Buffer {
+  const table = Buffer.alloc(rows.length * ROW_BYTES);
+  for (const [at, row] of rows.entries()) writeRow(table, at, row);
+  return table;
 }
 
 function memoryReader(index: ManifestIndex, pages: readonly EncodedPage[]): ManifestReader {

@@ -7,7 +7,16 @@ import { comparePaths } from '../image/path.js';
 import type { Watch } from '../native.js';
 import { ingestFiles, scanPaths, scanTree } from '../native.js';
 import type { ScanRecord } from '../source/scan.js';
-import { decodeDigests, decodeScan, entryOfRecord, fileToHash, packFiles } from '../source/scan.js';
+import {
+  decodeDigests,
+  decodeScan,
+  entryOfRecord,
+  fileToHash,
+  linkedPaths,
+  packFiles,
+} from '../source/scan.js';
+import type { KeptPage } from './kept-pages.js';
+import { keptPages } from './kept-pages.js';
 import type { InodeRow, KnownTree } from './known-tree.js';
 import { KnownTreeBuilder, readRow } from './known-tree.js';
 
@@ -25,45 +34,71 @@ export interface ScannedTree {
   inodes: number;
 }
 
-/** Scans the tree on the volume that is mounted at `root`. What is not known to be as it was is read and hashed. */
+/**
+ * Scans the tree on the volume that is mounted at `root`. What is not known to be as it was is read and hashed. Pages of
+ * which all is as it was are taken as they are, and nothing of them decoded.
+ */
 export async function scanVolume(root: number, basis: ScanBasis, watch: Watch): Promise<ScannedTree> {
-  const { known } = basis;
+  const { known, doubtful = new Set() } = basis;
   const scan = await scanTree(root, known === undefined, watch);
-  const found = [...inodesOf(scan)];
-  const rows = known === undefined ? [] : await matchKnown(found, known, basis.doubtful ?? new Set());
+  const kept = known === undefined || doubtful.size > 0 ? [] : await keptPages(scan, known, watch);
+  const found = [...inodesOf(scan, kept)];
+  const rows = known === undefined ? [] : await matchKnown(found, knownEntries(known, kept), doubtful);
   const suspects = found.filter((inode, at) => inode.first && rows[at] === undefined);
   const read = await readInodes(root, suspects, known === undefined, watch);
   const builder = new KnownTreeBuilder(await loadPathHash());
-  found.forEach((inode, at) => {
-    const { record } = inode;
-    const row = { inode: Number(record.inode), ctime: record.ctime };
-    const entry = inode.first ? (rows[at] ?? read.get(inode)!) : linkTo(inode);
-    builder.add(entry, row);
-  });
-  return { tree: builder.finish(), inodes: found.filter(({ first }) => first).length };
+  let next = 0;
+  const addUntil = (end: number): void => {
+    for (; next < found.length && found[next]!.at < end; next++) {
+      const inode = found[next]!;
+      const entry = inode.first ? (rows[next] ?? read.get(inode)!) : linkTo(inode);
+      builder.add(entry, { inode: Number(inode.record.inode), ctime: inode.record.ctime });
+    }
+  };
+  for (const page of kept) {
+    addUntil(page.start);
+    await addKept(builder, page, known!);
+  }
+  addUntil(Infinity);
+  const inodes = kept.reduce((sum, page) => sum + page.inodes, found.filter(({ first }) => first).length);
+  return { tree: builder.finish(), inodes };
+}
+
+async function addKept(
+  builder: KnownTreeBuilder,
+  { number, page }: KeptPage,
+  known: KnownTree,
+): Promise<void> {
+  const table = await known.table(number);
+  if (builder.addPage(page, table)) return;
+  // What is before it has changed so that a page ends elsewhere.
+  for (const [at, entry] of (await known.manifest.entriesOf(number)).entries()) {
+    builder.add(entry, readRow(table, at));
+  }
 }
 
 /** A path of a scan, and the group of paths of its inode. */
 interface FoundInode {
   record: ScanRecord;
+  /** Where in the scan the part begins that it is in: between two pages that are kept. */
+  at: number;
   /** All paths of the inode, in order. */
-  paths: Buffer[];
+  paths: readonly Buffer[];
   /** Whether this is the first of them. */
   first: boolean;
 }
 
-function* inodesOf(scan: Buffer): Generator<FoundInode, void, undefined> {
-  const groups = new Map<bigint, Buffer[]>();
-  for (const record of decodeScan(scan)) {
-    if (record.path.equals(LOST_AND_FOUND) && record.type === 'directory') continue;
-    if (record.type === 'directory' || record.links === 1) {
-      yield { record, paths: [record.path], first: true };
-      continue;
+/** What is in no page that is kept. */
+function* inodesOf(scan: Buffer, kept: readonly KeptPage[]): Generator<FoundInode, void, undefined> {
+  const linked = linkedPaths(scan);
+  let from = 0;
+  for (const { start, end } of [...kept, { start: scan.length, end: scan.length }]) {
+    for (const record of decodeScan(scan, from, start)) {
+      if (record.path.equals(LOST_AND_FOUND) && record.type === 'directory') continue;
+      const paths = (record.type === 'directory' ? undefined : linked.get(record.inode)) ?? [record.path];
+      yield { record, at: from, paths, first: paths[0]!.equals(record.path) };
     }
-    const group = groups.get(record.inode);
-    if (group === undefined) groups.set(record.inode, [record.path]);
-    else group.push(record.path);
-    yield { record, paths: groups.get(record.inode)!, first: group === undefined };
+    from = end;
   }
 }
 
@@ -74,12 +109,12 @@ function linkTo({ record, paths }: FoundInode): Entry {
 /** For each inode the entry that is known of it, if it is as it was. */
 async function matchKnown(
   found: readonly FoundInode[],
-  known: KnownTree,
+  known: AsyncIterable<{ entry: Entry; row: InodeRow }>,
   doubtful: ReadonlySet<string>,
 ): Promise<(InodeEntry | undefined)[]> {
   const matched = new Array<InodeEntry | undefined>(found.length);
   let at = 0;
-  for await (const { entry, row } of knownEntries(known)) {
+  for await (const { entry, row } of known) {
     while (at < found.length && comparePaths(found[at]!.record.path, entry.path) < 0) at++;
     const inode = found[at];
     if (inode?.first !== true || entry.type === 'link' || !inode.record.path.equals(entry.path)) continue;
@@ -89,10 +124,14 @@ async function matchKnown(
   return matched;
 }
 
+/** The entries of pages that are not kept. */
 async function* knownEntries(
   known: KnownTree,
+  kept: readonly KeptPage[],
 ): AsyncGenerator<{ entry: Entry; row: InodeRow }, void, undefined> {
+  const numbers = new Set(kept.map(({ number }) => number));
   for (let number = 0; number < known.manifest.index.pages.length; number++) {
+    if (numbers.has(number)) continue;
     const table = await known.table(number);
     const entries = await known.manifest.entriesOf(number);
     for (const [at, entry] of entries.entries()) yield { entry, row: readRow(table, at) };

@@ -62,6 +62,47 @@ test('pages hold all entries in order, and each is what the index says', t => {
   t.deepEqual(read, entries);
 });
 
+test('pages that are added whole make the manifest that their entries make', t => {
+  const before = manyFiles(10_000);
+  const { pages, index } = encode(before);
+  const whole = pages.map((page, number) => {
+    const entries = decodePage(page.bytes);
+    const fileBytes = entries.reduce((sum, entry) => sum + (entry.type === 'file' ? entry.size : 0n), 0n);
+    const blocks = entries.reduce((sum, entry) => sum + dataBlocksOf(entry), 0n);
+    return { ...page, reference: index.index.pages[number]!, fileBytes, blocks, entries };
+  });
+  t.true(whole.length > 5);
+  const changed = manyFiles(1)[2]!;
+  // Each of the pages is one whose entries are added one by one, with one more before them or without it.
+  for (const [other] of whole.entries()) {
+    for (const more of [
+      [],
+      [{ ...changed, path: Buffer.concat([whole[other]!.reference.first, Buffer.from('+')]) }],
+    ]) {
+      const writer = manifestWriter();
+      const made: EncodedPage[] = [];
+      const wanted: Entry[] = [];
+      const add = (page: EncodedPage | undefined): void => {
+        if (page !== undefined) made.push(page);
+      };
+      let wholes = 0;
+      for (const [number, page] of whole.entries()) {
+        const entries =
+          number === other ? [page.entries[0]!, ...more, ...page.entries.slice(1)] : page.entries;
+        wanted.push(...entries);
+        // The page before the other one is followed by what it was followed by.
+        if (number !== other && writer.beginsWith(page.reference.first)) {
+          add(writer.addPage(page));
+          wholes++;
+        } else for (const entry of entries) add(writer.add(entry));
+      }
+      const end = writer.finish();
+      t.true(wholes > whole.length - 5);
+      t.deepEqual({ pages: [...made, end.page], index: end.index }, encode(wanted));
+    }
+  }
+});
+
 test('a change dirties the pages that it is in and few others', t => {
   const entries = manyFiles(10_000);
   const before = new Set(encode(entries).pages.map(page => page.digest.toString('hex')));
