@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
@@ -43,7 +44,9 @@ export class ServerHttp {
 
   constructor(address: Address, certificates: Certificates | undefined, signal: AbortSignal | undefined) {
     this.#address = address;
-    this.#signal = signal;
+    this.#signal = signal && AbortSignal.any([signal]);
+    // Each request listens.
+    if (this.#signal !== undefined) setMaxListeners(0, this.#signal);
     const options = { keepAlive: true, maxSockets: CONNECTIONS };
     this.#agent =
       address.kind === 'unix' || certificates === undefined
