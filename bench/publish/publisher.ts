@@ -17,6 +17,7 @@ import { keepHeapSmall, tuneV8 } from '../../src/unpacker/tune-v8.js';
 import { manyFiles } from '../../test/model/many-files.js';
 import { storeImage } from '../../test/model/stored-image.js';
 import { blockOf, checksumOf, DISKS, mapOf } from './disks.js';
+import { measureRun } from './measure-run.js';
 
 keepHeapSmall();
 tuneV8();
@@ -90,23 +91,10 @@ const options = {
   },
 };
 
-const began = performance.now();
-const before = process.cpuUsage();
 const last = (await listRuns(options.stateDirectory)).at(-1)?.begin.run ?? '';
-const rows = values.resume
-  ? await resume(last, options)
-  : await publish({ image: `${STREAM}/${leaf}`, targets, ...options });
-const { user, system } = process.cpuUsage(before);
-const failures = rows.flatMap(({ Error }) => (Error === undefined ? [] : [Error]));
-console.log(
-  JSON.stringify({
-    seconds: (performance.now() - began) / 1000,
-    cpu: (user + system) / 1e6,
-    memory: process.resourceUsage().maxRSS * 1024,
-    blocks: rows.reduce((sum, { BlocksSent }) => sum + BlocksSent, 0),
-    digests: new Set(rows.map(({ DiskDigest }) => DiskDigest)).size,
-    failed: failures.length,
-    failure: failures[0] ?? null,
-  }),
+await measureRun(
+  () =>
+    values.resume ? resume(last, options) : publish({ image: `${STREAM}/${leaf}`, targets, ...options }),
+  { blocks: ({ BlocksSent }) => BlocksSent, digest: ({ DiskDigest }) => DiskDigest },
 );
 await store.close();

@@ -16,6 +16,7 @@ import { simulatedAgents } from '../../test/simulator/agent.js';
 import { addInstance } from '../../test/simulator/fleet.js';
 import { startSimulator } from '../../test/simulator/index.js';
 import { LATENCIES, OTHERWISE } from './latencies.js';
+import { measureRun } from './measure-run.js';
 
 const STREAM = 'base/bench';
 const ACCOUNTS = 4;
@@ -65,21 +66,9 @@ const options = { targets, store, unpacker, openTarget, stateDirectory: join(dir
 world.fleetTiming = { ...world.fleetTiming, snapshot: 2 };
 await publish({ image: `${STREAM}/1`, ...options });
 world.fleetTiming = { ...world.fleetTiming, snapshot: USUAL_RATES.seconds.createSnapshot };
-const began = performance.now();
-const before = process.cpuUsage();
-const rows = await publish({ image: `${STREAM}/2`, ...options });
-const { user, system } = process.cpuUsage(before);
-const failures = rows.flatMap(({ Error }) => (Error === undefined ? [] : [Error]));
-console.log(
-  JSON.stringify({
-    seconds: (performance.now() - began) / 1000,
-    cpu: (user + system) / 1e6,
-    memory: process.resourceUsage().maxRSS * 1024,
-    blocks: 0,
-    digests: new Set(rows.map(({ ImageDigest }) => ImageDigest)).size,
-    failed: failures.length,
-    failure: failures[0] ?? null,
-  }),
-);
+await measureRun(() => publish({ image: `${STREAM}/2`, ...options }), {
+  blocks: () => 0,
+  digest: ({ ImageDigest }) => ImageDigest,
+});
 await simulator.stop();
 await store.close();
