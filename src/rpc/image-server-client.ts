@@ -1,17 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { DIGEST_BYTES } from '../image/digest.js';
-import { ImageUnpackerError } from '../image/error.js';
 import type { Watch } from '../native.js';
 import type {
   ChannelRecord,
   NamedRecord,
   ObjectAnswer,
+  OpenObject,
   RecordChanges,
   ServerConnection,
 } from '../store/remote/connection.js';
-import type { ChangePosition } from '../store/store.js';
-import { BodyReader, readAnswerHead, sentBody, SMALL_BYTES } from '../store/remote/frames.js';
-import { MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
+import type { ChangePosition, SmallObject } from '../store/store.js';
 import type { Address } from './address.js';
 import { IMAGE_SERVER_PORT, parseAddress, showAddress } from './address.js';
 import type { Ask } from './caller.js';
@@ -21,18 +17,9 @@ import { readCertificates } from './certificates.js';
 import { CHANNEL_OPTIONS } from './channel-options.js';
 import type * as Wire from './gen/image_unpacker/v1/image_server.js';
 import { ImageServerServiceClient } from './gen/image_unpacker/v1/image_server.js';
+import { ServerContent } from './image-server-content.js';
 import { ServerHttp } from './image-server-http.js';
-import {
-  decodeSize,
-  DISK_MAPS_PATH,
-  malformed,
-  MAX_SERVER_MESSAGE_BYTES,
-  OBJECTS_PATH,
-  partsOf,
-  UPLOAD_LENGTH,
-  UPLOAD_OFFSET,
-  UPLOADS_PATH,
-} from './image-server-messages.js';
+import { decodeSize, malformed, MAX_SERVER_MESSAGE_BYTES, partsOf } from './image-server-messages.js';
 import type { Wanted } from './probe.js';
 import { probe } from './probe.js';
 
@@ -47,9 +34,6 @@ const CREATE_SECONDS = 600;
 /** Hashing all of a large image on a slow disk. */
 const CHECK_SECONDS = 6 * 3600;
 const LIST_SECONDS = 300;
-/** What somebody else sends is waited for, for two minutes. */
-const BUSY_ATTEMPTS = 240;
-const BUSY_MILLISECONDS = 500;
 const STATES = ['good', 'missing', 'damaged'] as const;
 
 /**
@@ -72,7 +56,7 @@ export class ImageServerClient implements ServerConnection {
   readonly location: string;
   readonly #caller: Caller;
   readonly #client: ImageServerServiceClient;
-  readonly #http: ServerHttp;
+  readonly #content: ServerContent;
   readonly #signal: AbortSignal | undefined;
 
   constructor(
@@ -90,7 +74,8 @@ export class ImageServerClient implements ServerConnection {
       'grpc.max_receive_message_length': MAX_SERVER_MESSAGE_BYTES,
       ...options,
     });
-    this.#http = new ServerHttp(address, certificates, signal);
+    const sizes = this.sizes.bind(this);
+    this.#content = new ServerContent(new ServerHttp(address, certificates, signal), sizes, signal);
   }
 
   /** How it stands with the server. */
@@ -203,13 +188,11 @@ export class ImageServerClient implements ServerConnection {
   }
 
   async diskMap(image: Buffer, disk: Buffer): Promise<Buffer | undefined> {
-    const bytes = await this.#http.fetch({ method: 'GET', path: mapPath(image, disk) }, MAX_DISK_MAP_BYTES);
-    // A map has a head at least.
-    return bytes.length === 0 ? undefined : bytes;
+    return this.#content.diskMap(image, disk);
   }
 
   async keepDiskMap(image: Buffer, disk: Buffer, map: Buffer): Promise<void> {
-    await this.#http.fetch({ method: 'PUT', path: mapPath(image, disk), body: map });
+    await this.#content.keepDiskMap(image, disk, map);
   }
 
   async sizes(digests: readonly Buffer[], toRead: boolean): Promise<(number | undefined)[]> {
@@ -265,113 +248,24 @@ export class ImageServerClient implements ServerConnection {
   }
 
   object(digest: Buffer, start: number): AsyncIterable<Buffer> {
-    return this.#http.stream(objectPath(digest), start);
+    return this.#content.object(digest, start);
   }
 
   async objects(digests: readonly Buffer[], limit: number): Promise<ObjectAnswer[]> {
-    const path = `${OBJECTS_PATH}?limit=${String(limit)}`;
-    return this.#http.again(async () => {
-      const response = await this.#http.send({ method: 'POST', path, body: Buffer.concat(digests) });
-      const reader = new BodyReader(response as AsyncIterable<Buffer>);
-      const answers: ObjectAnswer[] = [];
-      try {
-        for (let at = 0; at < digests.length; at++) {
-          const { state, size } = await readAnswerHead(reader);
-          if (state !== 'good') answers.push({ state });
-          else if (size > limit) throw malformed('an object that is too large');
-          else answers.push({ state, bytes: Buffer.from(await reader.take(size)) });
-        }
-        if (!(await reader.isAtEnd())) throw malformed('more than was asked for');
-      } catch (reason) {
-        response.destroy();
-        throw reason;
-      }
-      return answers;
-    });
+    return this.#content.objects(digests, limit);
   }
 
-  async sendObjects(objects: readonly { digest: Buffer; bytes: Buffer }[]): Promise<boolean[]> {
-    const taken: boolean[] = [];
-    // One that is not small by itself: it is in memory already.
-    const small = objects.filter(({ bytes }) => bytes.length <= SMALL_BYTES);
-    const added = new Map<Buffer, boolean>();
-    if (small.length > 0) {
-      const { length, pieces } = sentBody(small);
-      const answer = await this.#http.fetch({
-        method: 'PUT',
-        path: OBJECTS_PATH,
-        headers: { 'content-length': length },
-        body: { [Symbol.asyncIterator]: pieces },
-      });
-      if (answer.length !== small.length) throw malformed('another number of answers');
-      for (const [at, { digest }] of small.entries()) added.set(digest, answer[at] === 1);
-    }
-    for (const { digest, bytes } of objects) {
-      const known = added.get(digest);
-      taken.push(known ?? (await this.#sendBytes(digest, bytes)));
-    }
-    return taken;
+  async sendObjects(objects: readonly SmallObject[]): Promise<boolean[]> {
+    return this.#content.sendObjects(objects);
   }
 
-  async sendObject(
-    digest: Buffer,
-    size: number,
-    open: (start: number) => AsyncGenerator<Buffer>,
-  ): Promise<boolean> {
-    let start = 0;
-    const send = async (): Promise<boolean> => {
-      const headers = { [UPLOAD_OFFSET]: start, [UPLOAD_LENGTH]: size, 'content-length': size - start };
-      const body = open(start);
-      try {
-        const response = await this.#http.send({ method: 'PUT', path: objectPath(digest), headers, body });
-        response.resume();
-        return response.statusCode === 201;
-      } finally {
-        await body.return(undefined);
-      }
-    };
-    for (let busy = 1; ; busy++) {
-      try {
-        return await this.#http.again(async (attempt, gotOn) => {
-          const before = start;
-          if (attempt > 1) start = await this.#offsetOf(digest);
-          if (start > before) gotOn();
-          return send();
-        });
-      } catch (reason) {
-        // Somebody else sends it, or a connection of ours that is lost is not yet given up there.
-        const isBusy = reason instanceof ImageUnpackerError && reason.code === 'STATE_BUSY';
-        if (!isBusy || busy === BUSY_ATTEMPTS) throw reason;
-        await sleep(BUSY_MILLISECONDS, undefined, this.#signal && { signal: this.#signal });
-        if ((await this.sizes([digest], false))[0] === size) return false;
-        const before = start;
-        start = await this.#offsetOf(digest);
-        // Who sends it gets on: that takes as long as it takes.
-        if (start > before) busy = 0;
-      }
-    }
+  async sendObject(digest: Buffer, size: number, open: OpenObject): Promise<boolean> {
+    return this.#content.sendObject(digest, size, open);
   }
 
   close(): void {
     this.#client.close();
-    this.#http.close();
-  }
-
-  async #sendBytes(digest: Buffer, bytes: Buffer): Promise<boolean> {
-    const open = async function* (start: number): AsyncGenerator<Buffer> {
-      yield Promise.resolve(bytes.subarray(start));
-    };
-    return this.sendObject(digest, bytes.length, open);
-  }
-
-  /** How many bytes the server has of an object that was being sent. */
-  async #offsetOf(digest: Buffer): Promise<number> {
-    const path = `${UPLOADS_PATH}/${digest.toString('hex')}`;
-    const response = await this.#http.send({ method: 'HEAD', path });
-    response.resume();
-    const offset = Number(response.headers[UPLOAD_OFFSET] ?? 0);
-    if (!Number.isSafeInteger(offset) || offset < 0) throw malformed('an offset that is none');
-    return offset;
+    this.#content.close();
   }
 
   async #ask<A>(doing: string, ask: Ask<A>, seconds?: number): Promise<A> {
@@ -387,14 +281,4 @@ function decodeChange({
   if (what === undefined) throw malformed('a change of nothing');
   const name = what.$case === 'diskMaps' ? Buffer.from(what.value).toString('hex') : what.value;
   return { kind: what.$case, name, record: record && Buffer.from(record), damage };
-}
-
-function objectPath(digest: Buffer): string {
-  if (digest.length !== DIGEST_BYTES)
-    throw new ImageUnpackerError('INTERNAL', 'An object has no such digest');
-  return `${OBJECTS_PATH}/${digest.toString('hex')}`;
-}
-
-function mapPath(image: Buffer, disk: Buffer): string {
-  return `${DISK_MAPS_PATH}/${image.toString('hex')}/${disk.toString('hex')}`;
 }

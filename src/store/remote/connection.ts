@@ -1,9 +1,12 @@
 import type { Watch } from '../../native.js';
-import type { ChangePosition, RemoveOptions } from '../store.js';
+import type { ChangePosition, RemoveOptions, SmallObject } from '../store.js';
 import type { FrameState } from './frames.js';
 
 /** An answer of a batch: the bytes of an object, or why there are none. */
 export type ObjectAnswer = { state: 'good'; bytes: Buffer } | { state: Exclude<FrameState, 'good'> };
+
+/** Gives the bytes of an object from an offset on. */
+export type OpenObject = (start: number) => AsyncGenerator<Buffer>;
 
 /** A record, and what it is of. */
 export interface NamedRecord {
@@ -75,12 +78,12 @@ export interface ServerConnection {
   /** As many objects as travel together, in the order asked, NOT verified; none of more than `limit` bytes. */
   objects(digests: readonly Buffer[], limit: number): Promise<ObjectAnswer[]>;
   /** Sends objects together; resolves to which of them were not there. */
-  sendObjects(objects: readonly { digest: Buffer; bytes: Buffer }[]): Promise<boolean[]>;
+  sendObjects(objects: readonly SmallObject[]): Promise<boolean[]>;
   /**
    * Sends a large object, and carries on where it was after an interruption; `open` gives its bytes from an offset on, of which
    * each piece is good until the next one is asked for.
    */
-  sendObject(digest: Buffer, size: number, open: (start: number) => AsyncGenerator<Buffer>): Promise<boolean>;
+  sendObject(digest: Buffer, size: number, open: OpenObject): Promise<boolean>;
 
   close(): void;
 }
