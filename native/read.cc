@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "native.h"
-#include "sha512.h"
+#include "sha512-many.h"
 
 namespace native {
 namespace {
@@ -27,8 +30,27 @@ Piece readPiece(int fd, size_t length, uint64_t offset, std::string_view path) {
   return piece;
 }
 
-bool isGood(const Piece &piece, std::string_view digest) {
-  return hasDigest({reinterpret_cast<const char *>(piece.data()), piece.size()}, digest);
+// Pieces that one thread reads and then hashes together.
+constexpr size_t kTogether = 16;
+
+// Reads `count` pieces, each by `read(index)`, on several threads. Of the first one that has not the digest that
+// `digestOf(index)` gives, `refuse(index)` is called.
+template <typename Read, typename DigestOf, typename Refuse>
+void readPieces(Pieces &pieces, const Read &read, const DigestOf &digestOf, const Refuse &refuse) {
+  // As many as there are threads for, if they are few.
+  size_t together = std::clamp<size_t>(pieces.size() / 8, 1, kTogether);
+  forEachParallel((pieces.size() + together - 1) / together, [&](size_t group) {
+    size_t start = group * together, end = std::min(start + together, pieces.size());
+    std::vector<std::string_view> views;
+    for (size_t index = start; index < end; index++) {
+      pieces[index] = read(index);
+      views.emplace_back(reinterpret_cast<const char *>(pieces[index].data()), pieces[index].size());
+    }
+    auto digests = hashPieces(views);
+    for (size_t index = start; index < end; index++) {
+      if (std::memcmp(digests[index - start].data(), digestOf(index).data(), kDigestBytes) != 0) refuse(index);
+    }
+  });
 }
 
 Piece readObject(int objects, std::string_view digest, uint64_t limit) {
@@ -40,9 +62,7 @@ Piece readObject(int objects, std::string_view digest, uint64_t limit) {
   if (!S_ISREG(stat.st_mode)) fail("fstat", path, ENXIO);
   auto size = static_cast<uint64_t>(stat.st_size);
   if (size > limit) fail("fstat", path, EFBIG);
-  Piece piece = readPiece(fd, size, 0, path);
-  if (!isGood(piece, digest)) fail("hash", path, EBADMSG);
-  return piece;
+  return readPiece(fd, size, 0, path);
 }
 
 Napi::Value toBuffers(Napi::Env env, Pieces &pieces) {
@@ -62,9 +82,10 @@ Napi::Value readObjects(const Napi::CallbackInfo &info) {
   return Job::run(
       info.Env(), info[3], {info[1]},
       [objects, digests, limit, pieces](const Control &) {
-        forEachParallel(pieces->size(), [&](size_t index) {
-          (*pieces)[index] = readObject(objects, digests.substr(index * kDigestBytes, kDigestBytes), limit);
-        });
+        auto digestOf = [&](size_t index) { return digests.substr(index * kDigestBytes, kDigestBytes); };
+        readPieces(
+            *pieces, [&](size_t index) { return readObject(objects, digestOf(index), limit); }, digestOf,
+            [&](size_t index) { fail("hash", objectPath(digestOf(index)), EBADMSG); });
       },
       [pieces](Napi::Env env) { return toBuffers(env, *pieces); });
 }
@@ -96,12 +117,10 @@ Napi::Value readParts(const Napi::CallbackInfo &info) {
       [file, packed, pieces](const Control &) {
         auto parts = parseParts(packed);
         pieces->resize(parts.size());
-        forEachParallel(parts.size(), [&](size_t index) {
-          const Part &part = parts[index];
-          Piece piece = readPiece(file, part.length, part.offset, {});
-          if (!isGood(piece, part.digest)) fail("hash", {}, EBADMSG, std::to_string(part.offset));
-          (*pieces)[index] = std::move(piece);
-        });
+        readPieces(
+            *pieces, [&](size_t index) { return readPiece(file, parts[index].length, parts[index].offset, {}); },
+            [&](size_t index) { return parts[index].digest; },
+            [&](size_t index) { fail("hash", {}, EBADMSG, std::to_string(parts[index].offset)); });
       },
       [pieces](Napi::Env env) { return toBuffers(env, *pieces); });
 }

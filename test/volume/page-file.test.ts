@@ -23,6 +23,27 @@ test('parts are read in the order asked', async t => {
   await file.close();
 });
 
+test('many parts of all lengths are read, and the one of them that is damaged is told of', async t => {
+  const many = Array.from({ length: 400 }, (_, at) => Buffer.alloc(at, at));
+  let offset = 0;
+  const places = many.map(piece => {
+    offset += piece.length;
+    return { offset: offset - piece.length, length: piece.length, digest: sha512(piece) };
+  });
+  const file = await PageFile.open(temporaryDirectory(t), 1);
+  await file.append(0, many);
+  t.deepEqual(await file.readParts(places), many);
+  for (const at of [1, 111, 112, 127, 128, 239, 240, 399]) {
+    const others = places.map((place, other) =>
+      other === at ? { ...place, digest: sha512(many[at - 1]!) } : place,
+    );
+    await t.throwsAsync(file.readParts(others), {
+      message: `${file.path} is damaged at ${String(places[at]!.offset)}`,
+    });
+  }
+  await file.close();
+});
+
 for (const [how, damage] of [
   ['is not as it was written', (path: string) => writeFileSync(path, 'x', { flag: 'r+' })],
   ['ends too early', (path: string) => truncateSync(path, 10)],
