@@ -12,6 +12,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   native::initRead(env, exports);
   native::initDiff(env, exports);
   native::initMatchScan(env, exports);
+  native::initScanDevice(env, exports);
   native::initCompare(env, exports);
   native::initLocate(env, exports);
   native::initPatch(env, exports);

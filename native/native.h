@@ -184,6 +184,7 @@ void initStore(Napi::Env env, Napi::Object exports);
 void initRead(Napi::Env env, Napi::Object exports);
 void initDiff(Napi::Env env, Napi::Object exports);
 void initMatchScan(Napi::Env env, Napi::Object exports);
+void initScanDevice(Napi::Env env, Napi::Object exports);
 void initCompare(Napi::Env env, Napi::Object exports);
 void initLocate(Napi::Env env, Napi::Object exports);
 void initPatch(Napi::Env env, Napi::Object exports);

@@ -29,6 +29,7 @@
 #include <thread>
 
 #include "native.h"
+#include "scan-record.h"
 
 namespace native {
 namespace {
@@ -46,31 +47,10 @@ struct Directory {
 
 struct Node {
   std::string name;
-  std::vector<uint8_t> fixed;   // the record between `length` and `path`
+  Stats stats;
   std::vector<uint8_t> detail;
-  uint64_t inode = 0;
   std::unique_ptr<Directory> directory;  // when it is one that is entered
 };
-
-uint8_t typeOf(unsigned mode) {
-  switch (mode & S_IFMT) {
-    case S_IFREG: return 1;
-    case S_IFDIR: return 2;
-    case S_IFLNK: return 3;
-    case S_IFCHR: return 4;
-    case S_IFBLK: return 5;
-    case S_IFIFO: return 6;
-    case S_IFSOCK: return 7;
-    default: return 0;
-  }
-}
-
-std::string joined(std::string_view directory, std::string_view name) {
-  std::string path(directory);
-  if (!path.empty()) path += '/';
-  path += name;
-  return path;
-}
 
 // Names of a directory, without "." and "..", with their inode numbers.
 std::vector<std::pair<uint64_t, std::string>> list(int directory, std::string_view path) {
@@ -263,30 +243,28 @@ class Walk {
     if (S_ISDIR(stat.stx_mode) && !foreign) node.directory = std::make_unique<Directory>(Directory{path, {}});
     uint32_t flags = flagsOf(stat);
     if (options_.detailed && !foreign) flags = writeDetail(directory, name, stat, node, path);
-    writeFixed(node, stat, flags, foreign);
+    node.stats = statsOf(stat, flags, foreign);
   }
 
-  void writeFixed(Node &node, const struct statx &stat, uint32_t flags, bool foreign) {
-    Writer writer;
-    writer.number<uint8_t>(typeOf(stat.stx_mode));
-    writer.number<uint8_t>(options_.detailed && !foreign);
-    writer.number<uint8_t>(foreign);
-    writer.number<uint8_t>(0);
-    writer.number<uint32_t>(stat.stx_mode & 07777);
-    writer.number<uint32_t>(stat.stx_uid);
-    writer.number<uint32_t>(stat.stx_gid);
-    writer.number<uint32_t>(stat.stx_nlink);
-    writer.number<uint32_t>(stat.stx_rdev_major);
-    writer.number<uint32_t>(stat.stx_rdev_minor);
-    writer.number<uint32_t>(flags);
-    writer.number<uint32_t>(stat.stx_mtime.tv_nsec);
-    writer.number<uint32_t>(stat.stx_ctime.tv_nsec);
-    writer.number<int64_t>(stat.stx_mtime.tv_sec);
-    writer.number<int64_t>(stat.stx_ctime.tv_sec);
-    writer.number<uint64_t>(stat.stx_ino);
-    writer.number<uint64_t>(stat.stx_size);
-    node.fixed = std::move(writer.bytes_);
-    node.inode = stat.stx_ino;
+  Stats statsOf(const struct statx &stat, uint32_t flags, bool foreign) const {
+    Stats stats;
+    stats.type = typeOfMode(stat.stx_mode);
+    stats.detailed = options_.detailed && !foreign;
+    stats.mountRoot = foreign;
+    stats.mode = stat.stx_mode & 07777;
+    stats.uid = stat.stx_uid;
+    stats.gid = stat.stx_gid;
+    stats.links = stat.stx_nlink;
+    stats.major = stat.stx_rdev_major;
+    stats.minor = stat.stx_rdev_minor;
+    stats.flags = flags;
+    stats.mtimeNanoseconds = stat.stx_mtime.tv_nsec;
+    stats.ctimeNanoseconds = stat.stx_ctime.tv_nsec;
+    stats.mtimeSeconds = stat.stx_mtime.tv_sec;
+    stats.ctimeSeconds = stat.stx_ctime.tv_sec;
+    stats.inode = stat.stx_ino;
+    stats.size = stat.stx_size;
+    return stats;
   }
 
   // Returns the inode flags.
@@ -332,11 +310,8 @@ class Walk {
     }
   }
 
-  static void write(Writer &writer, Node &node, const std::string &path) {
-    writer.number<uint32_t>(static_cast<uint32_t>(node.fixed.size() + 4 + path.size() + node.detail.size()));
-    writer.bytes_.insert(writer.bytes_.end(), node.fixed.begin(), node.fixed.end());
-    writer.bytes(path);
-    writer.bytes_.insert(writer.bytes_.end(), node.detail.begin(), node.detail.end());
+  static void write(Writer &writer, const Node &node, const std::string &path) {
+    writeRecord(writer, node.stats, path, {reinterpret_cast<const char *>(node.detail.data()), node.detail.size()});
   }
 
   int root_;

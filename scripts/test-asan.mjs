@@ -37,6 +37,7 @@ const ROOT = [
   'test/root/differences.test.ts',
   'test/root/flags.test.ts',
   'test/root/hostile-images.test.ts',
+  'test/root/scan-volume.test.ts',
   'test/root/source/**/*.test.ts',
 ];
 

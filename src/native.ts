@@ -21,6 +21,7 @@ interface Addon {
   syncFileSystem(fd: number): Promise<void>;
   scanTree(root: number, detailed: boolean, control: Control): Promise<Buffer>;
   scanPaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
+  scanDevice(device: number, control: Control): Promise<Buffer>;
   ingestFiles(
     root: number,
     files: Buffer,
@@ -220,6 +221,14 @@ export async function scanTree(root: number, detailed: boolean, watch: Watch): P
 /** The detailed records of some paths beneath `root`, packed like a scan. */
 export async function scanPaths(root: number, paths: Buffer, watch: Watch): Promise<Buffer> {
   return watched(watch, control => addon.scanPaths(root, paths, control));
+}
+
+/**
+ * Scans, without detail, the tree of the ext4 file system on an open device that is not mounted (native/scan-device.cc).
+ * Rejects with `EUCLEAN` where that is not of a kind that is understood, or not in order.
+ */
+export async function scanDevice(device: number, watch: Watch): Promise<Buffer> {
+  return watched(watch, control => addon.scanDevice(device, control));
 }
 
 /** Where objects are stored: open directories. */

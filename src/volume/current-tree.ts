@@ -7,7 +7,6 @@ import type { BlockDevice } from './device.js';
 import { inodesWith, isInodesAstray, requireInodes } from './inode-count.js';
 import type { KnownTree } from './known-tree.js';
 import { KnownTreeBuilder } from './known-tree.js';
-import { withMount } from './mounted.js';
 import { repairFileSystem } from './repair-file-system.js';
 import type { ScannedTree } from './scan-volume.js';
 import { scanVolume } from './scan-volume.js';
@@ -163,7 +162,7 @@ async function scanned(
   };
   try {
     const doubtful = new Set(record.journal?.paths);
-    return await withMount(device, false, root => scanVolume(root, { known, doubtful }, watch));
+    return await scanVolume(device, { known, doubtful }, watch);
   } finally {
     step.end();
   }

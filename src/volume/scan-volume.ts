@@ -5,7 +5,7 @@ import { packPaths } from '../image/packing.js';
 import { loadPathHash } from '../image/path-hash.js';
 import { comparePaths } from '../image/path.js';
 import type { Watch } from '../native.js';
-import { ingestFiles, scanPaths, scanTree } from '../native.js';
+import { ingestFiles, isNativeError, scanDevice, scanPaths, scanTree } from '../native.js';
 import type { ScanRecord } from '../source/scan.js';
 import {
   decodeDigests,
@@ -15,10 +15,12 @@ import {
   linkedPaths,
   packFiles,
 } from '../source/scan.js';
+import type { BlockDevice } from './device.js';
 import type { KeptPage } from './kept-pages.js';
 import { keptPages } from './kept-pages.js';
 import type { InodeRow, KnownTree } from './known-tree.js';
 import { KnownTreeBuilder, readRow } from './known-tree.js';
+import { withMount } from './mounted.js';
 
 /** What a scan may rely on. */
 export interface ScanBasis {
@@ -34,18 +36,52 @@ export interface ScannedTree {
   inodes: number;
 }
 
+/** Reads inodes, and the data of files. */
+type ReadInodes = (suspects: readonly FoundInode[]) => Promise<Map<FoundInode, InodeEntry>>;
+
 /**
- * Scans the tree on the volume that is mounted at `root`. What is not known to be as it was is read and hashed. Pages of
- * which all is as it was are taken as they are, and nothing of them decoded.
+ * Scans the tree on a volume, which is mounted for no longer than it must be. What is not known to be as it was is read
+ * and hashed. Pages of which all is as it was are taken as they are, and nothing of them decoded.
  */
-export async function scanVolume(root: number, basis: ScanBasis, watch: Watch): Promise<ScannedTree> {
+export async function scanVolume(device: BlockDevice, basis: ScanBasis, watch: Watch): Promise<ScannedTree> {
+  const detailed = basis.known === undefined;
+  const scan = detailed ? undefined : await statsOf(device, watch);
+  if (scan !== undefined) {
+    return treeOf(scan, basis, watch, async suspects => {
+      if (suspects.length === 0) return new Map();
+      return withMount(device, false, root => readInodes(root, suspects, false, watch));
+    });
+  }
+  return withMount(device, false, async root =>
+    treeOf(await scanTree(root, detailed, watch), basis, watch, suspects =>
+      readInodes(root, suspects, detailed, watch),
+    ),
+  );
+}
+
+/** A scan without detail; undefined where only the kernel can make one. */
+async function statsOf({ file }: BlockDevice, watch: Watch): Promise<Buffer | undefined> {
+  try {
+    return await scanDevice(file.fd, watch);
+  } catch (reason) {
+    if (isNativeError(reason) && reason.code === 'EUCLEAN') return undefined;
+    throw reason;
+  }
+}
+
+/** The tree that was scanned. */
+async function treeOf(
+  scan: Buffer,
+  basis: ScanBasis,
+  watch: Watch,
+  readSuspects: ReadInodes,
+): Promise<ScannedTree> {
   const { known, doubtful = new Set() } = basis;
-  const scan = await scanTree(root, known === undefined, watch);
   const kept = known === undefined || doubtful.size > 0 ? [] : await keptPages(scan, known, watch);
   const found = [...inodesOf(scan, kept)];
   const rows = known === undefined ? [] : await matchKnown(found, knownEntries(known, kept), doubtful);
   const suspects = found.filter((inode, at) => inode.first && rows[at] === undefined);
-  const read = await readInodes(root, suspects, known === undefined, watch);
+  const read = await readSuspects(suspects);
   const builder = new KnownTreeBuilder(await loadPathHash());
   let next = 0;
   const addUntil = (end: number): void => {

@@ -17,12 +17,13 @@ export async function tryHeldMount(workshop: Workshop): Promise<object> {
   const boot = await workshop.machine.boot(workshop.machine.blankDisks());
   const engine = new Engine(boot, workshop.store);
   await engine.apply(workshop.revisions.A);
-  // Somebody has the volume mounted and changes nothing: it is scanned then, and has not to be written.
+  // Somebody has the volume mounted and changes a time: then the kernel is asked what is there.
   const root = `${boot.stateDirectory}.foreign`;
   mkdirSync(root);
   run('mount', '-t', 'ext4', boot.device, root);
+  run('touch', root);
   run('umount', root);
-  await holding(workshop, engine, 'scanTree', 'A', () => boot.requireFree());
+  await holding(workshop, engine, 'scanPaths', 'A', () => boot.requireFree());
   await holding(workshop, engine, 'runBatch', 'B', () => boot.requireFree());
   const expectation = { images: [], certain: false, unmade: false, interrupted: ['A', 'B'] as const };
   await examine(workshop, boot, expectation, 'B', { askKernel: false });
@@ -34,7 +35,7 @@ export async function tryHeldMount(workshop: Workshop): Promise<object> {
 async function holding(
   { revisions }: Workshop,
   engine: Engine,
-  call: 'scanTree' | 'runBatch',
+  call: 'scanPaths' | 'runBatch',
   letter: Letter,
   requireFree: () => void,
 ): Promise<void> {

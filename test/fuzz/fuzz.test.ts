@@ -11,6 +11,7 @@ const CASES: Readonly<Record<string, number>> = {
   tar: 1500,
   compressed: 100,
   ext4: 200,
+  'scan of ext4': 1000,
   'OCI layout': 400,
   'Docker archive': 400,
 };

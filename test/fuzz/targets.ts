@@ -1,4 +1,5 @@
 import { dockerTarget, layoutTarget } from './container-targets.js';
+import { ext4ScanTarget } from './ext4-scan-target.js';
 import { ext4Target } from './ext4-target.js';
 import { indexTarget, pageTarget } from './manifest-targets.js';
 import { dpkgTarget, rpmTarget } from './package-targets.js';
@@ -17,6 +18,7 @@ export const TARGETS: readonly Target[] = [
   tarTarget,
   compressedTarget,
   ext4Target,
+  ext4ScanTarget,
   layoutTarget,
   dockerTarget,
   dpkgTarget,

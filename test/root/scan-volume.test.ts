@@ -1,3 +1,4 @@
+import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import { openDevice } from '../../src/volume/device.js';
@@ -5,8 +6,8 @@ import { keptPages } from '../../src/volume/kept-pages.js';
 import type { KnownTree } from '../../src/volume/known-tree.js';
 import { withMount } from '../../src/volume/mounted.js';
 import { scanVolume } from '../../src/volume/scan-volume.js';
-import { scanTree } from '../../src/native.js';
-import { makeVolume, shell } from './ext4-fixture.js';
+import { isNativeError, scanDevice, scanTree } from '../../src/native.js';
+import { makeVolume, run, shell } from './ext4-fixture.js';
 
 /*
  * A scan that knows what was there before finds what one finds that knows nothing, whatever was changed meanwhile.
@@ -23,8 +24,19 @@ const MAKE = `
   ln -s ${'t'.repeat(80)} c/long
   ln -s short c/short
   truncate -s 1M d/holes; echo end >> d/holes
-  mkfifo e/pipe; mknod e/null c 1 3
+  mkfifo e/pipe; mknod e/null c 1 3; mknod e/block b 300 70000
   chown 70000:3000000000 f
+  chmod 4751 b/file-with-a-name-0002
+  touch -d @5000000000.000000001 b/file-with-a-name-0003
+  chattr +i b/file-with-a-name-0004; chattr +a b/file-with-a-name-0005; chattr +d b/file-with-a-name-0006
+  truncate -s 5G b/file-with-a-name-0007
+  mkdir -p ${'deep/'.repeat(30)}
+`;
+
+/** Two directories whose blocks lie between one another's: more pieces than an inode has room to tell of. */
+const INTERLEAVED = `
+  mkdir left right
+  for at in $(seq 200); do touch left/$at-${'l'.repeat(240)} right/$at-${'r'.repeat(240)}; done
 `;
 
 /** One after the other. */
@@ -51,20 +63,33 @@ const CHANGES = [
   'fallocate -p -o 0 -l 4096 -n d/holes; truncate -s 2M d/holes',
 ];
 
-async function scanned(path: string, known?: KnownTree) {
+async function scanned(t: ExecutionContext, path: string, known?: KnownTree, refused = false) {
   const device = await openDevice(path, { write: false });
   try {
-    return await withMount(device, false, async root => {
-      const kept = known && (await keptPages(await scanTree(root, false, {}), known, {})).length;
-      return { kept, ...(await scanVolume(root, { known }, {})) };
-    });
+    const scan = await withMount(device, false, root => scanTree(root, false, {}));
+    if (!refused) t.true(scan.equals(await scanDevice(device.file.fd, {})));
+    const kept = known && (await keptPages(scan, known, {})).length;
+    return { kept, ...(await scanVolume(device, { known }, {})) };
+  } finally {
+    await device.file.close();
+  }
+}
+
+/** Whether a scan of the device itself is refused, so that the kernel makes it. */
+async function isRefused(path: string): Promise<boolean> {
+  const device = await openDevice(path, { write: false });
+  try {
+    await scanDevice(device.file.fd, {});
+    return false;
+  } catch (reason) {
+    return isNativeError(reason) && reason.code === 'EUCLEAN';
   } finally {
     await device.file.close();
   }
 }
 
 async function sameAsAnew(t: ExecutionContext, path: string, known: KnownTree, change: string) {
-  const [found, anew] = [await scanned(path, known), await scanned(path)];
+  const [found, anew] = [await scanned(t, path, known), await scanned(t, path)];
   t.deepEqual(found.tree.manifest.index, anew.tree.manifest.index, change);
   t.true(found.tree.digest.equals(anew.tree.digest), change);
   t.is(found.inodes, anew.inodes, change);
@@ -83,7 +108,7 @@ test('what is found of a volume is the same with what was known of it and withou
     });
   };
   change(MAKE);
-  let { tree } = await scanned(volume.device);
+  let { tree } = await scanned(t, volume.device);
   const count = tree.manifest.index.pages.length;
   t.true(count > 5);
   for (const script of CHANGES) {
@@ -101,7 +126,7 @@ test('of pages whose first entry goes, or gets one before it, the same is found'
   volume.mounted(root => {
     shell(root, MAKE);
   });
-  let { tree } = await scanned(volume.device);
+  let { tree } = await scanned(t, volume.device);
   const firsts = tree.manifest.index.pages
     .map(({ first }) => first.toString())
     .filter(first => first.includes('/file'));
@@ -114,3 +139,60 @@ test('of pages whose first entry goes, or gets one before it, the same is found'
     ({ tree } = await sameAsAnew(t, volume.device, tree, script));
   }
 });
+
+test('directories whose blocks are told of in blocks of their own are read', async t => {
+  const volume = makeVolume(t);
+  volume.mounted(root => {
+    shell(root, INTERLEAVED);
+  });
+  t.regex(run('debugfs', '-R', 'dump_extents /left', volume.device), /^ *1\/ *1/m);
+  const { tree } = await scanned(t, volume.device);
+  t.is(tree.manifest.index.entries, 1 + 2 + 400);
+});
+
+test('of a file system that only the kernel understands the same is found', async t => {
+  const volume = makeVolume(t, { features: ',inline_data' });
+  const change = (script: string): void => {
+    volume.mounted(root => {
+      shell(root, script);
+    });
+  };
+  change(MAKE);
+  t.true(await isRefused(volume.device));
+  const { tree } = await scanned(t, volume.device, undefined, true);
+  change('echo more >> a/file-with-a-name-0001');
+  const [found, anew] = [
+    await scanned(t, volume.device, tree, true),
+    await scanned(t, volume.device, undefined, true),
+  ];
+  t.true(found.tree.digest.equals(anew.tree.digest));
+  t.false(found.tree.digest.equals(tree.digest));
+});
+
+test('a scan of the device itself is refused where metadata does not match its checksum', async t => {
+  const volume = makeVolume(t);
+  volume.mounted(root => {
+    shell(root, 'mkdir directory; touch directory/file');
+  });
+  const ask = (question: string): string => run('debugfs', '-R', question, volume.device);
+  const block = Number(/\(0\):(\d+)/.exec(ask('stat /directory'))![1]) * 4096;
+  const [, table, within] = /located at block (\d+), offset (0x[0-9a-f]+)/.exec(ask('imap /directory'))!;
+  const inode = Number(table) * 4096 + Number(within);
+  t.false(await isRefused(volume.device));
+  for (const offset of [1024 + 0x78, 4096, inode, block + 32]) {
+    flipBit(volume.device, offset);
+    t.true(await isRefused(volume.device), String(offset));
+    flipBit(volume.device, offset);
+  }
+  t.false(await isRefused(volume.device));
+});
+
+function flipBit(device: string, offset: number): void {
+  const descriptor = openSync(device, 'r+');
+  const byte = Buffer.alloc(1);
+  readSync(descriptor, byte, 0, 1, offset);
+  byte[0]! ^= 1;
+  writeSync(descriptor, byte, 0, 1, offset);
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+}

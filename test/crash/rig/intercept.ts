@@ -15,7 +15,7 @@ const addon = createRequire(import.meta.url)('../../../build/Release/image_unpac
 
 /** Calls `instead` for a function of the addon, with the function itself and its parameters, while `work` runs. */
 export async function intercepting<T>(
-  name: 'mount' | 'unmount' | 'runBatch' | 'scanTree' | 'syncFileSystem',
+  name: 'mount' | 'unmount' | 'runBatch' | 'scanPaths' | 'syncFileSystem',
   instead: (original: Native, ...parameters: Parameters) => Promise<unknown>,
   work: () => Promise<T>,
 ): Promise<T> {
