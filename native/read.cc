@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
 
 #include "native.h"
+#include "sha512-lanes.h"
 #include "sha512-many.h"
 
 namespace native {
@@ -30,20 +32,18 @@ Piece readPiece(int fd, size_t length, uint64_t offset, std::string_view path) {
   return piece;
 }
 
-// Pieces that one thread reads and then hashes together.
-constexpr size_t kTogether = 16;
-
-// Reads `count` pieces, each by `read(index)`, on several threads. Of the first one that has not the digest that
-// `digestOf(index)` gives, `refuse(index)` is called.
+// Reads pieces, each by `read(index)`, on several threads. Of one that has not the digest that `digestOf(index)` gives,
+// `refuse(index)` is called.
 template <typename Read, typename DigestOf, typename Refuse>
 void readPieces(Pieces &pieces, const Read &read, const DigestOf &digestOf, const Refuse &refuse) {
-  // As many as there are threads for, if they are few.
-  size_t together = std::clamp<size_t>(pieces.size() / 8, 1, kTogether);
+  forEachParallel(pieces.size(), [&](size_t index) { pieces[index] = read(index); });
+  // Each processor hashes as many together as there are, but not so few that lanes of it are left empty.
+  size_t processors = std::max(1u, std::thread::hardware_concurrency());
+  size_t together = std::max((pieces.size() + processors - 1) / processors, kLanes);
   forEachParallel((pieces.size() + together - 1) / together, [&](size_t group) {
     size_t start = group * together, end = std::min(start + together, pieces.size());
     std::vector<std::string_view> views;
     for (size_t index = start; index < end; index++) {
-      pieces[index] = read(index);
       views.emplace_back(reinterpret_cast<const char *>(pieces[index].data()), pieces[index].size());
     }
     auto digests = hashPieces(views);

@@ -1,6 +1,7 @@
 #include "sha512-many.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "sha512-lanes.h"
 
@@ -49,7 +50,12 @@ class Stream {
 class Lanes {
  public:
   Lanes(const std::vector<std::string_view> &pieces, std::vector<Digest> &digests)
-      : pieces_(pieces), digests_(digests) {}
+      : pieces_(pieces), digests_(digests), order_(pieces.size()) {
+    // The longest first, so that the lanes end together.
+    std::iota(order_.begin(), order_.end(), size_t{0});
+    auto isLonger = [&](size_t a, size_t b) { return pieces[a].size() > pieces[b].size(); };
+    std::sort(order_.begin(), order_.end(), isLonger);
+  }
 
   void run() {
     for (;;) {
@@ -75,7 +81,7 @@ class Lanes {
  private:
   bool begin(size_t lane) {
     if (next_ == pieces_.size()) return false;
-    index_[lane] = next_++;
+    index_[lane] = order_[next_++];
     streams_[lane].begin(pieces_[index_[lane]]);
     beginLane(states_, lane);
     return true;
@@ -95,6 +101,7 @@ class Lanes {
 
   const std::vector<std::string_view> &pieces_;
   std::vector<Digest> &digests_;
+  std::vector<size_t> order_;
   size_t next_ = 0;
   LaneStates states_;
   Stream streams_[kLanes];
