@@ -11,6 +11,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   native::initStore(env, exports);
   native::initRead(env, exports);
   native::initDiff(env, exports);
+  native::initNewData(env, exports);
   native::initMatchScan(env, exports);
   native::initScanDevice(env, exports);
   native::initCompare(env, exports);

@@ -7,13 +7,10 @@
 //   paths       = (path:bytes)*                        ascending
 //   places      = place*                               one for each path
 //   found       = u8*                                  one for each path: whether there are entries below it
-//   known       = u8*                                  one for each digest: whether there is a file with it
 //   origins     = (page:u32 entry:u32)*                one for each entry wanted: the entry with its path that is there
 //
 // `page` is the number of one; `entry` counts entries in the page; `offset` and `length` say where in it the body of the
 // entry is.
-#include <cstring>
-
 #include "native.h"
 #include "pages.h"
 
@@ -139,59 +136,6 @@ Napi::Value findBelow(const Napi::CallbackInfo &info) {
       [found](Napi::Env env) { return toBuffer(env, std::move(*found)); });
 }
 
-// The digest of a file that has data; empty for all else.
-std::string_view digestOf(std::string_view bytes, const std::string &path) {
-  constexpr uint64_t kFile = 1;
-  Body body(bytes, path);
-  if (body.varint() != kFile) return {};
-  for (int field = 0; field < 6; field++) body.varint();  // mode, uid, gid, seconds, nanoseconds, flags
-  for (uint64_t count = body.varint(); count > 0; count--) {
-    body.skipBytes();
-    body.skipBytes();
-  }
-  for (uint64_t names = body.varint(); names > 0; names--) body.skipBytes();
-  body.varint();  // size
-  for (uint64_t holes = body.varint(); holes > 0; holes--) {
-    body.varint();
-    body.varint();
-  }
-  auto digest = body.rest();
-  if (!digest.empty() && digest.size() != kDigestBytes) fail("page", path, EBADMSG);
-  return digest;
-}
-
-void markKnown(const Page &page, std::string_view digests, std::vector<uint8_t> &known) {
-  Pages alone{page};
-  for (Cursor cursor(alone); cursor.valid(); cursor.next()) {
-    auto digest = digestOf(cursor.body(), cursor.path());
-    if (digest.empty()) continue;
-    size_t low = 0, high = known.size();
-    while (low < high) {
-      size_t middle = (low + high) / 2;
-      int order = std::memcmp(digests.data() + middle * kDigestBytes, digest.data(), kDigestBytes);
-      if (order == 0) std::atomic_ref(known[middle]).store(1, std::memory_order_relaxed);
-      if (order == 0) break;
-      order < 0 ? low = middle + 1 : high = middle;
-    }
-  }
-}
-
-// findDigests(pages, digests, control): resolves to which of the digests, which ascend, are known.
-Napi::Value findDigests(const Napi::CallbackInfo &info) {
-  Pages pages = pagesOf(info[0]);
-  std::string_view digests = bytesOf(info[1]);
-  auto known = std::make_shared<std::vector<uint8_t>>(digests.size() / kDigestBytes);
-  return Job::run(
-      info.Env(), info[2], {info[0], info[1]},
-      [pages, digests, known](const Control &control) {
-        forEachParallel(pages.size(), [&](size_t index) {
-          control.checkCancelled();
-          markKnown(pages[index], digests, *known);
-        });
-      },
-      [known](Napi::Env env) { return toBuffer(env, std::move(*known)); });
-}
-
 }  // namespace
 
 void initDiff(Napi::Env env, Napi::Object exports) {
@@ -199,7 +143,6 @@ void initDiff(Napi::Env env, Napi::Object exports) {
   exports.Set("matchPages", Napi::Function::New(env, matchPages));
   exports.Set("findPaths", Napi::Function::New(env, findPaths));
   exports.Set("findBelow", Napi::Function::New(env, findBelow));
-  exports.Set("findDigests", Napi::Function::New(env, findDigests));
 }
 
 }  // namespace native

@@ -183,6 +183,7 @@ void initCheck(Napi::Env env, Napi::Object exports);
 void initStore(Napi::Env env, Napi::Object exports);
 void initRead(Napi::Env env, Napi::Object exports);
 void initDiff(Napi::Env env, Napi::Object exports);
+void initNewData(Napi::Env env, Napi::Object exports);
 void initMatchScan(Napi::Env env, Napi::Object exports);
 void initScanDevice(Napi::Env env, Napi::Object exports);
 void initCompare(Napi::Env env, Napi::Object exports);

@@ -159,4 +159,31 @@ class Body {
   size_t at_ = 0;
 };
 
+// The data of a file.
+struct FileData {
+  std::string_view digest;  // empty where there is none, as of all that is no file
+  uint64_t bytes = 0;       // without its holes
+};
+
+inline FileData dataOf(std::string_view bytes, const std::string &path) {
+  constexpr uint64_t kFile = 1, kBlock = 4096;
+  Body body(bytes, path);
+  if (body.varint() != kFile) return {};
+  for (int field = 0; field < 6; field++) body.varint();  // mode, uid, gid, seconds, nanoseconds, flags
+  for (uint64_t count = body.varint(); count > 0; count--) {
+    body.skipBytes();
+    body.skipBytes();
+  }
+  for (uint64_t names = body.varint(); names > 0; names--) body.skipBytes();
+  uint64_t size = body.varint(), absent = 0, at = 0;
+  for (uint64_t holes = body.varint(); holes > 0; holes--) {
+    uint64_t start = at + body.varint();
+    at = start + body.varint();
+    absent += std::min(at * kBlock, size) - std::min(start * kBlock, size);
+  }
+  auto digest = body.rest();
+  if (!digest.empty() && digest.size() != kDigestBytes) fail("page", path, EBADMSG);
+  return {digest, size - absent};
+}
+
 }  // namespace native

@@ -49,7 +49,11 @@ interface Addon {
   matchScan(scan: Buffer, pages: IndexedPage[], tables: Buffer[], control: Control): Promise<Buffer>;
   findPaths(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
   findBelow(pages: IndexedPage[], paths: Buffer, control: Control): Promise<Buffer>;
-  findDigests(pages: IndexedPage[], digests: Buffer, control: Control): Promise<Buffer>;
+  createNewData(): object;
+  addNewData(data: object, have: IndexedPage[], want: IndexedPage[], control: Control): Promise<void>;
+  endNewData(data: object, control: Control): Promise<Buffer | undefined>;
+  lookForNewData(data: object, pages: IndexedPage[], control: Control): Promise<void>;
+  countNewData(data: object): Buffer;
   compareContent(root: number, files: Buffer, objects: number, control: Control): Promise<Buffer>;
   locatePaths(root: number, paths: Buffer, control: Control): Promise<Buffer>;
   runBatch(
@@ -345,9 +349,29 @@ export async function findBelow(pages: IndexedPage[], paths: Buffer, watch: Watc
   return watched(watch, control => addon.findBelow(pages, paths, control));
 }
 
-/** Finds which of some digests, which ascend, are those of files in `pages` (native/diff.cc). */
-export async function findDigests(pages: IndexedPage[], digests: Buffer, watch: Watch): Promise<Buffer> {
-  return watched(watch, control => addon.findDigests(pages, digests, control));
+/** Counts the bytes of file data that one image has and another has nowhere (native/new-data.cc). One call at a time. */
+export class NewDataCount {
+  readonly #data = addon.createNewData();
+
+  /** Takes in pages of both images that cover the same paths. */
+  async add(have: IndexedPage[], want: IndexedPage[], watch: Watch): Promise<void> {
+    await watched(watch, control => addon.addNewData(this.#data, have, want, control));
+  }
+
+  /** Ends that. Resolves to the packed numbers of pages that must be looked in, undefined where none has to be. */
+  async end(watch: Watch): Promise<Buffer | undefined> {
+    return watched(watch, control => addon.endNewData(this.#data, control));
+  }
+
+  /** Looks for data in pages of the image that may have it. */
+  async lookIn(pages: IndexedPage[], watch: Watch): Promise<void> {
+    await watched(watch, control => addon.lookForNewData(this.#data, pages, control));
+  }
+
+  /** The packed number of bytes that were not found. */
+  bytes(): Buffer {
+    return addon.countNewData(this.#data);
+  }
 }
 
 /** Counts for files beneath `root` the clusters in which they differ from objects (native/compare.cc). */

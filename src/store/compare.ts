@@ -1,6 +1,7 @@
 import { decodeBody } from '../image/entry-body.js';
 import type { Entry } from '../image/entry.js';
 import { manifestFault } from '../image/manifest-fault.js';
+import type { IndexedPage } from '../image/packing.js';
 import { PackedReader, indexedPages } from '../image/packing.js';
 import { comparePaths, pathFault } from '../image/path.js';
 import { checkEntryLimits } from '../image/settable-limits.js';
@@ -39,6 +40,9 @@ interface Batch {
   want: number[];
 }
 
+/** Is given the pages of both sides that are compared, which cover the same paths. One call at a time. */
+export type LookAtPages = (have: IndexedPage[], want: IndexedPage[]) => Promise<void>;
+
 /**
  * The differences between two manifests, in the order of their paths. Every entry that is handed out has
  * been validated as `decodePage` does; whether all of them are a tree is `TreeValidator`'s to say.
@@ -58,7 +62,17 @@ export async function* compareInBatches(
   want: ManifestReader,
   watch: Watch,
 ): AsyncGenerator<ManifestDifference[], void, undefined> {
-  for await (const packed of comparePacked(have, want, watch)) yield [...unpackDifferences(packed, want)];
+  for await (const batch of compareLazily(have, want, watch)) yield [...batch];
+}
+
+/** The same, but each batch is decoded as it is gone through, which is possible once. */
+export async function* compareLazily(
+  have: ManifestReader,
+  want: ManifestReader,
+  watch: Watch,
+  look?: LookAtPages,
+): AsyncGenerator<Iterable<ManifestDifference>, void, undefined> {
+  for await (const packed of comparePacked(have, want, watch, look)) yield unpackDifferences(packed, want);
 }
 
 /** What native/diff.cc finds in one batch after the other. */
@@ -66,15 +80,24 @@ async function* comparePacked(
   have: ManifestReader,
   want: ManifestReader,
   watch: Watch,
+  look?: LookAtPages,
 ): AsyncGenerator<Buffer, void, undefined> {
   const batches = batchesOf(have, want);
-  // While one batch is with the caller, the next one is compared.
-  const next = async (): Promise<Buffer | undefined> => {
+  const read = async (): Promise<[IndexedPage[], IndexedPage[]] | undefined> => {
     const batch = batches.next();
     if (batch.done === true) return undefined;
     const pages = await Promise.all([have.pages(batch.value.have), want.pages(batch.value.want)]);
-    const [before, after] = [indexedPages(have.index, pages[0]), indexedPages(want.index, pages[1])];
-    return onPages(comparePages(before, after, watch));
+    return [indexedPages(have.index, pages[0]), indexedPages(want.index, pages[1])];
+  };
+  // While one batch is with the caller, the next one is compared, and the one behind that read.
+  let readAhead = read();
+  const next = async (): Promise<Buffer | undefined> => {
+    const pages = await readAhead;
+    if (pages === undefined) return undefined;
+    readAhead = read();
+    readAhead.catch(() => undefined);
+    const [packed] = await Promise.all([onPages(comparePages(...pages, watch)), look?.(...pages)]);
+    return packed;
   };
   let ahead = next();
   try {
@@ -84,7 +107,7 @@ async function* comparePacked(
       yield packed;
     }
   } finally {
-    await ahead.catch(() => undefined);
+    await Promise.allSettled([ahead, readAhead]);
   }
 }
 

@@ -1,12 +1,12 @@
 import { differencesOf } from '../image/difference.js';
 import type { Entry, InodeEntry, LinkEntry } from '../image/entry.js';
-import { dataSizeOf } from '../image/entry.js';
 import { manifestFault } from '../image/manifest-fault.js';
 import { displayPath } from '../image/path.js';
 import type { Watch } from '../native.js';
-import { compareManifests } from './compare.js';
+import type { LookAtPages } from './compare.js';
+import { compareLazily } from './compare.js';
 import type { ManifestReader } from './manifest-reader.js';
-import { DataList } from './new-data.js';
+import { NewData } from './new-data.js';
 
 /** What is not the same in two images; paths fit to show, in their order. */
 export interface ImageDifference {
@@ -27,24 +27,24 @@ export async function diffManifests(
   const difference: ImageDifference = { added: [], removed: [], changed: [], newBytes: 0n };
   const before = new InodeFinder(from);
   const after = new InodeFinder(to);
-  const wanted = new DataList();
+  const data = new NewData();
+  const look: LookAtPages = (have, want) => data.add(have, want, watch);
   const lists = new SharedLists();
-  for await (const { path, have, want } of compareManifests(from, to, watch)) {
-    const shown = displayPath(path);
-    if (want?.entry.type === 'file' && want.entry.digest !== null) {
-      wanted.add(want.entry.digest, dataSizeOf(want.entry.size, want.entry.holes));
-    }
-    if (have === undefined) difference.added.push(shown);
-    else if (want === undefined) difference.removed.push(shown);
-    else {
-      const what =
-        isLink(have.entry) || isLink(want.entry)
-          ? await compareLinks(have.entry, want.entry, before, after)
-          : differencesOf(have.entry, want.entry);
-      difference.changed.push({ path: shown, what: lists.shared(what) });
+  for await (const differences of compareLazily(from, to, watch, look)) {
+    for (const { path, have, want } of differences) {
+      const shown = displayPath(path);
+      if (have === undefined) difference.added.push(shown);
+      else if (want === undefined) difference.removed.push(shown);
+      else {
+        const what =
+          isLink(have.entry) || isLink(want.entry)
+            ? await compareLinks(have.entry, want.entry, before, after)
+            : differencesOf(have.entry, want.entry);
+        difference.changed.push({ path: shown, what: lists.shared(what) });
+      }
     }
   }
-  difference.newBytes = await wanted.bytesNotIn(from, watch);
+  difference.newBytes = await data.bytesNotIn(from, watch);
   return difference;
 }
 

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { decodeIndex } from '../../src/image/manifest.js';
 import type { Entry } from '../../src/image/entry.js';
+import { dataSizeOf } from '../../src/image/entry.js';
+import type { IndexedPage } from '../../src/image/packing.js';
 import { indexedPages, PackedReader } from '../../src/image/packing.js';
 import { decodePage, PageWriter } from '../../src/image/page.js';
-import { comparePages, isNativeError } from '../../src/native.js';
+import { comparePages, isNativeError, NewDataCount } from '../../src/native.js';
 import { goldenTree } from '../image/golden-tree.js';
 import { encodeIndex } from '../model/hand-made.js';
 import { manifestWriter } from '../model/manifest-writer.js';
@@ -44,18 +46,49 @@ export const pageTarget: Target = {
         const count = accepted ? entries.length : random.below(20);
         const walked = await walk(page, first, count);
         if (accepted) must(walked === entries.length, 'the native reader does not');
+        const counted = await countData(page, first, count);
+        if (accepted) must(counted === bytesOf(entries), 'its data is counted otherwise');
         return accepted;
       },
     } satisfies Cases);
   },
 };
 
-/** How many entries the native reader finds in a page; undefined when it refuses it. */
-async function walk(page: Buffer, first: Buffer, entries: number): Promise<number | undefined> {
+/** How many bytes of data files have; the same data counts once. */
+function bytesOf(entries: readonly Entry[]): bigint {
+  const sizes = new Map<string, bigint>();
+  for (const entry of entries) {
+    if (entry.type !== 'file' || entry.digest === null) continue;
+    const digest = entry.digest.toString('hex');
+    if (!sizes.has(digest)) sizes.set(digest, dataSizeOf(entry.size, entry.holes));
+  }
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0n);
+}
+
+/** The same as the addon counts it; undefined when it refuses the page. */
+async function countData(page: Buffer, first: Buffer, entries: number): Promise<bigint | undefined> {
+  const count = new NewDataCount();
+  try {
+    await count.add([], pageAlone(page, first, entries), {});
+    if ((await count.end({})) === undefined) return 0n;
+    const bytes = count.bytes();
+    return bytes.readBigUInt64LE(0) + (bytes.readBigUInt64LE(8) << 64n);
+  } catch (reason) {
+    if (isNativeError(reason) && reason.code === 'EBADMSG') return undefined;
+    throw reason;
+  }
+}
+
+function pageAlone(page: Buffer, first: Buffer, entries: number): IndexedPage[] {
   const reference = { digest: Buffer.alloc(64), entries, length: page.length, first };
   const index = { entries, bytes: 0n, blocks: 0n, pages: [reference] };
+  return indexedPages(index, new Map([[0, page]]));
+}
+
+/** How many entries the native reader finds in a page; undefined when it refuses it. */
+async function walk(page: Buffer, first: Buffer, entries: number): Promise<number | undefined> {
   try {
-    const packed = await comparePages([], indexedPages(index, new Map([[0, page]])), {});
+    const packed = await comparePages([], pageAlone(page, first, entries), {});
     let count = 0;
     for (const reader = new PackedReader(packed); !reader.done; count++) {
       reader.bytes();

@@ -78,6 +78,30 @@ test('what is new of random trees is what the plainest count says', async t => {
   );
 });
 
+test('data is found in pages that were compared and in those that are the same', async t => {
+  const from = Array.from({ length: 5000 }, (_, at) =>
+    file(`of-a-file-${String(at).padStart(6, '0')}`, String(at)),
+  );
+  const to = [...from];
+  const become = (at: number, content: Pick<FileEntry, 'size' | 'digest' | 'holes'>): void => {
+    const { size, digest, holes } = content;
+    to[at] = { ...from[at]!, size, digest, holes };
+  };
+  become(10, from[4990]!);
+  become(20, from[21]!);
+  become(2500, from[11]!);
+  const sparse = { start: 1n, count: 2n };
+  become(30, { size: 20_000n, digest: sha512(Buffer.from('sparse')), holes: [sparse] });
+  become(31, { size: 8191n, digest: sha512(Buffer.from('short')), holes: [{ start: 1n, count: 1n }] });
+  become(2501, { size: 3n, digest: sha512(Buffer.from('new')), holes: [] });
+  const [before, after] = [manifestOf([root, ...from]), manifestOf([root, ...to])];
+  t.true(before.pages.length > 5);
+  const { changed, newBytes } = await diffManifests(before.reader, after.reader, {});
+  t.is(changed.length, 6);
+  t.is(newBytes, 20_000n - 8192n + 4096n + 3n);
+  t.is(after.read.size, 2);
+});
+
 /** A digest that somebody has made up: it begins as all others do, and differs at the end. */
 function madeUp(number: number): Buffer {
   const digest = Buffer.alloc(64, 7);
