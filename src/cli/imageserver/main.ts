@@ -1,4 +1,6 @@
+import { letBuffersGoEarly } from '../../unpacker/tune-v8.js';
 import { main } from '../program.js';
 import { imageserver } from './program.js';
 
+letBuffersGoEarly();
 void main(imageserver);
