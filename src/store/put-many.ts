@@ -17,5 +17,5 @@ export async function putMany(store: Store, objects: readonly SmallObject[]): Pr
 export function otherDigest(digest: Buffer): ImageUnpackerError {
   const hex = digest.toString('hex');
   const message = `What was sent as the object ${hex} has another digest; send it again`;
-  return new ImageUnpackerError('USAGE', message);
+  return new ImageUnpackerError('USAGE', message, { digest: hex });
 }

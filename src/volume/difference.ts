@@ -7,7 +7,7 @@ import { keyOf } from '../image/inode-match.js';
 import type { Watch } from '../native.js';
 import { compareInBatches } from '../store/compare.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
-import { findEntries, findOccupied } from './find-entries.js';
+import { findEntries, findOccupied } from '../store/find-entries.js';
 
 /**
  * What differs between the tree on a volume and the one that is wanted. Reads only pages that differ, and

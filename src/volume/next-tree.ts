@@ -3,7 +3,7 @@ import type { Watch } from '../native.js';
 import { matchPages } from '../native.js';
 import type { ManifestReader } from '../store/manifest-reader.js';
 import { onPages } from '../store/on-pages.js';
-import { findPlaces } from './find-entries.js';
+import { findPlaces } from '../store/find-entries.js';
 import type { InodeRow, KnownTree } from './known-tree.js';
 import { ROW_BYTES, writeRow } from './known-tree.js';
 import type { PageToRemember, TreeToRemember } from './remember.js';

@@ -16,7 +16,7 @@ import type { BlockDevice } from './device.js';
 import { FetchAhead } from './fetch-ahead.js';
 import type { Contents } from './generated-objects.js';
 import { isGenerated } from './generated-objects.js';
-import { findPlaces } from './find-entries.js';
+import { findPlaces } from '../store/find-entries.js';
 import { readSparseForms } from './sparse-record.js';
 import type { StageClock } from './stage-clock.js';
 

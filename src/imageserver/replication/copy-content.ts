@@ -1,12 +1,14 @@
+import type { FileEntry } from '../../image/entry.js';
 import { dataSizeOf } from '../../image/entry.js';
 import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../../image/limits.js';
 import type { ManifestIndex, PageReference } from '../../image/manifest.js';
 import { decodeIndex } from '../../image/manifest.js';
-import { isDamage } from '../../store/damage.js';
+import { isDamage, unlessDamaged } from '../../store/damage.js';
 import { ManifestReader } from '../../store/manifest-reader.js';
 import type { ImageRecord, Store } from '../../store/store.js';
 import type { CopyOptions, WantedObject } from './copy-objects.js';
 import { copyObjects } from './copy-objects.js';
+import { deriveObjects } from './derive-objects.js';
 import type { Ends } from './options.js';
 
 /** Pages that are read at once; one alone may have more. */
@@ -17,7 +19,7 @@ const REMEMBERED = 200_000;
 /**
  * Copies all that an image needs and the destination lacks: what files hold, then the pages that name it, then the index,
  * so that who has a later part has the earlier. Pages of `base`, an image that the destination has as a whole, are
- * complete there and not looked at. Throws `STORE_DAMAGED`, `IMAGE_INVALID`.
+ * complete there and not looked at, and files that differ from its in their holes only are made of those. Throws `STORE_DAMAGED`, `IMAGE_INVALID`.
  */
 export async function copyContent(
   ends: Ends,
@@ -28,14 +30,16 @@ export async function copyContent(
   const digest = Buffer.from(record.digest, 'hex');
   const bytes = await ends.source.read(digest, MAX_INDEX_BYTES);
   const index = decodeIndex(bytes);
-  const complete = base === undefined ? new Set<string>() : await pagesOf(ends.destination, base);
+  const earlier = base === undefined ? undefined : await openManifest(ends.destination, base);
+  const complete = new Set(earlier?.index.pages.map(page => page.digest.toString('latin1')));
   const reader = new ManifestReader(index, pagesOfEither(ends, index), ends.source.limits);
   const copied = new Set<string>();
   await copyAnnotations(ends, record, options);
   for (const batch of batchesOf(index, complete)) {
     const pages = await reader.pages(batch);
-    const wanted = await objectsOf(reader, batch, copied);
-    await copyObjects(ends, wanted, options);
+    const files = await filesOf(reader, batch, copied);
+    if (earlier !== undefined) await deriveFrom(earlier, ends.destination, files, options);
+    await copyObjects(ends, files.map(wantedObject), options);
     for (const page of pages.values()) await copyMetadata(ends.destination, page, options);
   }
   await copyMetadata(ends.destination, bytes, options);
@@ -50,15 +54,24 @@ export async function copyAnnotations(ends: Ends, record: ImageRecord, options: 
   await copyObjects(ends, wanted, options);
 }
 
-/** The digests, as Latin-1, of the pages of an image; none when its index cannot be read. */
-async function pagesOf(store: Store, { digest }: ImageRecord): Promise<Set<string>> {
-  try {
-    const { pages } = decodeIndex(await store.read(Buffer.from(digest, 'hex'), MAX_INDEX_BYTES));
-    return new Set(pages.map(page => page.digest.toString('latin1')));
-  } catch (reason) {
-    if (isDamage(reason)) return new Set();
-    throw reason;
-  }
+/** The manifest of an image; undefined when its index cannot be read. */
+async function openManifest(store: Store, { digest }: ImageRecord): Promise<ManifestReader | undefined> {
+  return unlessDamaged(digest, ignoreDamage, () => ManifestReader.open(store, Buffer.from(digest, 'hex')));
+}
+
+/** Makes what can be made of what the destination has; where that is damaged, all is copied. */
+async function deriveFrom(
+  earlier: ManifestReader,
+  destination: Store,
+  files: readonly FileEntry[],
+  { signal }: CopyOptions,
+): Promise<void> {
+  await unlessDamaged('', ignoreDamage, () => deriveObjects(destination, earlier, files, signal));
+}
+
+/** What is damaged here is brought anew, or told of by whoever needs it. */
+function ignoreDamage(): void {
+  return;
 }
 
 /** Pages that the destination has need not travel. */
@@ -104,12 +117,13 @@ function* batchesOf({ pages }: ManifestIndex, complete: ReadonlySet<string>): Ge
   if (batch.length > 0) yield batch;
 }
 
-async function objectsOf(
+/** The files of some pages that have data, in the order of their paths; of the same data one. */
+async function filesOf(
   reader: ManifestReader,
   numbers: readonly number[],
   copied: Set<string>,
-): Promise<WantedObject[]> {
-  const wanted: WantedObject[] = [];
+): Promise<FileEntry[]> {
+  const files: FileEntry[] = [];
   for (const number of numbers) {
     for (const entry of await reader.entriesOf(number)) {
       if (entry.type !== 'file' || entry.digest === null) continue;
@@ -117,10 +131,14 @@ async function objectsOf(
       if (copied.has(key)) continue;
       if (copied.size >= REMEMBERED) copied.clear();
       copied.add(key);
-      wanted.push({ digest: entry.digest, size: dataSizeOf(entry.size, entry.holes) });
+      files.push(entry);
     }
   }
-  return wanted;
+  return files;
+}
+
+function wantedObject({ digest, size, holes }: FileEntry): WantedObject {
+  return { digest: digest!, size: dataSizeOf(size, holes) };
 }
 
 async function copyMetadata(destination: Store, bytes: Buffer, { onCopied }: CopyOptions): Promise<void> {

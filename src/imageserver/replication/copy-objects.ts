@@ -1,5 +1,6 @@
 import { ImageUnpackerError } from '../../image/error.js';
 import { inParallel } from '../../store/in-parallel.js';
+import { putMany } from '../../store/put-many.js';
 import type { Ends } from './options.js';
 
 /** An object, and how many bytes it is said to have; undefined where nothing says it. */
@@ -70,16 +71,17 @@ async function copyBatch(
   if (first!.size === undefined || first!.size > SMALL_BYTES) {
     const chunks = untilAborted(source.stream(first!.digest), signal);
     const { digest, size } = await destination.putStream(chunks);
-    requireDigest(first!.digest, digest);
+    if (!digest.equals(first!.digest)) throw otherBytes(first!.digest.toString('hex'));
     onCopied(1, size);
     return;
   }
   const digests = batch.map(({ digest }) => digest);
   const contents = await source.readMany(digests, Number(SMALL_BYTES));
-  for (const [at, bytes] of contents.entries()) {
-    const { digest } = await destination.put(bytes);
-    requireDigest(digests[at]!, digest);
-  }
+  const objects = contents.map((bytes, at) => ({ digest: digests[at]!, bytes }));
+  await putMany(destination, objects).catch((reason: unknown) => {
+    const digest = reason instanceof ImageUnpackerError && reason.code === 'USAGE' && reason.subject.digest;
+    throw typeof digest === 'string' ? otherBytes(digest) : reason;
+  });
   onCopied(
     batch.length,
     contents.reduce((sum, bytes) => sum + bytes.length, 0),
@@ -98,10 +100,8 @@ async function* untilAborted(
 }
 
 /** A source whose reads verify never gives other bytes; this does not rest on it. */
-function requireDigest(wanted: Buffer, stored: Buffer): void {
-  if (wanted.equals(stored)) return;
-  const digest = wanted.toString('hex');
-  throw new ImageUnpackerError(
+function otherBytes(digest: string): ImageUnpackerError {
+  return new ImageUnpackerError(
     'STORE_DAMAGED',
     `The source gave other bytes for the object ${digest}; 'imagetool verify' finds what is damaged there`,
     { digest },

@@ -180,7 +180,7 @@ test('a source that gives other bytes than it was asked for is not believed', as
   });
   const told = collecting();
   await replicate({ ...ends, source: lying }, told, false);
-  t.like(told.events[1], { kind: 'refused', what: 'os/a/1' });
+  t.like(told.events[1], { kind: 'refused', what: 'os/a/1', error: { code: 'STORE_DAMAGED' } });
   t.deepEqual(await ends.destination.list(), []);
 });
 

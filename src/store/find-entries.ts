@@ -4,8 +4,8 @@ import { indexedPages, packPaths } from '../image/packing.js';
 import { isBelow } from '../image/path.js';
 import type { Watch } from '../native.js';
 import { findBelow, findPaths } from '../native.js';
-import type { ManifestReader } from '../store/manifest-reader.js';
-import { onPages } from '../store/on-pages.js';
+import type { ManifestReader } from './manifest-reader.js';
+import { onPages } from './on-pages.js';
 
 const NO_PAGE = 0xffff_ffff;
 const PLACE_BYTES = 16;
