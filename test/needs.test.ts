@@ -1,5 +1,6 @@
 import test from 'ava';
-import { hasAll, isThere, needs } from './needs.js';
+import { hasAll, isThere } from './has-all.js';
+import { needs } from './needs.js';
 
 const NONE = 'no-such-program';
 

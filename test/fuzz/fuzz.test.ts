@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { temporaryDirectory } from '../temporary-directory.js';
 import { runTarget } from './run-target.js';
@@ -33,3 +35,9 @@ for (const target of TARGETS) {
     t.true(accepted > 0 && accepted < tried);
   });
 }
+
+test('the program that does it for longer runs outside of AVA', async t => {
+  const parameters = ['--import=tsx', 'test/fuzz/main.ts', '--minutes', '0', '--target', 'index'];
+  const { stdout } = await promisify(execFile)(process.execPath, parameters);
+  t.regex(stdout, /^index: 0 cases, 0 accepted, 0 findings$/m);
+});

@@ -6,7 +6,7 @@ import { decodePackageList, encodePackageList } from '../../src/image/package-li
 import { readRpmDatabase } from '../../src/image/rpm-database.js';
 import { toCycloneDx, toSpdx } from '../../src/image/sbom.js';
 import { buildRpms, installIntoLog, installRpms, RPM_PROGRAMS } from '../model/rpm.js';
-import { hasAll } from '../needs.js';
+import { hasAll } from '../has-all.js';
 import { rpmHeader, sqliteDatabase } from '../model/sqlite.js';
 import { mutate } from './mutate.js';
 import type { Random } from './random.js';

@@ -18,7 +18,7 @@ import { decompress } from '../../src/source/decompress.js';
 import { tarSource } from '../../src/source/tar/source.js';
 import { readTree } from '../../src/source/tree.js';
 import { gather } from '../gather.js';
-import { hasAll } from '../needs.js';
+import { hasAll } from '../has-all.js';
 import { MemorySink, treeOptions } from '../source/memory-sink.js';
 import { base256, END, header, inChunks, pax, withChecksum, withData } from '../source/tar/archive.js';
 import { mutate } from './mutate.js';

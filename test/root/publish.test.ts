@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import type { ResultRow } from '../../src/publisher/row.js';
-import { hasAll, needs } from '../needs.js';
+import { hasAll } from '../has-all.js';
+import { needs } from '../needs.js';
 import { attach, run, shell } from './ext4-fixture.js';
 import { disksIn, Shop, snapshot } from './publish-fixture.js';
 
