@@ -10,6 +10,9 @@ import { PARALLELISM } from './parallelism.js';
 import { SendingLimits } from './sending-limits.js';
 import { AwsSession } from './session.js';
 
+/** How long an attempt to get credentials may take. */
+const CREDENTIALS_MILLISECONDS = 10_000;
+
 type Provider = Exclude<CredentialProvider, undefined>;
 type MakeProvider = (options: object) => Provider;
 
@@ -73,9 +76,11 @@ export class AwsAccounts {
 function makeProvider(
   { profile, role, externalId, sessionName }: AccountAccess,
   region: string,
-  requestHandler: Connections,
+  connections: Connections,
 ): Provider {
-  const clientConfig = { region, requestHandler };
+  // Nobody can call off what is done to get credentials.
+  const limits = { requestTimeout: CREDENTIALS_MILLISECONDS, throwOnRequestTimeout: true };
+  const clientConfig = { region, requestHandler: { ...connections, ...limits } };
   const providers = loadSdk('credential-providers') as unknown as Record<string, MakeProvider>;
   const chain = providers['fromNodeProviderChain']!({
     ...(profile === undefined ? {} : { profile }),

@@ -51,14 +51,21 @@ async function readBlock(
   signal: AbortSignal | undefined,
 ): Promise<Buffer | undefined> {
   const input = { SnapshotId: snapshotId, BlockIndex: number, BlockToken: token };
-  const { BlockData, Checksum } = await session.call('GetSnapshotBlock', input, { signal });
-  const bytes = await BlockData?.transformToByteArray();
+  const { bytes, checksum } = await session.callAndTake(
+    'GetSnapshotBlock',
+    input,
+    async ({ BlockData, Checksum }) => ({
+      bytes: await BlockData?.transformToByteArray(),
+      checksum: Checksum,
+    }),
+    { signal },
+  );
   const digest = createHash('sha256')
     .update(bytes ?? Buffer.alloc(0))
     .digest();
   if (
     bytes?.length !== DISK_BLOCK_SIZE ||
-    (Checksum !== undefined && digest.toString('base64') !== Checksum)
+    (checksum !== undefined && digest.toString('base64') !== checksum)
   ) {
     const message = `The block ${String(number)} of the snapshot ${snapshotId} is not what its checksum says`;
     throw new ImageUnpackerError('VOLUME_DAMAGED', message);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ErrorSubject } from '../../image/error.js';
 import { cancelled, ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import type { CloudPlace } from '../cloud.js';
@@ -34,6 +35,9 @@ export interface CallOptions {
   /** It would be done twice if it was made again after its answer was lost: it fails then. */
   readonly once?: boolean | undefined;
 }
+
+/** Takes what it wants of an answer, such as a body that comes after it. */
+type Take<N extends CallName, T> = (answer: CallTypes[N][1]) => Promise<T>;
 
 /** One account and region, as one publisher uses it: every call goes through it. */
 export class AwsSession {
@@ -72,16 +76,28 @@ export class AwsSession {
    * Makes a call, again and again while its failure is one that passes, no faster than AWS allows. Every call that
    * changes anything is made so that repeating it does no harm. Throws `AwsError`, `CANCELLED`.
    */
-  async call<N extends CallName>(
+  call<N extends CallName>(
     name: N,
     input: CallTypes[N][0],
-    { signal, retryMissing = false, once = false }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<CallTypes[N][1]> {
+    return this.callAndTake(name, input, answer => Promise.resolve(answer), options);
+  }
+
+  /** As `call`; `take` is a part of each attempt, with its time-out, and is made again with it. */
+  async callAndTake<N extends CallName, T>(
+    name: N,
+    input: CallTypes[N][0],
+    take: Take<N, T>,
+    { signal, retryMissing = false, once = false }: CallOptions = {},
+  ): Promise<T> {
+    // Each call listens, and there are as many at once as there are targets and blocks on their way.
+    if (signal !== undefined) setMaxListeners(0, signal);
     const began = this.#clock.now();
     for (let attempt = 1; ; attempt++) {
       await this.#await(name, signal);
       try {
-        const attempt = () => this.#attempt(name, input, signal);
+        const attempt = () => this.#attempt(name, input, take, signal);
         return await (name === 'PutSnapshotBlock' ? this.sending.within(attempt) : attempt());
       } catch (reason) {
         throwIfAborted(signal);
@@ -107,21 +123,28 @@ export class AwsSession {
     if (wait > 0) await this.#clock.sleep(wait, signal);
   }
 
-  async #attempt<N extends CallName>(
+  async #attempt<N extends CallName, T>(
     name: N,
     input: CallTypes[N][0],
+    take: Take<N, T>,
     signal: AbortSignal | undefined,
-  ): Promise<CallTypes[N][1]> {
+  ): Promise<T> {
     const { service } = CALLS[name];
     // A signal that is made for each attempt (AbortSignal.timeout, AbortSignal.any) keeps all that hangs on it until the time
     // is over, which is long after thousands of blocks have been sent.
     const attempt = new AbortController();
-    const stop = (): void => attempt.abort();
+    let giveUp: (reason: Error) => void;
+    // What the SDK does before a request, such as taking on a role, and what comes after an answer heeds no signal.
+    const stopped = new Promise<never>((_, reject) => (giveUp = reject));
+    const stop = (): void => {
+      attempt.abort();
+      giveUp(cancelled());
+    };
     const timer = setTimeout(stop, ATTEMPT_MILLISECONDS[service]);
     signal?.addEventListener('abort', stop);
     if (signal?.aborted === true) stop();
     try {
-      return await this.#clients.send(name, input, attempt.signal);
+      return await Promise.race([this.#clients.send(name, input, attempt.signal).then(take), stopped]);
     } catch (reason) {
       if (signal?.aborted === true) throw cancelled();
       if (attempt.signal.aborted) {
