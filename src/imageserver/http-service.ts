@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isHexDigest } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
 import {
+  DERIVED_PATH,
   DISK_MAPS_PATH,
   OBJECTS_PATH,
   UPLOAD_LENGTH,
@@ -10,9 +11,11 @@ import {
 } from '../rpc/image-server-messages.js';
 import type { Rights } from '../rpc/rights.js';
 import { encodeDiskMap } from '../image/disk-map.js';
+import { deriveObject, isDerivable } from '../store/derive-object.js';
 import { fromStoredMap, isMapName, MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
 import { gathered } from '../store/gathered.js';
 import { sizesToStore } from '../store/object-parts.js';
+import { decodeDerivation, MAX_DERIVATION_BYTES } from '../store/remote/derivation.js';
 import { BodyReader, MAX_BATCH_OBJECTS, SMALL_BYTES, splitDigests } from '../store/remote/frames.js';
 import type { Store } from '../store/store.js';
 import { callerOf, require } from './caller.js';
@@ -36,6 +39,7 @@ import type { Uploads } from './uploads.js';
  *   PUT  /v1/objects/DIGEST                stores a large one, or goes on with it from Upload-Offset on, of Upload-Length;
  *                                          201 when it was not there, else 200
  *   HEAD /v1/uploads/DIGEST                Upload-Offset: how much of it has come
+ *   PUT  /v1/derived/DIGEST                makes an object of one that is there (store/remote/derivation.ts); a byte, 1 when it is there now
  *   GET  /v1/disk-maps/IMAGE/DISK          a map as stores keep it; empty when there is none
  *   PUT  /v1/disk-maps/IMAGE/DISK          keeps one
  */
@@ -110,6 +114,8 @@ async function route(exchange: Exchange, context: HttpContext): Promise<void> {
     exchange.response.writeHead(200, { [UPLOAD_OFFSET]: received, 'content-length': 0 }).end();
     return;
   }
+  if (top === DERIVED_PATH && isHexDigest(first) && parts.length === 4 && method === 'PUT')
+    return derive(exchange, context, Buffer.from(first, 'hex'));
   if (top === DISK_MAPS_PATH && isHexDigest(first) && isMapName(second) && parts.length === 5) {
     if (method === 'GET') return answerMap(exchange, context, first, second);
     if (method === 'PUT') return takeMap(exchange, context, first, second);
@@ -170,6 +176,24 @@ async function takeOne(exchange: Exchange, context: HttpContext, digest: Buffer)
   context.statistics.objectsReceived++;
   context.statistics.bytesReceived += size - offset;
   response.writeHead(added ? 201 : 200, { 'content-length': 0 }).end();
+}
+
+/** Makes an object of another one, unless all content is to be sent. */
+async function derive(
+  { request, response, caller }: Exchange,
+  { held, damage, demanded }: HttpContext,
+  digest: Buffer,
+): Promise<void> {
+  require(caller, { kind: 'upload' });
+  const { wanted, found } = decodeDerivation(await readBody(request, MAX_DERIVATION_BYTES));
+  if (wanted.digest?.equals(digest) !== true || !isDerivable(wanted, found))
+    throw new ImageUnpackerError('USAGE', 'The object cannot be made of that one');
+  const isThere =
+    demanded === undefined &&
+    (await held.use(({ store, parts }) => deriveObject(store, parts, wanted, found)));
+  if (isThere) damage.mended(digest);
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': 1 });
+  response.end(Buffer.of(Number(isThere)));
 }
 
 /** Whether an object is there and good: who sends it all the same may know that it is not. */

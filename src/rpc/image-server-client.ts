@@ -1,4 +1,5 @@
 import type { Watch } from '../native.js';
+import type { FileData } from '../store/derive-object.js';
 import type {
   ChannelRecord,
   NamedRecord,
@@ -261,6 +262,10 @@ export class ImageServerClient implements ServerConnection {
 
   async sendObject(digest: Buffer, size: number, open: OpenObject): Promise<boolean> {
     return this.#content.sendObject(digest, size, open);
+  }
+
+  async deriveObject(wanted: FileData, found: FileData): Promise<boolean> {
+    return this.#content.deriveObject(wanted, found);
   }
 
   close(): void {

@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DIGEST_BYTES } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
+import type { FileData } from '../store/derive-object.js';
 import { MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
 import type { ObjectAnswer, OpenObject, ServerConnection } from '../store/remote/connection.js';
+import { encodeDerivation, MAX_DERIVATION_BYTES } from '../store/remote/derivation.js';
 import { BodyReader, readAnswerHead, sentBody, SMALL_BYTES } from '../store/remote/frames.js';
 import type { SmallObject } from '../store/store.js';
 import type { ServerHttp } from './image-server-http.js';
 import {
+  DERIVED_PATH,
   DISK_MAPS_PATH,
   malformed,
   OBJECTS_PATH,
@@ -124,6 +127,14 @@ export class ServerContent {
         if (start > before) busy = 0;
       }
     }
+  }
+
+  async deriveObject(wanted: FileData, found: FileData): Promise<boolean> {
+    const path = `${DERIVED_PATH}/${wanted.digest!.toString('hex')}`;
+    const body = encodeDerivation(wanted, found);
+    if (body.length > MAX_DERIVATION_BYTES) return false;
+    const answer = await this.#http.fetch({ method: 'PUT', path, body });
+    return answer[0] === 1;
   }
 
   close(): void {

@@ -13,6 +13,7 @@ export const RECORD_BYTES_AT_ONCE = 1 << 20;
 /** Path prefixes of what comes over HTTP. */
 export const OBJECTS_PATH = '/v1/objects';
 export const UPLOADS_PATH = '/v1/uploads';
+export const DERIVED_PATH = '/v1/derived';
 export const DISK_MAPS_PATH = '/v1/disk-maps';
 /** Where the bytes of an upload begin in the object, and how many it has in all; the names are those of draft-ietf-httpbis-resumable-upload. */
 export const UPLOAD_OFFSET = 'upload-offset';

@@ -1,4 +1,4 @@
-import type { InodeEntry, Segment, Xattr } from '../image/entry.js';
+import type { Hole, InodeEntry, Segment, Xattr } from '../image/entry.js';
 import { dataSizeOf, holesBetween, INODE_FLAGS, PRESERVED_FLAGS, segmentsOf } from '../image/entry.js';
 import { DIGEST_BYTES } from '../image/digest.js';
 import { PackedReader } from '../image/packing.js';
@@ -189,8 +189,9 @@ export interface PackedFile {
   packed: Buffer;
   /** Bytes of data. */
   bytes: bigint;
-  /** Whether its data is not all of it. */
-  hasHoles: boolean;
+  /** Bytes of all of it. */
+  size: bigint;
+  holes: readonly Hole[];
   known: Buffer | undefined;
 }
 
@@ -202,11 +203,18 @@ export function unpackFiles(packed: Buffer): PackedFile[] {
     at += 4 + packed.readUInt32LE(at);
     const size = packed.readBigUInt64LE(at);
     at += 32;
-    let bytes = 0n;
+    const segments: Segment[] = [];
     for (let count = packed.readUInt32LE((at += 4) - 4); count > 0; count--, at += 16)
-      bytes += packed.readBigUInt64LE(at + 8);
+      segments.push({ offset: packed.readBigUInt64LE(at), length: packed.readBigUInt64LE(at + 8) });
+    const bytes = segments.reduce((sum, { length }) => sum + length, 0n);
     const known = packed[at++] === 1 ? packed.subarray(at, (at += DIGEST_BYTES)) : undefined;
-    files.push({ packed: packed.subarray(start, at), bytes, hasHoles: bytes !== size, known });
+    files.push({
+      packed: packed.subarray(start, at),
+      bytes,
+      size,
+      holes: holesBetween(size, segments),
+      known,
+    });
   }
   return files;
 }

@@ -5,6 +5,7 @@ import type { Limits } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
 import type { SourceKnowledge } from '../source/tree.js';
 import type { Channel } from './channel.js';
+import type { ManifestReader } from './manifest-reader.js';
 
 /** What is kept of an image beside its content. Times are RFC 3339, digests hex. */
 export interface ImageRecord {
@@ -137,6 +138,11 @@ export interface Store {
    * cannot be read, `ESTALE` for one that is no longer as it was scanned.
    */
   ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer>;
+  /**
+   * Told of an image here that `ingest` is likely to meet most files of: what differs in its holes only need not be sent. A store
+   * that gains nothing by it has it not.
+   */
+  basedOn?(base: ManifestReader): void;
   /** Reads and hashes objects. */
   check(digests: readonly Buffer[], watch: Watch): Promise<ObjectChecks>;
   /**

@@ -52,6 +52,7 @@ export async function runBuild(context: BuildContext): Promise<BuiltImage> {
     const existing = isThere ? open : undefined;
     await (await existing?.())?.checkIsNew(args.name);
     const earlier = await findEarlier(context, existing);
+    await tellOfBase(context, existing, earlier);
     const tree = await readContent(context, open, existing, filter);
     const built = await build(context, await open(), tree, earlier, key);
     return { ...built, seconds: Math.round(performance.now() - began) / 1000 };
@@ -162,6 +163,30 @@ async function findEarlier(
     if (!isDamage(reason)) throw reason;
     onDamage(reason);
     return undefined;
+  }
+}
+
+/** Tells a store that is elsewhere what most of the source is likely to be. */
+async function tellOfBase(
+  { args }: BuildContext,
+  open: OpenStore | undefined,
+  earlier: EarlierImage | undefined,
+): Promise<void> {
+  const store = await open?.();
+  if (store?.basedOn === undefined) return;
+  const newest = earlier ?? (await newestOf(store, parseImageName(args.name).stream));
+  if (newest !== undefined) store.basedOn(newest.manifest);
+}
+
+/** The newest image of a stream; undefined where there is none, or it is damaged. */
+async function newestOf(store: Store, stream: string): Promise<{ manifest: ManifestReader } | undefined> {
+  try {
+    const record = (await store.list(stream)).at(-1);
+    if (record === undefined) return undefined;
+    return { manifest: await ManifestReader.open(store, Buffer.from(record.digest, 'hex')) };
+  } catch (reason) {
+    if (isDamage(reason)) return undefined;
+    throw reason;
   }
 }
 

@@ -1,7 +1,6 @@
 import type { FileEntry } from '../../image/entry.js';
-import type { FileData } from '../../store/derive-object.js';
-import { deriveObject, isDerivable } from '../../store/derive-object.js';
-import { findEntries } from '../../store/find-entries.js';
+import { deriveObject } from '../../store/derive-object.js';
+import { findDerivable } from '../../store/find-derivable.js';
 import { inParallel } from '../../store/in-parallel.js';
 import type { ManifestReader } from '../../store/manifest-reader.js';
 import { partsOf } from '../../store/object-parts.js';
@@ -25,12 +24,7 @@ export async function deriveObjects(
   );
   const missing = files.filter((_, at) => !has[at]);
   if (missing.length === 0) return;
-  const paths = missing.map(({ path }) => path);
-  const found = await findEntries(base, paths, { signal });
-  const pairs = missing.flatMap((wanted, at): [FileData, FileData][] => {
-    const entry = found[at];
-    return entry?.type === 'file' && isDerivable(wanted, entry) ? [[wanted, entry]] : [];
-  });
+  const pairs = await findDerivable(base, missing, { signal });
   const parts = partsOf(store);
-  await inParallel(pairs, AT_ONCE, ([wanted, entry]) => deriveObject(store, parts, wanted, entry), signal);
+  await inParallel(pairs, AT_ONCE, ({ wanted, found }) => deriveObject(store, parts, wanted, found), signal);
 }

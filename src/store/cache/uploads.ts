@@ -5,6 +5,7 @@ import type { Watch } from '../../native.js';
 import { ingestFiles, openFile, readFiles } from '../../native.js';
 import type { IngestedFile } from '../../source/scan.js';
 import { decodeDigests, encodeDigests, pathOf, unpackFiles } from '../../source/scan.js';
+import type { FileData } from '../derive-object.js';
 import { inParallel } from '../in-parallel.js';
 import type { SmallObject, Stored } from '../store.js';
 import type { ObjectCache, Staging } from './cache.js';
@@ -32,6 +33,8 @@ export interface UploadTarget {
   rescue(digests: readonly Buffer[]): Promise<void>;
   /** The size of each object in bytes; undefined of one that is not there. */
   sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
+  /** Has objects of files made there of what is there, as far as that can be; which of them were. */
+  derive?(files: readonly (FileData & { path: Buffer })[], watch: Watch): Promise<boolean[]>;
   /** Stores objects that are not there, together. */
   addMany(objects: readonly SmallObject[]): Promise<void>;
   /** Stores a large object that is not there. Throws `STORE_DAMAGED` when the file is another one. */
@@ -109,11 +112,13 @@ export class Uploads {
     const read = files.filter((_, number) => !skipped[number]);
     const isMissing = read.map(({ bytes }, number) => sizes[number] !== Number(bytes));
     const missing = read
-      .map(({ bytes, hasHoles }, number) => {
-        return { packed: toRead[number]!, digest: hashed[number]!, size: Number(bytes), hasHoles };
+      .map(({ bytes, size, holes }, number) => {
+        const digest = hashed[number]!;
+        const packed = toRead[number]!;
+        return { packed, digest, size: Number(bytes), file: { path: pathOf(packed), size, holes, digest } };
       })
       .filter((_, number) => isMissing[number]);
-    await this.#uploadFiles(root, missing, watch);
+    await this.#uploadFiles(root, await this.#underived(missing, watch), watch);
     const results: IngestedFile[] = [];
     let next = 0;
     for (const [number, { known: digest }] of files.entries()) {
@@ -129,11 +134,20 @@ export class Uploads {
     await staging?.close();
   }
 
-  /** Uploads files from where they lie; each object once, whatever its names. */
-  async #uploadFiles(root: number, files: readonly FileToUpload[], watch: Watch): Promise<void> {
+  /** Those of some files whose objects the target could not make of what it has; of the same object one. */
+  async #underived(files: readonly FileToUpload[], watch: Watch): Promise<FileToUpload[]> {
     const unique = [...new Map(files.map(file => [keyOf(file), file])).values()];
-    const small = unique.filter(({ size }) => size <= HELD_BYTES);
-    const large = unique.filter(({ size }) => size > HELD_BYTES);
+    const derived = await this.#target.derive?.(
+      unique.map(({ file }) => file),
+      watch,
+    );
+    return unique.filter((_, at) => derived?.[at] !== true);
+  }
+
+  /** Uploads files from where they lie. */
+  async #uploadFiles(root: number, files: readonly FileToUpload[], watch: Watch): Promise<void> {
+    const small = files.filter(({ size }) => size <= HELD_BYTES);
+    const large = files.filter(({ size }) => size > HELD_BYTES);
     const { batch } = this.#target;
     const { signal } = watch;
     await inParallel(batchesOf(small, batch), batch.atOnce, each => this.#uploadSmall(root, each), signal);
@@ -150,7 +164,7 @@ export class Uploads {
   }
 
   async #uploadLarge(root: number, file: FileToUpload): Promise<void> {
-    if (file.hasHoles) {
+    if (file.file.size !== BigInt(file.size)) {
       await this.#uploadWithHoles(root, file);
       return;
     }
@@ -221,7 +235,8 @@ interface ObjectFacts {
 /** A file whose data is an object that is not there. */
 interface FileToUpload extends ObjectFacts {
   packed: Buffer;
-  hasHoles: boolean;
+  /** All of it. */
+  file: FileData & { path: Buffer };
 }
 
 function keyOf({ digest }: ObjectFacts): string {

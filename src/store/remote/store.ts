@@ -13,6 +13,7 @@ import type { Channel } from '../channel.js';
 import { decodeChannel, encodeChannel } from '../channel.js';
 import { checkImageDigest, fromStoredMap, toStoredMap } from '../disk-map-form.js';
 import { imageExists } from '../image-error.js';
+import type { ManifestReader } from '../manifest-reader.js';
 import { byAge, decodeRecord, encodeRecord } from '../record.js';
 import { requireObjects } from '../require-objects.js';
 import type {
@@ -49,6 +50,7 @@ export class RemoteStore implements Store {
   readonly limits: Limits;
   readonly #server: ServerConnection;
   readonly #objects: RemoteObjects;
+  readonly #target: RemoteUploadTarget;
   readonly #uploads: Uploads;
   readonly #cache: ObjectCache;
 
@@ -58,7 +60,8 @@ export class RemoteStore implements Store {
     this.#server = server;
     this.#objects = new RemoteObjects(server);
     this.#cache = new ObjectCache({ ...cache, signal });
-    this.#uploads = new Uploads(new RemoteUploadTarget(server), this.#cache);
+    this.#target = new RemoteUploadTarget(server);
+    this.#uploads = new Uploads(this.#target, this.#cache);
   }
 
   async image(name: string): Promise<ImageRecord> {
@@ -176,6 +179,10 @@ export class RemoteStore implements Store {
 
   async putStream(chunks: AsyncIterable<Buffer>): Promise<Stored> {
     return this.#uploads.putStream(chunks);
+  }
+
+  basedOn(base: ManifestReader): void {
+    this.#target.basedOn(base);
   }
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {

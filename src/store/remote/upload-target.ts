@@ -1,8 +1,17 @@
 import { open } from 'node:fs/promises';
+import { comparePaths } from '../../image/path.js';
+import type { Watch } from '../../native.js';
 import type { StagedObject, UploadTarget } from '../cache/uploads.js';
+import { unlessDamaged } from '../damage.js';
+import type { FileData } from '../derive-object.js';
+import type { Derivable } from '../find-derivable.js';
+import { findDerivable } from '../find-derivable.js';
+import { inParallel } from '../in-parallel.js';
+import type { ManifestReader } from '../manifest-reader.js';
 import type { SmallObject } from '../store.js';
 import type { ServerConnection } from './connection.js';
 
+const DERIVED_AT_ONCE = 4;
 /** Large pieces cost fewer calls; one of them is in memory for each object that is sent. */
 const PIECE_BYTES = 512 << 10;
 
@@ -13,6 +22,7 @@ export class RemoteUploadTarget implements UploadTarget {
   /** As much as is on its way on a line of 1 Gb/s and 50 ms. */
   readonly batch = { objects: 512, bytes: 2 << 20, atOnce: 4 };
   readonly #server: ServerConnection;
+  #base: ManifestReader | undefined;
 
   constructor(server: ServerConnection) {
     this.location = server.location;
@@ -26,6 +36,26 @@ export class RemoteUploadTarget implements UploadTarget {
 
   async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
     return this.#server.sizes(digests, false);
+  }
+
+  /** What is stored from now on is likely to be as the image of this manifest. */
+  basedOn(base: ManifestReader): void {
+    this.#base = base;
+  }
+
+  async derive(files: readonly (FileData & { path: Buffer })[], watch: Watch): Promise<boolean[]> {
+    const derived = new Set<FileData>();
+    const sorted = [...files].sort((a, b) => comparePaths(a.path, b.path));
+    const base = this.#base;
+    if (base === undefined) return files.map(() => false);
+    // Where the image is damaged, all is sent.
+    const find = () => findDerivable(base, sorted, watch);
+    const pairs = (await unlessDamaged('', () => undefined, find)) ?? [];
+    const derive = async ({ wanted, found }: Derivable<FileData>): Promise<void> => {
+      if (await this.#server.deriveObject(wanted, found)) derived.add(wanted);
+    };
+    await inParallel(pairs, DERIVED_AT_ONCE, derive, watch.signal);
+    return files.map(file => derived.has(file));
   }
 
   async addMany(objects: readonly SmallObject[]): Promise<void> {
