@@ -70,6 +70,18 @@ const refused: [text: string, message: RegExp][] = [
     /unknown key "region"; did you mean "regions"/,
   ],
   ['targets: []\n', /there is no target/],
+  [
+    'targets:\n  - account: "111122223333"\n    regions: [us-east-1]\n    throughput: 800\n',
+    /t\.yaml: the target 111122223333\/us-east-1 has a throughput of 800; with 3000 iops it can be 750 at most, and 800 takes 3200 iops/,
+  ],
+  [
+    'defaults: { iops: 4000 }\ntargets:\n  - account: "111122223333"\n    regions: [us-east-1]\n    throughput: 1001\n',
+    /has a throughput of 1001; with 4000 iops it can be 1000 at most, and 1001 takes 4004 iops/,
+  ],
+  [
+    'defaults: { deprecateAfter: 3651d }\ntargets:\n  - local: a\n',
+    /line 1: defaults\.deprecateAfter: it can be 3650d at most/,
+  ],
   ['targets:\n  - local: a\n  - local: ./a\n    format: qcow2\n', /the target local:.*\/a is there twice/],
 ];
 

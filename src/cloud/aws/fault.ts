@@ -83,12 +83,23 @@ const REMEDIES: Readonly<Record<FaultKind, string>> = {
   refused: '',
 };
 
+/** What AWS says of credentials that are not valid, and as well in a region that the account has not enabled. */
+const UNKNOWN_THERE = /^(AuthFailure|UnrecognizedClientException|InvalidClientTokenId|OptInRequired)$/;
+
+function remedyOf({ kind, name }: CallFault): string {
+  if (name === 'CredentialsProviderError')
+    return 'set AWS_PROFILE or the like to credentials that are there, or log in';
+  if (UNKNOWN_THERE.test(name))
+    return 'see whose credentials these are: they are not valid there, or the region is not enabled for the account';
+  return REMEDIES[kind];
+}
+
 /** A failed call of AWS. */
 export class AwsError extends ImageUnpackerError {
   readonly fault: CallFault;
 
   constructor(call: CallName, place: string, fault: CallFault, subject: ErrorSubject, cause: unknown) {
-    const remedy = REMEDIES[fault.kind];
+    const remedy = remedyOf(fault);
     const what = fault.message === fault.name ? fault.name : `${fault.name}: ${fault.message}`;
     super(
       CODES[fault.kind],

@@ -7,7 +7,7 @@ import type { ParentCandidate } from '../../../src/cloud/aws/choose-parent.js';
 import { orderParents, READY_SECONDS } from '../../../src/cloud/aws/choose-parent.js';
 import { linearChecksum } from '../../../src/cloud/aws/complete-snapshot.js';
 import type { FaultKind } from '../../../src/cloud/aws/fault.js';
-import { faultOf } from '../../../src/cloud/aws/fault.js';
+import { AwsError, faultOf } from '../../../src/cloud/aws/fault.js';
 import { iamPolicy } from '../../../src/cloud/aws/iam-policy.js';
 import { amiName } from '../../../src/cloud/aws/image-name.js';
 import { decodeFacts, encodeFacts } from '../../../src/cloud/aws/tags.js';
@@ -82,6 +82,23 @@ const faults: [what: string, error: object, kind: FaultKind][] = [
 
 for (const [what, error, kind] of faults) {
   test(`what it means that ${what}`, t => t.is(faultOf(error, 'DescribeImages').kind, kind));
+}
+
+const remedies: [name: string, remedy: RegExp][] = [
+  ['UnauthorizedOperation', /compare what they may do with 'ami-publisher iam-policy'$/],
+  // What AWS answers in a region that an account has not enabled is what it answers to credentials that are none.
+  ['AuthFailure', /or the region is not enabled for the account/],
+  ['UnrecognizedClientException', /or the region is not enabled for the account/],
+  ['InvalidClientTokenId', /or the region is not enabled for the account/],
+  ['OptInRequired', /or the region is not enabled for the account/],
+  ['CredentialsProviderError', /set AWS_PROFILE .*, or log in$/],
+];
+
+for (const [name, remedy] of remedies) {
+  test(`what to do about ${name} is told`, t => {
+    const fault = faultOf({ name, message: 'No.' }, 'GetCallerIdentity');
+    t.regex(new AwsError('GetCallerIdentity', 'a/us-east-1', fault, {}, undefined).message, remedy);
+  });
 }
 
 test('a block that was damaged on its way is sent again, though it is answered as a wrong signature', t => {
