@@ -103,3 +103,14 @@ test.serial('tags are changed and images promoted by what publish printed', asyn
   t.deepEqual(JSON.parse(partly.out), [STREAM]);
   t.regex(partly.err, /NO_PERMISSION|not authorized/);
 });
+
+test.serial('a plan is made for the strategy that it is asked for', async t => {
+  const it = await openBed(t);
+  const call = programOf(it);
+  const planned = async (...more: string[]): Promise<string[]> => {
+    const { out } = await call('plan', STREAM, '1', '--store', it.shop.path('store'), '--json', ...more);
+    return (JSON.parse(out) as { Strategy: string }[]).map(({ Strategy }) => Strategy);
+  };
+  t.deepEqual(await planned(), ['direct', 'direct']);
+  t.deepEqual(await planned('--strategy', 'snapshot'), ['snapshot', 'snapshot']);
+});

@@ -5,6 +5,7 @@ import { argument, flag } from '../option.js';
 import { exitCodeOfRows } from './outcome.js';
 import { ratesOf, ratesOption } from './rates-option.js';
 import { showPlan } from './show-plan.js';
+import { strategyOptions, withStrategy } from './strategy-options.js';
 import { targetOptions, targetsOf } from './target-options.js';
 import { unpackerOptions, unpackersOf } from './unpack-options.js';
 
@@ -19,11 +20,12 @@ room for one more image; a target where it would fail is refused.`,
     ...targetOptions,
     ...storeOptions,
     ...unpackerOptions,
+    ...strategyOptions,
     preflight: flag('--preflight', 'also look whether permissions and quotas suffice'),
     ...ratesOption,
   },
   run: async ({ args, options, signal }) => {
-    const targets = await targetsOf(options);
+    const targets = withStrategy(await targetsOf(options), options);
     const rates = await ratesOf(options.rates);
     const { preflight } = options;
     const { plan } = await import('../../publisher/plan.js');

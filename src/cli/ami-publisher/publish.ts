@@ -1,16 +1,15 @@
-import { ImageUnpackerError } from '../../image/error.js';
 import type { PlanRow } from '../../publisher/plan.js';
 import type { ResultRow } from '../../publisher/row.js';
-import type { StrategyName, Target } from '../../publisher/target.js';
 import { command } from '../command.js';
 import { imageNameOf } from './image-name.js';
 import { parseDuration } from '../../image/duration.js';
 import { withStore } from '../open-store.js';
-import { argument, flag, keyValues, oneOf, optional } from '../option.js';
+import { argument, flag, keyValues, optional } from '../option.js';
 import { follow } from './follow.js';
 import { exitCodeOfRows } from './outcome.js';
 import { isPlan, showPlan } from './show-plan.js';
 import { showResults } from './show-results.js';
+import { strategyOptions, withStrategy } from './strategy-options.js';
 import { targetOptions, targetsOf } from './target-options.js';
 import { unpackerOf, unpackersOf, unpackOptions } from './unpack-options.js';
 
@@ -24,15 +23,7 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
   options: {
     ...targetOptions,
     ...unpackOptions,
-    strategy: optional(
-      '--strategy <strategy>',
-      'direct or snapshot for accounts, local for directories; default: as the targets say',
-      oneOf('direct', 'snapshot', 'local'),
-    ),
-    scrub: flag(
-      '--scrub',
-      'with the strategy snapshot: leave nothing of earlier images in free space of volumes, and so in snapshots',
-    ),
+    ...strategyOptions,
     expiresIn: optional(
       '--expires-in <duration>',
       'when the images expire, such as 30d; default: never',
@@ -43,7 +34,7 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
   },
   run: async (context): Promise<PlanRow[] | ResultRow[]> => {
     const { args, options, signal, display } = context;
-    const targets = scrubbed(withStrategy(await targetsOf(options), options.strategy), options.scrub);
+    const targets = withStrategy(await targetsOf(options), options);
     const image = imageNameOf(args.stream, args.leaf);
     return withStore(options, signal, async store => {
       if (options.dryRun) {
@@ -77,22 +68,3 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
   show: rows => (isPlan(rows) ? showPlan(rows) : showResults(rows)),
   exitCode: rows => exitCodeOfRows(rows),
 });
-
-/** The targets with the strategy that is asked for, where it is one for them. Throws `USAGE` where it is for none. */
-function withStrategy(targets: readonly Target[], strategy: StrategyName | undefined): Target[] {
-  if (strategy === undefined) return [...targets];
-  const isFor = ({ kind }: Target): boolean => (kind === 'local') === (strategy === 'local');
-  const [first] = targets;
-  if (!targets.some(isFor)) {
-    const message = `Option '--strategy <strategy>': ${strategy} is not for ${first?.name ?? 'any target'}, nor for the others`;
-    throw new ImageUnpackerError('USAGE', message);
-  }
-  return targets.map(target =>
-    target.kind === 'aws' && strategy !== 'local' ? { ...target, strategy } : target,
-  );
-}
-
-/** The targets, scrubbed where that is asked for: what is published block by block has nothing but what is in use anyway. */
-function scrubbed(targets: readonly Target[], scrub: boolean): Target[] {
-  return targets.map(target => (target.kind === 'aws' && scrub ? { ...target, scrub } : target));
-}
