@@ -166,7 +166,7 @@ export const CALLS: Readonly<Record<CallName, AwsCall>> = {
   StartSnapshot: call('ebs', SNAPSHOT, ['upload'], 'new', ['snapshot']),
   PutSnapshotBlock: call('ebs', PUT, ['upload'], 'own', ['snapshot']),
   CompleteSnapshot: call('ebs', SNAPSHOT, ['upload'], 'own', ['snapshot']),
-  RegisterImage: call('ec2', OTHER_CHANGE, ['publish'], 'new', ['image', 'snapshot']),
+  RegisterImage: call('ec2', OTHER_CHANGE, ['publish'], 'new', ['image']),
   CreateTags: call('ec2', TAGS, ['publish', 'manage'], 'own', ['image', 'snapshot']),
   DeleteTags: call('ec2', TAGS, ['publish', 'manage'], 'own', ['image', 'snapshot']),
   DeregisterImage: call('ec2', CHANGE, ['publish', 'manage'], 'own', ['image']),

@@ -44,7 +44,7 @@ const SIDS = {
   all: 'Look',
   own: 'ChangeWhatIsOurs',
   unpacker: 'WorkWithUnpackers',
-  new: 'MakeWhatIsOurs',
+  new: 'AsOurs',
   parameter: 'NameImages',
   key: 'FindKeys',
 };
@@ -81,8 +81,14 @@ function statementsOf(
       return [{ ...base, Resource, Condition: RESOURCE_TAG }];
     case 'new':
       return [
-        // Tags are given when something is made, which is an action of its own.
-        { ...base, Action: [...Action, 'ec2:CreateTags'].sort(), Resource, Condition: REQUEST_TAG },
+        ...calls.map(([name, { service, resources }]) => ({
+          ...base,
+          Sid: `${name}${base.Sid}`,
+          Action: [`${service}:${name}`],
+          Resource: resources.map(kind => arnOf(partition, kind)),
+          Condition: REQUEST_TAG,
+        })),
+        ...tagStatements(calls, partition),
         ...(makes('RegisterImage')
           ? [onOurs('MakeImagesOfOurSnapshots', 'RegisterImage', arnOf(partition, 'snapshot'))]
           : []),
@@ -104,6 +110,38 @@ function statementsOf(
       ];
     }
   }
+}
+
+/**
+ * Tags are given when something is made, which is an action of its own. It is allowed for no more than that: whatever had
+ * our tag could be deleted. What EBS says of the action when it begins a snapshot is not known, so that snapshots of others
+ * can be given our tag where disks are sent to it.
+ */
+function tagStatements(
+  calls: readonly (readonly [CallName, AwsCall])[],
+  partition: string,
+): PolicyStatement[] {
+  const base = { Effect: 'Allow' as const, Action: ['ec2:CreateTags'] };
+  const makers = calls.filter(([, { service }]) => service === 'ec2');
+  const arns = (of: typeof calls): string[] =>
+    [...new Set(of.flatMap(([, { resources }]) => resources))].sort().map(kind => arnOf(partition, kind));
+  const sent = calls.filter(([, { service }]) => service === 'ebs');
+  const made = { 'ec2:CreateAction': makers.map(([name]) => name).sort() };
+  return [
+    ...(makers.length === 0
+      ? []
+      : [
+          {
+            ...base,
+            Sid: 'TagWhatIsMade',
+            Resource: arns(makers),
+            Condition: { StringEquals: { ...REQUEST_TAG.StringEquals, ...made } },
+          },
+        ]),
+    ...(sent.length === 0
+      ? []
+      : [{ ...base, Sid: 'TagWhatIsSent', Resource: arns(sent), Condition: REQUEST_TAG }]),
+  ];
 }
 
 function arnOf(partition: string, kind: AwsCall['resources'][number]): string {

@@ -178,3 +178,39 @@ test('the policy allows each call that is made, and nothing to be changed that i
   const looking = iamPolicy({ purposes: ['look'], partition: 'aws', parameters: undefined, keys: [] });
   t.true(looking.Statement.every(({ Action }) => Action.every(action => /:(Describe|Get)/.test(action))));
 });
+
+test('the policy lets our tag be given only to what is made, but for snapshots that EBS begins', t => {
+  const of = (purposes: readonly Purpose[]) =>
+    iamPolicy({ purposes, partition: 'aws', parameters: undefined, keys: [] })
+      .Statement.filter(
+        ({ Action, Condition }) =>
+          Action.includes('ec2:CreateTags') &&
+          Object.keys(Condition?.['StringEquals'] ?? {}).some(key => key.startsWith('aws:RequestTag/')),
+      )
+      .map(({ Resource, Condition }) => [Resource, Condition?.['StringEquals']?.['ec2:CreateAction']]);
+  t.deepEqual(of(['look', 'publish', 'upload', 'manage']), [
+    [['arn:aws:ec2:*::image/*'], ['RegisterImage']],
+    [['arn:aws:ec2:*::snapshot/*'], undefined],
+  ]);
+  t.deepEqual(of(['look', 'publish', 'unpackers', 'manage']), [
+    [
+      ['arn:aws:ec2:*::image/*', 'arn:aws:ec2:*::snapshot/*', 'arn:aws:ec2:*:*:volume/*'],
+      ['CreateSnapshot', 'CreateVolume', 'RegisterImage'],
+    ],
+  ]);
+});
+
+test('images are made only of snapshots that are ours', t => {
+  const { Statement } = iamPolicy({
+    purposes: ['publish', 'upload'],
+    partition: 'aws',
+    parameters: undefined,
+    keys: [],
+  });
+  const of = Statement.filter(({ Action }) => Action.includes('ec2:RegisterImage'));
+  for (const { Sid, Resource, Condition } of of) {
+    const ours = { StringEquals: { 'aws:ResourceTag/ManagedBy': 'image-unpacker' } };
+    if (Resource.some(each => each.includes('snapshot'))) t.deepEqual(Condition, ours, Sid);
+  }
+  t.is(of.length, 2);
+});
