@@ -13,13 +13,13 @@ import { resume } from '../../src/publisher/resume.js';
 import type { AwsTarget, Target } from '../../src/publisher/target.js';
 import type { Unpacker } from '../../src/rpc/unpacker.js';
 import { openLocalStore } from '../../src/store/local/store.js';
-import { keepHeapSmall, tuneV8 } from '../../src/unpacker/tune-v8.js';
+import { letBuffersGoEarly, tuneV8 } from '../../src/unpacker/tune-v8.js';
 import { manyFiles } from '../../test/model/many-files.js';
 import { storeImage } from '../../test/model/stored-image.js';
 import { blockOf, checksumOf, DISKS, mapOf } from './disks.js';
 import { measureRun } from './measure-run.js';
 
-keepHeapSmall();
+letBuffersGoEarly();
 tuneV8();
 const STREAM = 'base/bench';
 /** How many targets, how many blocks to one of them at once, and to all together; and whether a run is gone on with. */

@@ -11,23 +11,16 @@ const FLAGS: Readonly<Record<string, string>> = {
   13: '--semi-space-growth-factor=1',
 };
 
-/** Flags that V8 has in each version of Node that we support: what is new takes little, and little is left to be collected. */
-const THRIFTY = ['--semi-space-growth-factor=1', '--heap-growing-percent=20'];
-
 /**
- * Has V8 suit a program that holds little, but makes and lets go of much while it waits for hundreds of answers: a publication
- * to 200 places held twice of what it used. To be called at the start of a process.
+ * Flags that V8 has in each version of Node that we support: what is new takes little, so that buffers are let go of before they count
+ * as old; what is old may grow to three times of what is in use.
  */
-export function keepHeapSmall(): void {
-  for (const flag of THRIFTY) setFlagsFromString(flag);
-}
-
-/** What is new takes little, so that buffers are let go of before they count as old; the old may grow as V8 lets a busy heap grow at most. */
-const PASSING = ['--semi-space-growth-factor=1', '--heap-growing-percent=300'];
+const PASSING = ['--semi-space-growth-factor=1', '--heap-growing-percent=200'];
 
 /**
- * Has V8 suit a program that bytes pass through, 16 KiB at a time. Buffers count as memory of the heap once they are old: marking all
- * of a small heap for every ten megabytes that passed was a quarter of what a server did. To be called at the start of a process.
+ * Has V8 suit a program that bytes pass through, of hundreds of calls at once. Buffers count as memory of the heap once they are
+ * old: marking all of a small heap for every ten megabytes that passed was a quarter of what an image server did, and a sixth of
+ * what a publisher does. To be called at the start of a process.
  */
 export function letBuffersGoEarly(): void {
   for (const flag of PASSING) setFlagsFromString(flag);

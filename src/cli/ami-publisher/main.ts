@@ -1,6 +1,6 @@
-import { keepHeapSmall } from '../../unpacker/tune-v8.js';
+import { letBuffersGoEarly } from '../../unpacker/tune-v8.js';
 import { main } from '../program.js';
 import { amiPublisher } from './program.js';
 
-keepHeapSmall();
+letBuffersGoEarly();
 void main(amiPublisher);
