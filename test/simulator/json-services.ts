@@ -14,6 +14,11 @@ const OPERATIONS: Readonly<Record<string, (place: Place, given: Given) => object
   },
   'AmazonSSM.PutParameter': (place, { Name, Value, Overwrite, DataType }) => {
     const name = String(Name);
+    if (!/^[A-Za-z0-9_./-]+$/.test(name)) {
+      const message =
+        'Parameter name: only a mix of letters, numbers and the following 3 symbols .-_ are allowed.';
+      throw new ServiceFault(400, 'ValidationException', message);
+    }
     const known = place.parameters.get(name);
     if (known !== undefined && Overwrite !== true) {
       throw new ServiceFault(400, 'ParameterAlreadyExists', 'The parameter already exists.');

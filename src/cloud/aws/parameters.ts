@@ -71,9 +71,10 @@ export async function readParameters(
 /** Where the parameters of a stream are: `PATH/STREAM/latest` names its newest image. */
 export type StreamParameter = 'latest' | 'promoted' | 'previous';
 
-/** The name of a parameter of a stream. */
+/** The name of a parameter of a stream. What names of parameters do not have (PutParameter) is `_HEX_` in it. */
 export function parameterName(path: string, stream: string, which: StreamParameter): string {
-  return `${path}/${stream}/${which}`;
+  const name = stream.replace(/[^A-Za-z0-9_./-]/gu, text => `_${Buffer.from(text).toString('hex')}_`);
+  return `${path}/${name}/${which}`;
 }
 
 /** Takes a parameter away; one that is not there is no error. */

@@ -120,6 +120,19 @@ test.serial('images are shared with a key of one’s own, deprecated, and named 
   t.like(place.parameters.get('/images/base/os/latest'), { value: image.id });
 });
 
+test.serial('a stream is named by a parameter, whatever its name has that no parameter can have', async t => {
+  const region = newRegion();
+  const target = await open(region, memoryMaps(), { parameters: '/images' });
+  const tags = { ...TAGS, Stream: 'base/c++:1~2', ImageName: 'base/c++:1~2/1' };
+  const content = FIRST.content();
+  const made = await target.createDisk({ token: 'a', content, parent: undefined, tags });
+  const { id } = await target.register(made.id, tags);
+  const { parameters } = simulator.world.place(ACCOUNT, region);
+  t.like(parameters.get('/images/base/c_2b__2b__3a_1_7e_2/latest'), { value: id });
+  await target.remove(id, {});
+  t.is(parameters.size, 0);
+});
+
 test.serial('what somebody has changed of an image is told', async t => {
   const region = newRegion();
   const place = simulator.world.place(ACCOUNT, region);
