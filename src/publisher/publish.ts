@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { OWN_TAGS } from '../cloud/aws/tags.js';
 import { CLOUD_TAGS, TAG } from '../cloud/cloud.js';
 import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import { checkContent } from './check-content.js';
@@ -73,7 +74,7 @@ function runName(began: Date): string {
 
 function checkTags(tags: Readonly<Record<string, string>>): void {
   const pairs = Object.entries(tags);
-  const reserved: readonly string[] = Object.values(TAG);
+  const reserved: readonly string[] = [...Object.values(TAG), ...OWN_TAGS];
   for (const [key, value] of pairs) {
     if (reserved.includes(key)) throw wrongTag(key, 'is written by the publisher itself');
     if (key === '' || key.length > MAX_KEY)

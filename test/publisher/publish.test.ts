@@ -224,8 +224,9 @@ test('an image that is not there and tags that are none are refused before anyth
   const { shop, targets } = await open(t);
   const codeOf = async (call: Promise<unknown>) => (await t.throwsAsync<ImageUnpackerError>(call)).code;
   t.is(await codeOf(shop.publish(7, { targets })), 'IMAGE_UNKNOWN');
-  for (const tags of [{ Run: 'x' }, { '': 'x' }, { 'aws:x': 'x' }, { x: 'a\nb' }, { x: 'x'.repeat(257) }]) {
-    t.is(await codeOf(shop.publish(1, { targets, tags })), 'USAGE');
+  const own = [{ Run: 'x' }, { ManagedBy: 'x' }, { Unfinished: 'x' }];
+  for (const tags of [...own, { '': 'x' }, { 'aws:x': 'x' }, { x: 'a\nb' }, { x: 'x'.repeat(257) }]) {
+    t.is(await codeOf(shop.publish(1, { targets, tags })), 'USAGE', JSON.stringify(tags));
   }
   t.deepEqual(await runs(shop), []);
 });
