@@ -89,6 +89,6 @@ function targetOf(name: string, targets: readonly Target[]): Target {
   if (known !== undefined) return known;
   const directory = directoryOf(name);
   if (directory !== undefined) return localTarget(directory);
-  const message = `The target ${name} of the results is none of the targets; give the file that it is in`;
+  const message = `The target ${name} of the results is none of the targets; say with --targets in which file it is`;
   throw new ImageUnpackerError('USAGE', message, { target: name });
 }

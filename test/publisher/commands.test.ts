@@ -114,3 +114,28 @@ test.serial('a plan is made for the strategy that it is asked for', async t => {
   t.deepEqual(await planned(), ['direct', 'direct']);
   t.deepEqual(await planned('--strategy', 'snapshot'), ['snapshot', 'snapshot']);
 });
+
+test.serial(
+  'tags that images cannot have are refused though it is only asked what would be done',
+  async t => {
+    const it = await openBed(t);
+    const call = programOf(it);
+    const words = ['publish', STREAM, '1', '--store', it.shop.store.location, '--tag', 'ManagedBy=x'];
+    for (const more of [[], ['--dry-run']]) {
+      const { code, out } = await call(...words, ...more, '--json');
+      t.is(code, 2);
+      t.is((JSON.parse(out) as { error: { code: string } }).error.code, 'USAGE');
+    }
+  },
+);
+
+test.serial('what is in a target that is not known is not called other than published', async t => {
+  const it = await openBed(t);
+  const [row] = await it.publish(1);
+  const results = it.shop.path('results.json');
+  writeFileSync(results, JSON.stringify([{ ...row, Target: '999988887777/eu-west-3' }]));
+  const { code, out } = await programOf(it)('verify', results);
+  t.is(code, 1);
+  t.regex(out, /NOT looked at/);
+  t.regex(out, /--targets/);
+});

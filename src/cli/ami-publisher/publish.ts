@@ -36,6 +36,9 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
     const { args, options, signal, display } = context;
     const targets = withStrategy(await targetsOf(options), options);
     const image = imageNameOf(args.stream, args.leaf);
+    const tags = Object.fromEntries(options.tags);
+    const { checkTags } = await import('../../publisher/check-tags.js');
+    checkTags(tags);
     return withStore(options, signal, async store => {
       if (options.dryRun) {
         const { plan } = await import('../../publisher/plan.js');
@@ -44,7 +47,6 @@ After an interruption 'resume' goes on with the run, and so does publishing agai
       const { publish } = await import('../../publisher/publish.js');
       const follower = follow(display, options.events, () => context.log);
       const { expiresIn, stateDir: stateDirectory } = options;
-      const tags = Object.fromEntries(options.tags);
       const unpacker = unpackerOf(options, context);
       const { onEvent } = follower;
       try {

@@ -37,7 +37,7 @@ of the results.`,
           row.AmiId,
           row.ImageName ?? '-',
           row.ContentRead ? 'read' : 'not read',
-          row.Verified ? 'as published' : 'NOT as published',
+          row.Error !== undefined ? 'NOT looked at' : row.Verified ? 'as published' : 'NOT as published',
         ]),
       ),
       rows.flatMap(row =>
