@@ -3,6 +3,9 @@ import { TAG } from '../cloud/cloud.js';
 import { ImageUnpackerError } from '../image/error.js';
 import type { ImageRow } from './named-images.js';
 
+/** The value of the tag `Preferred`. */
+export const PREFERRED = 'true';
+
 /** A tag that one image of a stream has, and no other. */
 export interface ExclusiveTag {
   readonly key: string;

@@ -1,6 +1,7 @@
 import type { CloudTarget, PublishedImage, UnfinishedDisk } from '../cloud/cloud.js';
 import { TAG } from '../cloud/cloud.js';
 import { throwIfAborted } from '../image/error.js';
+import { PREFERRED } from './exclusive-tag.js';
 import { hasExpired, parseExpiry } from './expiry.js';
 import { makeOpenTarget, withTarget } from './open-target.js';
 import type { TargetsOptions } from './options.js';
@@ -27,8 +28,8 @@ interface Due {
 
 /**
  * Deletes the images that have expired, with their disks, and disks of no image that have. With `dryRun` it only says
- * which. A time that can not be read has an error in its row, and the image stays; so has what cannot be deleted, and the
- * others are.
+ * which. A time that can not be read has an error in its row, and the image stays; so has one that is preferred, and what cannot be
+ * deleted, and the others are.
  */
 export async function expire(options: TargetsOptions & { readonly dryRun?: boolean }): Promise<ExpiredRow[]> {
   const rows = await Promise.all(
@@ -58,10 +59,12 @@ async function expireTarget(
     images: (await cloud.images({}, { signal })).filter(({ tags }) => isDue(tags[TAG.expiresAt], now())),
     disks: (await cloud.unfinished({ signal })).filter(({ tags }) => hasExpired(tags[TAG.expiresAt], now())),
   });
-  const due = await withTarget(target, { write: false, now, signal, open }, find);
-  if (due.images.length + due.disks.length === 0) return [];
+  const found = await withTarget(target, { write: false, now, signal, open }, find);
+  if (found.images.length + found.disks.length === 0) return [];
   const rows: ExpiredRow[] = [];
   await withTarget(target, { write: !dryRun, now, signal, open }, async cloud => {
+    // What was to expire may have been made to stay while the target was waited for.
+    const due = dryRun ? found : await find(cloud);
     const expireOne = async (about: Partial<ExpiredRow>, remove: () => Promise<void>): Promise<void> => {
       const row: ExpiredRow = { ...rowOf(target), ...about, Deleted: false };
       rows.push(row);
@@ -91,6 +94,11 @@ function isDue(expiresAt: string | undefined, now: Date): boolean {
 function columnsOf(tags: Readonly<Record<string, string>>): Partial<ExpiredRow> {
   const [name, expiresAt = ''] = [tags[TAG.imageName], tags[TAG.expiresAt]];
   const known = { ...(name === undefined ? {} : { ImageName: name }), ExpiresAt: expiresAt };
+  if (tags[TAG.preferred] === PREFERRED) {
+    const what = `It is what is preferred of ${tags[TAG.stream] ?? 'its stream'}, and stays`;
+    const message = `${what}; promote another one, or let it stay with 'delete-tags ExpiresAt'`;
+    return { ...known, Error: message, ErrorCode: 'IMAGE_IN_USE' };
+  }
   if (!Number.isNaN(parseExpiry(expiresAt))) return known;
   return { ...known, Error: `"${expiresAt}" is no time; the image stays`, ErrorCode: 'CONFIGURATION' };
 }

@@ -1,7 +1,7 @@
 import type { CloudTarget, PublishedImage } from '../cloud/cloud.js';
 import { TAG } from '../cloud/cloud.js';
 import { ImageUnpackerError } from '../image/error.js';
-import { giveExclusiveTag, othersWith, usable } from './exclusive-tag.js';
+import { giveExclusiveTag, othersWith, PREFERRED, usable } from './exclusive-tag.js';
 import type { ImageRow, ResultsOptions } from './named-images.js';
 import { forNamedImages } from './named-images.js';
 
@@ -18,7 +18,6 @@ export interface PromoteOptions extends ResultsOptions {
   readonly back?: boolean;
 }
 
-const PREFERRED = 'true';
 const WHAT = 'be preferred';
 
 /**

@@ -1,6 +1,6 @@
 import { TAG } from '../cloud/cloud.js';
 import { ImageUnpackerError } from '../image/error.js';
-import { giveExclusiveTag, othersWith, usable } from './exclusive-tag.js';
+import { giveExclusiveTag, othersWith, PREFERRED, usable } from './exclusive-tag.js';
 import type { ImageRow, ResultsOptions } from './named-images.js';
 import { forNamedImages } from './named-images.js';
 import { prefer } from './promote.js';
@@ -36,7 +36,7 @@ export async function setExclusiveTags(
   return forNamedImages(options, !dryRun, async (cloud, _row, named, about): Promise<ExclusiveTagRow> => {
     const image = usable(about, named, 'be tagged');
     const row = { ...about, Key: key, Value: value };
-    if (key === TAG.preferred && value === 'true') {
+    if (key === TAG.preferred && value === PREFERRED) {
       const { Promoted, Demoted } = await prefer(cloud, image, dryRun, signal);
       return { ...row, Tagged: Promoted, Untagged: Demoted };
     }

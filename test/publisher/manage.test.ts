@@ -181,6 +181,24 @@ test('what has expired is deleted, whichever form its time has; what cannot be r
   t.is((await listImages({ targets })).length, 2);
 });
 
+test('what is preferred stays though it has expired, until it is preferred no more', async t => {
+  const { shop, targets } = await open(t);
+  const [first] = await shop.publish(1, { targets, expiresIn: 60 });
+  const target = await LocalTarget.open(targets[0]!.directory, { format: targets[0]!.format, write: true });
+  await target.setTags(first!.AmiId!, { Preferred: 'true' }, []);
+  await target.close();
+  const asked = { targets: [targets[0]!], now: () => new Date(Date.now() + 61_000) };
+  for (const dryRun of [true, false]) {
+    t.like(await expire({ ...asked, dryRun }), [
+      { AmiId: first!.AmiId, Deleted: false, ErrorCode: 'IMAGE_IN_USE' },
+    ]);
+  }
+  const again = await LocalTarget.open(targets[0]!.directory, { format: targets[0]!.format, write: true });
+  await again.setTags(first!.AmiId!, {}, ['Preferred']);
+  await again.close();
+  t.like(await expire(asked), [{ AmiId: first!.AmiId, Deleted: true }]);
+});
+
 test('times of expiry are read in both forms', t => {
   const time = Date.parse('2026-11-23T06:00:00Z');
   for (const text of [

@@ -7,6 +7,7 @@ import { targetOptions, targetsOf } from './target-options.js';
 export const expireCommand = command({
   name: 'expire',
   summary: 'Delete the images that have expired, with their disks',
+  details: 'One that is preferred stays, and is told of: machines are started of it.',
   options: { ...targetOptions, dryRun: flag('--dry-run', 'only say what has expired') },
   run: async ({ options, signal }) => {
     const targets = await targetsOf(options);
