@@ -38,8 +38,9 @@ export async function copyContent(
   for (const batch of batchesOf(index, complete)) {
     const pages = await reader.pages(batch);
     const files = await filesOf(reader, batch, copied);
-    if (earlier !== undefined) await deriveFrom(earlier, ends.destination, files, options);
-    await copyObjects(ends, files.map(wantedObject), options);
+    const missing = await missingOf(ends.destination, files);
+    const left = await derivedFrom(earlier, ends.destination, missing, options);
+    await copyObjects(ends, left.map(wantedObject), options);
     for (const page of pages.values()) await copyMetadata(ends.destination, page, options);
   }
   await copyMetadata(ends.destination, bytes, options);
@@ -59,14 +60,25 @@ async function openManifest(store: Store, { digest }: ImageRecord): Promise<Mani
   return unlessDamaged(digest, ignoreDamage, () => ManifestReader.open(store, Buffer.from(digest, 'hex')));
 }
 
-/** Makes what can be made of what the destination has; where that is damaged, all is copied. */
-async function deriveFrom(
-  earlier: ManifestReader,
+/** Those of some files whose data the destination has not. */
+async function missingOf(destination: Store, files: readonly FileEntry[]): Promise<FileEntry[]> {
+  const has = await destination.has(
+    files.map(({ digest }) => digest!),
+    { toStore: true },
+  );
+  return files.filter((_, at) => !has[at]);
+}
+
+/** Makes what can be made of what the destination has; resolves to the rest, which is all where that is damaged. */
+async function derivedFrom(
+  earlier: ManifestReader | undefined,
   destination: Store,
   files: readonly FileEntry[],
   { signal }: CopyOptions,
-): Promise<void> {
-  await unlessDamaged('', ignoreDamage, () => deriveObjects(destination, earlier, files, signal));
+): Promise<readonly FileEntry[]> {
+  if (earlier === undefined) return files;
+  const derive = () => deriveObjects(destination, earlier, files, signal);
+  return (await unlessDamaged('', ignoreDamage, derive)) ?? files;
 }
 
 /** What is damaged here is brought anew, or told of by whoever needs it. */
