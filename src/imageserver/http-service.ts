@@ -180,7 +180,7 @@ async function takeOne(exchange: Exchange, context: HttpContext, digest: Buffer)
 
 /** Makes an object of another one, unless all content is to be sent. */
 async function derive(
-  { request, response, caller }: Exchange,
+  { request, response, caller, signal }: Exchange,
   { held, damage, demanded }: HttpContext,
   digest: Buffer,
 ): Promise<void> {
@@ -190,7 +190,7 @@ async function derive(
     throw new ImageUnpackerError('USAGE', 'The object cannot be made of that one');
   const isThere =
     demanded === undefined &&
-    (await held.use(({ store, parts }) => deriveObject(store, parts, wanted, found)));
+    (await held.use(({ store, parts }) => deriveObject(store, parts, wanted, found, signal)));
   if (isThere) damage.mended(digest);
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': 1 });
   response.end(Buffer.of(Number(isThere)));

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FileEntry } from '../image/entry.js';
 import { dataSizeOf } from '../image/entry.js';
-import { ImageUnpackerError } from '../image/error.js';
+import { ImageUnpackerError, throwIfAborted } from '../image/error.js';
 import type { DataRange } from '../image/other-holes.js';
 import { dataRanges } from '../image/other-holes.js';
 import { isDamage } from './damage.js';
@@ -13,27 +13,32 @@ export type FileData = Pick<FileEntry, 'size' | 'holes' | 'digest'>;
 
 /** A file with more holes is sent: what it is made of is in memory. */
 const MOST_RANGES = 65_536;
+/** More is sent: nobody hears of an object while it is made, and who is silent for a minute counts as gone. */
+const MOST_BYTES = 1n << 30n;
 const PIECE_BYTES = 512 << 10;
 
 /**
- * Whether `wanted` may have the data of `found` and differ in nothing but its holes. Whether it does is seen when it is
- * made.
+ * Whether `wanted` may have the data of `found` and differ in nothing but its holes, and is worth to be made of it. Whether it does
+ * is seen when it is made. Of a few bytes and a large hole nothing large is made: whoever asks for it need not send it.
  */
 export function isDerivable(wanted: FileData, found: FileData): boolean {
   if (wanted.digest === null || found.digest === null) return false;
   if (wanted.size !== found.size || wanted.digest.equals(found.digest)) return false;
+  const [bytes, there] = [dataSizeOf(wanted.size, wanted.holes), dataSizeOf(found.size, found.holes)];
+  if (bytes > MOST_BYTES || bytes > 2n * there) return false;
   return !isDeepStrictEqual(wanted.holes, found.holes);
 }
 
 /**
  * Makes and stores the object of `wanted` of that of `found`, which the store has. Resolves to whether it is there then; else they
- * differ in more than holes, or what is there is damaged, and what was made is an object that no image needs.
+ * differ in more than holes, or what is there is damaged, and what was made is an object that no image needs. Throws `CANCELLED`.
  */
 export async function deriveObject(
   store: Pick<Store, 'putStream'>,
   parts: ObjectParts,
   wanted: FileData,
   found: FileData,
+  signal: AbortSignal,
 ): Promise<boolean> {
   const ranges = dataRanges(wanted.size, wanted.holes, found.holes);
   if (ranges.length > MOST_RANGES) return false;
@@ -41,7 +46,7 @@ export async function deriveObject(
   if (size === undefined || BigInt(size) !== dataSizeOf(found.size, found.holes)) return false;
   const last = ranges.findLast(({ at }) => at !== undefined);
   const end = last === undefined ? 0 : Number(last.at! + last.length);
-  const bytes = joined(ranges, parts.part(found.digest!, 0, end));
+  const bytes = joined(ranges, parts.part(found.digest!, 0, end), signal);
   try {
     return (await store.putStream(bytes)).digest.equals(wanted.digest!);
   } catch (reason) {
@@ -54,6 +59,7 @@ export async function deriveObject(
 async function* joined(
   ranges: readonly DataRange[],
   bytes: AsyncIterable<Buffer>,
+  signal: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
   const reader = new ForwardReader(bytes);
   try {
@@ -66,6 +72,7 @@ async function* joined(
         done += count;
         filled += count;
         if (filled < PIECE_BYTES) continue;
+        throwIfAborted(signal);
         yield piece;
         piece = Buffer.allocUnsafe(PIECE_BYTES);
         filled = 0;

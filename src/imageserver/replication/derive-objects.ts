@@ -23,7 +23,7 @@ export async function deriveObjects(
   const parts = partsOf(store);
   const made = new Set<FileEntry>();
   const make = async ({ wanted, found }: Derivable<FileEntry>): Promise<void> => {
-    if (await deriveObject(store, parts, wanted, found)) made.add(wanted);
+    if (await deriveObject(store, parts, wanted, found, signal)) made.add(wanted);
   };
   await inParallel(pairs, AT_ONCE, make, signal);
   return files.filter(file => !made.has(file));

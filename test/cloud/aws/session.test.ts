@@ -29,15 +29,19 @@ function never(): Promise<never> {
   return new Promise(() => undefined);
 }
 
+/** The code of what a call fails with, or that it goes on for too long. */
+function codeSoon(call: Promise<unknown>): Promise<unknown> {
+  return Promise.race([
+    call.catch((reason: unknown) => (reason as { code: string }).code),
+    sleep(5000, 'it goes on'),
+  ]);
+}
+
 test('a call that heeds no signal, as getting credentials does not, ends when it is called off', async t => {
   const stop = new AbortController();
   const call = sessionOf(never).call('GetCallerIdentity', {}, { signal: stop.signal });
   setImmediate(() => stop.abort());
-  const outcome = await Promise.race([
-    call.catch((reason: unknown) => (reason as { code: string }).code),
-    sleep(5000, 'it goes on'),
-  ]);
-  t.is(outcome, 'CANCELLED');
+  t.is(await codeSoon(call), 'CANCELLED');
 });
 
 test('a block that does not come after its answer ends when it is called off', async t => {
@@ -45,11 +49,7 @@ test('a block that does not come after its answer ends when it is called off', a
   const size = BigInt(DISK.size);
   const read = readSnapshot(snapshotSession(never), 'snap-1', size, { signal: stop.signal });
   setImmediate(() => stop.abort());
-  const outcome = await Promise.race([
-    read.catch((reason: unknown) => (reason as { code: string }).code),
-    sleep(5000, 'it goes on'),
-  ]);
-  t.is(outcome, 'CANCELLED');
+  t.is(await codeSoon(read), 'CANCELLED');
 });
 
 test('a block that is cut off after its answer is asked for again', async t => {
