@@ -27,6 +27,15 @@ export function letBuffersGoEarly(): void {
 }
 
 /**
+ * Has V8 suit a program that holds what it reads, as a build does the entries of an image: what is old grows to twice of what is in
+ * use before it is collected, not to four times. 200,000 entries take 190 MiB rather than 270, and a thirtieth more of a
+ * processor. To be called at the start of a process.
+ */
+export function keepHeapSmall(): void {
+  setFlagsFromString('--heap-growing-percent=100');
+}
+
+/**
  * Has V8 suit programs that work for a second or hold 200,000 entries. A volume is patched in less time than TurboFan
  * needs to pay for itself: a fifth of the CPU went into code that was hardly run. What works for seconds is optimised as
  * before. Where what is new may take 100 MiB, building a large image takes a third more memory. To be called at the
