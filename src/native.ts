@@ -31,6 +31,7 @@ interface Addon {
   ): Promise<Buffer>;
   readFiles(root: number, files: Buffer, control: Control): Promise<Buffer[]>;
   openFile(root: number, file: Buffer, control: Control): Promise<number>;
+  objectSizes(objects: number, digests: Buffer, control: Control): Promise<Buffer>;
   storeObjects(
     objects: number,
     temporary: number,
@@ -40,6 +41,7 @@ interface Addon {
   ): Promise<Buffer>;
   createHash(): object;
   updateHash(hash: object, bytes: Buffer): Promise<void>;
+  appendRanges(hash: object, from: number, to: number, ranges: Buffer, control: Control): Promise<void>;
   finishHash(hash: object): Buffer;
   checkObjects(objects: number, digests: Buffer, sparse: boolean, control: Control): Promise<Buffer>;
   readObjects(objects: number, digests: Buffer, limit: number, control: Control): Promise<Buffer[]>;
@@ -265,6 +267,21 @@ export async function openFile(root: number, file: Buffer): Promise<number> {
   return watched({}, control => addon.openFile(root, file, control));
 }
 
+/** Where a size would be of an object that is not there. */
+const NONE = 0xffff_ffff_ffff_ffffn;
+
+/** The size of each object in a directory of them in bytes; undefined of one that is not there (native/store.cc). */
+export async function objectSizes(
+  objects: number,
+  digests: readonly Buffer[],
+): Promise<(number | undefined)[]> {
+  const packed = await watched({}, control => addon.objectSizes(objects, Buffer.concat(digests), control));
+  return digests.map((_, at) => {
+    const size = packed.readBigUInt64LE(at * 8);
+    return size === NONE ? undefined : Number(size);
+  });
+}
+
 /**
  * Keeps objects whose bytes are in memory, each under its digest if it has that; what is there already is compared, and
  * mended. Resolves to an outcome of each: 0 it was there, 1 it was added, 2 it has another digest (native/store.cc).
@@ -284,6 +301,14 @@ export class BackgroundHash {
   /** Hashes more, which must not change before it resolves. One call at a time. */
   async update(bytes: Buffer): Promise<void> {
     await addon.updateHash(this.#hash, bytes);
+  }
+
+  /**
+   * Appends packed ranges of an open file to another one (native/store.cc), and hashes them. One call at a time. Rejects with `EBADMSG`
+   * where the file ends before.
+   */
+  async append(from: number, to: number, ranges: Buffer): Promise<void> {
+    await watched({}, control => addon.appendRanges(this.#hash, from, to, ranges, control));
   }
 
   /** The digest of all of it. It ends the hash. */

@@ -11,7 +11,7 @@ import {
 } from '../rpc/image-server-messages.js';
 import type { Rights } from '../rpc/rights.js';
 import { encodeDiskMap } from '../image/disk-map.js';
-import { deriveObject, isDerivable } from '../store/derive-object.js';
+import { isDerivable } from '../store/derivable.js';
 import { fromStoredMap, isMapName, MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
 import { gathered } from '../store/gathered.js';
 import { sizesToStore } from '../store/object-parts.js';
@@ -190,7 +190,7 @@ async function derive(
     throw new ImageUnpackerError('USAGE', 'The object cannot be made of that one');
   const isThere =
     demanded === undefined &&
-    (await held.use(({ store, parts }) => deriveObject(store, parts, wanted, found, signal)));
+    (await held.use(async ({ store }) => store.derive?.(wanted, found, signal))) === true;
   if (isThere) damage.mended(digest);
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': 1 });
   response.end(Buffer.of(Number(isThere)));

@@ -1,5 +1,5 @@
 import type { Watch } from '../native.js';
-import type { FileData } from '../store/derive-object.js';
+import type { FileData } from '../store/derivable.js';
 import type {
   ChannelRecord,
   NamedRecord,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DIGEST_BYTES } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
-import type { FileData } from '../store/derive-object.js';
+import type { FileData } from '../store/derivable.js';
 import { MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
 import type { ObjectAnswer, OpenObject, ServerConnection } from '../store/remote/connection.js';
 import { encodeDerivation, MAX_DERIVATION_BYTES } from '../store/remote/derivation.js';

@@ -1,14 +1,8 @@
 import type { Watch } from '../native.js';
-import type { FileData } from './derive-object.js';
-import { isDerivable } from './derive-object.js';
+import type { Derivable, FileData } from './derivable.js';
+import { isDerivable } from './derivable.js';
 import { findEntries } from './find-entries.js';
 import type { ManifestReader } from './manifest-reader.js';
-
-/** A file whose object may be made of that of another one. */
-export interface Derivable<T extends FileData> {
-  wanted: T;
-  found: FileData;
-}
 
 /** Those of the files, which are in the order of their paths, whose objects may be made of what `base` has at the same path. */
 export async function findDerivable<T extends FileData & { path: Buffer }>(

@@ -5,6 +5,7 @@ import type { Limits } from '../image/settable-limits.js';
 import type { Watch } from '../native.js';
 import type { SourceKnowledge } from '../source/tree.js';
 import type { Channel } from './channel.js';
+import type { FileData } from './derivable.js';
 import type { ManifestReader } from './manifest-reader.js';
 
 /** What is kept of an image beside its content. Times are RFC 3339, digests hex. */
@@ -143,6 +144,11 @@ export interface Store {
    * that gains nothing by it has it not.
    */
   basedOn?(base: ManifestReader): void;
+  /**
+   * Stores the object of a file that differs from another one, whose object is there, in nothing but its holes. Resolves to whether it
+   * is there now: else it has to be stored otherwise. A store that gains nothing by it has it not.
+   */
+  derive?(wanted: FileData, found: FileData, signal?: AbortSignal): Promise<boolean>;
   /** Reads and hashes objects. */
   check(digests: readonly Buffer[], watch: Watch): Promise<ObjectChecks>;
   /**

@@ -4,15 +4,18 @@ import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../../image/limits.js';
 import type { ManifestIndex, PageReference } from '../../image/manifest.js';
 import { decodeIndex } from '../../image/manifest.js';
 import { isDamage, unlessDamaged } from '../../store/damage.js';
+import { deriveOrSend } from '../../store/derive-or-send.js';
+import { findDerivable } from '../../store/find-derivable.js';
 import { ManifestReader } from '../../store/manifest-reader.js';
 import type { ImageRecord, Store } from '../../store/store.js';
 import type { CopyOptions, WantedObject } from './copy-objects.js';
 import { copyObjects } from './copy-objects.js';
-import { deriveObjects } from './derive-objects.js';
 import type { Ends } from './options.js';
 
 /** Pages that are read at once; one alone may have more. */
 const BATCH_BYTES = 4 << 20;
+/** Each of them keeps a thread. */
+const DERIVED_AT_ONCE = 2;
 /** So many digests are remembered, lest the same object is asked for again: some 40 MiB. */
 const REMEMBERED = 200_000;
 
@@ -39,8 +42,7 @@ export async function copyContent(
     const pages = await reader.pages(batch);
     const files = await filesOf(reader, batch, copied);
     const missing = await missingOf(ends.destination, files);
-    const left = await derivedFrom(earlier, ends.destination, missing, options);
-    await copyObjects(ends, left.map(wantedObject), options);
+    await deriveOrCopy(ends, earlier, missing, options);
     for (const page of pages.values()) await copyMetadata(ends.destination, page, options);
   }
   await copyMetadata(ends.destination, bytes, options);
@@ -69,16 +71,23 @@ async function missingOf(destination: Store, files: readonly FileEntry[]): Promi
   return files.filter((_, at) => !has[at]);
 }
 
-/** Makes what can be made of what the destination has; resolves to the rest, which is all where that is damaged. */
-async function derivedFrom(
+/** Makes what can be made of what the destination has, and copies the rest, which is all where that is damaged. */
+async function deriveOrCopy(
+  ends: Ends,
   earlier: ManifestReader | undefined,
-  destination: Store,
   files: readonly FileEntry[],
-  { signal }: CopyOptions,
-): Promise<readonly FileEntry[]> {
-  if (earlier === undefined) return files;
-  const derive = () => deriveObjects(destination, earlier, files, signal);
-  return (await unlessDamaged('', ignoreDamage, derive)) ?? files;
+  options: CopyOptions,
+): Promise<void> {
+  const { destination } = ends;
+  const { signal } = options;
+  const canDerive = earlier !== undefined && destination.derive !== undefined;
+  const find = async () => (canDerive ? findDerivable(earlier, files, { signal }) : []);
+  await deriveOrSend(files, (await unlessDamaged('', ignoreDamage, find)) ?? [], {
+    derive: async ({ wanted, found }) => (await destination.derive?.(wanted, found, signal)) === true,
+    most: DERIVED_AT_ONCE,
+    send: left => copyObjects(ends, left.map(wantedObject), options),
+    signal,
+  });
 }
 
 /** What is damaged here is brought anew, or told of by whoever needs it. */

@@ -2,9 +2,10 @@ import { ImageUnpackerError, throwIfAborted } from '../../image/error.js';
 import type { DiskMap } from '../../image/disk-map.js';
 import type { Channel } from '../../store/channel.js';
 import { currentMove } from '../../store/channel.js';
-import { isSameRecord } from '../../store/record.js';
+import type { FileData } from '../../store/derivable.js';
 import type { StoreWithParts } from '../../store/object-parts.js';
 import { partsOf } from '../../store/object-parts.js';
+import { isSameRecord } from '../../store/record.js';
 import type {
   CreateOptions,
   HasOptions,
@@ -55,7 +56,9 @@ function withCalls<T extends Partial<StoreWithParts>>(local: Store, calls: T): S
 
 const CHANGES = [
   'put',
+  'putMany',
   'putStream',
+  'derive',
   'ingest',
   'keepDiskMap',
   'create',
@@ -87,6 +90,7 @@ function forwarded(local: Store, source: Upstream, options: ForwardOptions) {
     put: (bytes: Buffer) => source.call('put', bytes),
     putMany: (objects: readonly SmallObject[]) => source.putMany(objects),
     putStream: (chunks: AsyncIterable<Buffer>) => source.call('putStream', chunks),
+    derive: (wanted: FileData, found: FileData) => source.derive(wanted, found),
     ingest: (...how: Parameters<Store['ingest']>) => source.call('ingest', ...how),
     keepDiskMap: (image: string, map: DiskMap) => source.call('keepDiskMap', image, map),
     create: async (record: ImageRecord, how?: CreateOptions) => {

@@ -1,3 +1,4 @@
+import type { FileData } from '../../store/derivable.js';
 import { partsOf, sizesToStore } from '../../store/object-parts.js';
 import { putMany } from '../../store/put-many.js';
 import type { SmallObject, Store } from '../../store/store.js';
@@ -45,6 +46,11 @@ export class Upstream {
   /** Stores objects at the source, together if it can. */
   async putMany(objects: readonly SmallObject[]): Promise<boolean[]> {
     return putMany(await this.#store(), objects);
+  }
+
+  /** Makes an object at the source of another one, if it can; whether it has. */
+  async derive(wanted: FileData, found: FileData): Promise<boolean> {
+    return (await (await this.#store()).derive?.(wanted, found)) === true;
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,8 @@ import type { Watch } from '../../native.js';
 import { ingestFiles, openFile, readFiles } from '../../native.js';
 import type { IngestedFile } from '../../source/scan.js';
 import { decodeDigests, encodeDigests, pathOf, unpackFiles } from '../../source/scan.js';
-import type { FileData } from '../derive-object.js';
+import type { Derivable, FileData } from '../derivable.js';
+import { deriveOrSend } from '../derive-or-send.js';
 import { inParallel } from '../in-parallel.js';
 import type { SmallObject, Stored } from '../store.js';
 import type { ObjectCache, Staging } from './cache.js';
@@ -14,6 +15,8 @@ import type { ObjectCache, Staging } from './cache.js';
 const HELD_BYTES = 1 << 20;
 /** Each of them has a whole object, or some parts of one, in memory. */
 const LARGE_AT_ONCE = 2;
+/** Enough for a line of 50 ms: little travels of each. */
+const DERIVED_AT_ONCE = 16;
 
 /** An object that is a file. */
 export interface StagedObject {
@@ -33,8 +36,13 @@ export interface UploadTarget {
   rescue(digests: readonly Buffer[]): Promise<void>;
   /** The size of each object in bytes; undefined of one that is not there. */
   sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]>;
-  /** Has objects of files made there of what is there, as far as that can be; which of them were. */
-  derive?(files: readonly (FileData & { path: Buffer })[], watch: Watch): Promise<boolean[]>;
+  /** Those of the files whose objects may be made there of what is there, where that can be. */
+  findDerivable?<T extends FileData & { path: Buffer }>(
+    files: readonly T[],
+    watch: Watch,
+  ): Promise<Derivable<T>[]>;
+  /** As `Store.derive`. */
+  derive?(wanted: FileData, found: FileData): Promise<boolean>;
   /** Stores objects that are not there, together. */
   addMany(objects: readonly SmallObject[]): Promise<void>;
   /** Stores a large object that is not there. Throws `STORE_DAMAGED` when the file is another one. */
@@ -118,7 +126,7 @@ export class Uploads {
         return { packed, digest, size: Number(bytes), file: { path: pathOf(packed), size, holes, digest } };
       })
       .filter((_, number) => isMissing[number]);
-    await this.#uploadFiles(root, await this.#underived(missing, watch), watch);
+    await this.#deriveOrUpload(root, missing, watch);
     const results: IngestedFile[] = [];
     let next = 0;
     for (const [number, { known: digest }] of files.entries()) {
@@ -134,14 +142,18 @@ export class Uploads {
     await staging?.close();
   }
 
-  /** Those of some files whose objects the target could not make of what it has; of the same object one. */
-  async #underived(files: readonly FileToUpload[], watch: Watch): Promise<FileToUpload[]> {
+  /** Has objects made of what the target has where that can be, and uploads the files of the others; of the same object one. */
+  async #deriveOrUpload(root: number, files: readonly FileToUpload[], watch: Watch): Promise<void> {
     const unique = [...new Map(files.map(file => [keyOf(file), file])).values()];
-    const derived = await this.#target.derive?.(
-      unique.map(({ file }) => file),
-      watch,
-    );
-    return unique.filter((_, at) => derived?.[at] !== true);
+    const byData = new Map(unique.map(each => [each.file, each]));
+    const found = (await this.#target.findDerivable?.([...byData.keys()], watch)) ?? [];
+    const pairs = found.map(({ wanted, found }) => ({ wanted: byData.get(wanted)!, found }));
+    await deriveOrSend(unique, pairs, {
+      derive: async ({ wanted, found }) => (await this.#target.derive?.(wanted.file, found)) === true,
+      most: DERIVED_AT_ONCE,
+      send: left => this.#uploadFiles(root, left, watch),
+      signal: watch.signal,
+    });
   }
 
   /** Uploads files from where they lie. */

@@ -14,12 +14,15 @@ import {
   checkObjects,
   ingestFiles,
   isNativeError,
+  objectSizes,
   readObjects,
   storeObjects,
 } from '../../native.js';
+import type { FileData } from '../derivable.js';
 import { otherDigest } from '../put-many.js';
 import type { ObjectChecks, ObjectFault, SmallObject, Stored } from '../store.js';
 import { readsAs } from './damaged-object.js';
+import { deriveObject } from './derive-object.js';
 import { objectPath, OBJECTS } from './layout.js';
 import type { Session } from './session.js';
 import { OBJECT_MODE, TemporaryObject } from './temporary-object.js';
@@ -77,6 +80,19 @@ export class LocalObjects {
     } catch (reason) {
       if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return false;
       throw this.#failed(reason, 'look for an object in');
+    }
+  }
+
+  /** The size of each object in bytes; undefined of one that is not there. */
+  async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
+    if (digests.length === 0) return [];
+    const directory = await this.openDirectory();
+    try {
+      return await objectSizes(directory.fd, digests);
+    } catch (reason) {
+      throw this.#failed(reason, 'look for objects in');
+    } finally {
+      await directory.close();
     }
   }
 
@@ -200,6 +216,18 @@ export class LocalObjects {
       throw this.#failed(reason, 'store an object in');
     } finally {
       await temporary.discard();
+    }
+  }
+
+  /** Makes an object of another one: see `Store.derive`. */
+  async derive(session: Session, wanted: FileData, found: FileData, signal?: AbortSignal): Promise<boolean> {
+    const [from, to] = [this.#pathOf(found.digest!), this.#pathOf(wanted.digest!)];
+    try {
+      const paths = { wanted: to, found: from, temporary: temporaryPath(session) };
+      return await deriveObject(paths, wanted, found, signal);
+    } catch (reason) {
+      if (FAULTS.has((reason as NodeJS.ErrnoException).code)) return false;
+      throw this.#failed(reason, 'make an object of');
     }
   }
 

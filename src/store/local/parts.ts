@@ -1,38 +1,31 @@
-import { constants, lstatSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { ObjectParts } from '../object-parts.js';
 import type { Store } from '../store.js';
 import { objectPath, OBJECTS } from './layout.js';
+import { LocalObjects } from './objects.js';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** Large enough that a call costs little, small enough for fifty readers at once. */
 const CHUNK_BYTES = 512 << 10;
-/** So many calls of lstat take two milliseconds: as long as nobody else should wait. */
-const SIZES_AT_ONCE = 512;
 
 /** The objects of a store in a directory, piece by piece. */
 export class LocalParts implements ObjectParts {
   readonly #store: Store;
+  readonly #objects: LocalObjects;
   readonly #path: string;
 
   constructor(store: Store, location: string) {
     this.#store = store;
+    this.#objects = new LocalObjects(location);
     this.#path = join(location, OBJECTS);
   }
 
   async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
     await this.#hold();
-    const sizes: (number | undefined)[] = [];
-    for (const digest of digests) {
-      if (sizes.length % SIZES_AT_ONCE === SIZES_AT_ONCE - 1) await setImmediate();
-      // Synchronous: through the thread pool it takes five times as long.
-      const found = lstatSync(join(this.#path, objectPath(digest)), { throwIfNoEntry: false });
-      sizes.push(found?.isFile() === true ? found.size : undefined);
-    }
-    return sizes;
+    return this.#objects.sizes(digests);
   }
 
   async *part(digest: Buffer, start: number, end: number): AsyncGenerator<Buffer, void, undefined> {

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { DiskMap } from '../../image/disk-map.js';
 import { sha512 } from '../../image/digest.js';
+import { dataSizeOf } from '../../image/entry.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { checkStreamName, parseImageName } from '../../image/name.js';
 import type { Limits } from '../../image/settable-limits.js';
@@ -10,6 +11,7 @@ import { syncFileSystem } from '../../native.js';
 import type { SourceKnowledge } from '../../source/tree.js';
 import type { Channel } from '../channel.js';
 import { currentMove } from '../channel.js';
+import type { FileData } from '../derivable.js';
 import { imageExists, imageInUse } from '../image-error.js';
 import { requireObjects } from '../require-objects.js';
 import type {
@@ -155,9 +157,7 @@ export class LocalStore implements Store {
 
   async has(digests: readonly Buffer[]): Promise<boolean[]> {
     await this.#rescue(digests);
-    const found: boolean[] = [];
-    for (const digest of digests) found.push(await this.#objects.has(digest));
-    return found;
+    return (await this.#objects.sizes(digests)).map(size => size !== undefined);
   }
 
   async read(digest: Buffer, limit: number): Promise<Buffer> {
@@ -204,6 +204,13 @@ export class LocalStore implements Store {
       }
     };
     return this.#objects.putStream(session, told(), rescue);
+  }
+
+  async derive(wanted: FileData, found: FileData, signal?: AbortSignal): Promise<boolean> {
+    const session = await this.#beginStoring();
+    await this.#rescue([wanted.digest!, found.digest!]);
+    this.#early.stored(session.directory.fd, Number(dataSizeOf(wanted.size, wanted.holes)));
+    return this.#objects.derive(session, wanted, found, signal);
   }
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {

@@ -23,11 +23,12 @@ export class TemporaryObject {
 
   /** Begins to write a piece once the one before it is written. */
   async write(piece: Buffer): Promise<void> {
-    await this.#work;
-    this.#file ??= await open(this.#path, CREATE, OBJECT_MODE);
-    this.#work = this.#keep(this.#file, piece);
-    // Whoever waits for it next is told.
-    this.#work.catch(() => undefined);
+    await this.#begin(file => this.#keep(file, piece));
+  }
+
+  /** The same for packed ranges of an open file (native/store.cc), which stays open until `digest` or `discard` has resolved. */
+  async append(from: number, ranges: Buffer): Promise<void> {
+    await this.#begin(file => this.#hash.append(from, file.fd, ranges));
   }
 
   /** The digest of all that was written. */
@@ -56,6 +57,14 @@ export class TemporaryObject {
     this.#file = undefined;
     await file.close();
     await rm(this.#path, { force: true });
+  }
+
+  async #begin(work: (file: FileHandle) => Promise<void>): Promise<void> {
+    await this.#work;
+    this.#file ??= await open(this.#path, CREATE, OBJECT_MODE);
+    this.#work = work(this.#file);
+    // Whoever waits for it next is told.
+    this.#work.catch(() => undefined);
   }
 
   async #keep(file: FileHandle, piece: Buffer): Promise<void> {

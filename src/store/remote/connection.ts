@@ -1,5 +1,5 @@
 import type { Watch } from '../../native.js';
-import type { FileData } from '../derive-object.js';
+import type { FileData } from '../derivable.js';
 import type { ChangePosition, RemoveOptions, SmallObject } from '../store.js';
 import type { FrameState } from './frames.js';
 
@@ -85,7 +85,7 @@ export interface ServerConnection {
    * each piece is good until the next one is asked for.
    */
   sendObject(digest: Buffer, size: number, open: OpenObject): Promise<boolean>;
-  /** Has the server make the object of a file of that of another one, as `deriveObject` does; whether it has done so. */
+  /** Has the server make the object of a file of that of another one, as `Store.derive` does; whether it has done so. */
   deriveObject(wanted: FileData, found: FileData): Promise<boolean>;
 
   close(): void;

@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter } from '../../image/encoding.js';
 import { decodeBody, writeBody } from '../../image/entry-body.js';
 import type { Entry, FileEntry } from '../../image/entry.js';
 import { ImageUnpackerError } from '../../image/error.js';
-import type { FileData } from '../derive-object.js';
+import type { FileData } from '../derivable.js';
 
 /*
  * What an object is to be made of, as it is asked for over HTTP (docs/formats.md has `bytes` and `body`):

@@ -11,6 +11,7 @@ import { ObjectCache } from '../cache/cache.js';
 import { Uploads } from '../cache/uploads.js';
 import type { Channel } from '../channel.js';
 import { decodeChannel, encodeChannel } from '../channel.js';
+import type { FileData } from '../derivable.js';
 import { checkImageDigest, fromStoredMap, toStoredMap } from '../disk-map-form.js';
 import { imageExists } from '../image-error.js';
 import type { ManifestReader } from '../manifest-reader.js';
@@ -183,6 +184,10 @@ export class RemoteStore implements Store {
 
   basedOn(base: ManifestReader): void {
     this.#target.basedOn(base);
+  }
+
+  async derive(wanted: FileData, found: FileData): Promise<boolean> {
+    return this.#server.deriveObject(wanted, found);
   }
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {

@@ -3,15 +3,12 @@ import { comparePaths } from '../../image/path.js';
 import type { Watch } from '../../native.js';
 import type { StagedObject, UploadTarget } from '../cache/uploads.js';
 import { unlessDamaged } from '../damage.js';
-import type { FileData } from '../derive-object.js';
-import type { Derivable } from '../find-derivable.js';
+import type { Derivable, FileData } from '../derivable.js';
 import { findDerivable } from '../find-derivable.js';
-import { inParallel } from '../in-parallel.js';
 import type { ManifestReader } from '../manifest-reader.js';
 import type { SmallObject } from '../store.js';
 import type { ServerConnection } from './connection.js';
 
-const DERIVED_AT_ONCE = 4;
 /** Large pieces cost fewer calls; one of them is in memory for each object that is sent. */
 const PIECE_BYTES = 512 << 10;
 
@@ -43,19 +40,25 @@ export class RemoteUploadTarget implements UploadTarget {
     this.#base = base;
   }
 
-  async derive(files: readonly (FileData & { path: Buffer })[], watch: Watch): Promise<boolean[]> {
-    const derived = new Set<FileData>();
-    const sorted = [...files].sort((a, b) => comparePaths(a.path, b.path));
+  async findDerivable<T extends FileData & { path: Buffer }>(
+    files: readonly T[],
+    watch: Watch,
+  ): Promise<Derivable<T>[]> {
     const base = this.#base;
-    if (base === undefined) return files.map(() => false);
+    if (base === undefined) return [];
+    const sorted = [...files].sort((a, b) => comparePaths(a.path, b.path));
     // Where the image is damaged, all is sent.
-    const find = () => findDerivable(base, sorted, watch);
-    const pairs = (await unlessDamaged('', () => undefined, find)) ?? [];
-    const derive = async ({ wanted, found }: Derivable<FileData>): Promise<void> => {
-      if (await this.#server.deriveObject(wanted, found)) derived.add(wanted);
-    };
-    await inParallel(pairs, DERIVED_AT_ONCE, derive, watch.signal);
-    return files.map(file => derived.has(file));
+    return (
+      (await unlessDamaged(
+        '',
+        () => undefined,
+        () => findDerivable(base, sorted, watch),
+      )) ?? []
+    );
+  }
+
+  async derive(wanted: FileData, found: FileData): Promise<boolean> {
+    return this.#server.deriveObject(wanted, found);
   }
 
   async addMany(objects: readonly SmallObject[]): Promise<void> {

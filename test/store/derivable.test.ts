@@ -1,8 +1,8 @@
 import test from 'ava';
 import { sha512 } from '../../src/image/digest.js';
 import type { Hole } from '../../src/image/entry.js';
-import type { FileData } from '../../src/store/derive-object.js';
-import { isDerivable } from '../../src/store/derive-object.js';
+import type { FileData } from '../../src/store/derivable.js';
+import { isDerivable } from '../../src/store/derivable.js';
 
 const BLOCK = 4096n;
 
