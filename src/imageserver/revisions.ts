@@ -18,6 +18,8 @@ export class Revisions {
 
   /** Something was changed. */
   poke(): void {
+    // A look that has begun may not see it.
+    this.#look = undefined;
     this.#woken.abort();
     this.#woken = new AbortController();
   }
@@ -36,9 +38,11 @@ export class Revisions {
 
   /** What one finds who looks now, or who began to look just now. */
   async #now(): Promise<string> {
-    this.#look ??= this.#store.revision().finally(() => {
-      this.#look = undefined;
+    if (this.#look !== undefined) return this.#look;
+    const look = this.#store.revision().finally(() => {
+      if (this.#look === look) this.#look = undefined;
     });
-    return this.#look;
+    this.#look = look;
+    return look;
   }
 }

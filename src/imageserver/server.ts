@@ -68,6 +68,8 @@ export interface ImageServerOptions {
 export interface RunningImageServer {
   /** Where it listens: ports are the real ones if any was asked for. */
   readonly addresses: readonly Address[];
+  /** The store was changed here by somebody else: whoever watches it hears of it at once. */
+  changed(): void;
   /** Accepts no more calls, gives those under way `seconds` to end, and cuts off what is left. */
   stop(seconds: number): Promise<void>;
 }
@@ -95,6 +97,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Run
   }
   return {
     addresses: ports.map(({ port }) => port.address),
+    changed: () => shop.revisions.poke(),
     stop: async seconds => {
       log.info({}, 'stopping');
       await Promise.all(ports.map(port => shut(port, seconds)));
@@ -115,10 +118,10 @@ interface OpenPort {
 
 class Shop {
   readonly uploads: Uploads;
+  readonly revisions: Revisions;
   readonly #options: ImageServerOptions;
   readonly #records: Store;
   readonly #held: HeldStore;
-  readonly #revisions: Revisions;
   readonly #changes: ChangeFeed;
   readonly #statistics = new Statistics();
   readonly #damage: DamageControl;
@@ -128,7 +131,7 @@ class Shop {
     this.#options = options;
     this.#records = records;
     this.#held = held;
-    this.#revisions = new Revisions(records);
+    this.revisions = new Revisions(records);
     this.#changes = new ChangeFeed(records);
     this.#damage = new DamageControl(held, this.#statistics, digest => {
       options.log.error({ digest }, 'an object of the store is damaged');
@@ -188,7 +191,7 @@ class Shop {
       {
         held: this.#held,
         records: this.#records,
-        revisions: this.#revisions,
+        revisions: this.revisions,
         changes: this.#changes,
         damage: this.#damage,
         statistics: this.#statistics,

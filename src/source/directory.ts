@@ -5,6 +5,7 @@ import type { Entry, Hole, InodeEntry } from '../image/entry.js';
 import { dataSizeOf, holesBetween, segmentsOf } from '../image/entry.js';
 import type { ErrorCode } from '../image/error.js';
 import { ImageUnpackerError } from '../image/error.js';
+import { inParallel } from '../image/in-parallel.js';
 import { MAX_HOLES, MAX_NAMES } from '../image/limits.js';
 import { displayPath } from '../image/path.js';
 import { checkEntryCount, checkEntryLimits, DEFAULT_LIMITS } from '../image/settable-limits.js';
@@ -29,6 +30,8 @@ export interface DirectoryOptions extends TreeOptions {
 
 /** Files that are handed to the native code at once: enough for all cores, little to hold. */
 const BATCH_FILES = 4096;
+/** While one of them waits for a store that is elsewhere, the next one is read. */
+const BATCHES_AT_ONCE = 2;
 /** What goes wrong where a tree changes under a reader's hands. */
 const CHANGED = new Set(['ESTALE', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV']);
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n;
@@ -124,7 +127,12 @@ interface DirectoryPlan {
   /** The names of each inode that has more than one, in order, by inode number. */
   names: ReadonlyMap<bigint, Buffer[]>;
   /** The files that have data, each inode once, in order, packed in batches. */
-  batches: { packed: Buffer; sizes: bigint[] }[];
+  batches: Batch[];
+}
+
+interface Batch {
+  packed: Buffer;
+  sizes: bigint[];
 }
 
 function planDirectory(
@@ -135,7 +143,7 @@ function planDirectory(
   const kept = selectEntries(describe(scan), options);
   checkEntryCount('The source', kept.length, options.limits ?? DEFAULT_LIMITS);
   const names = new Map<bigint, Buffer[]>();
-  const batches: DirectoryPlan['batches'] = [];
+  const batches: Batch[] = [];
   let files: FileToHash[] = [];
   const endBatch = (): void => {
     const sizes = files.map(file => file.segments.reduce((sum, segment) => sum + segment.length, 0n));
@@ -197,22 +205,28 @@ function holesOf({ path, size, segments }: ScanRecord): Hole[] {
 }
 
 async function ingest(fd: number, { batches }: DirectoryPlan, sink: ObjectSink, options: TreeOptions) {
-  const count = { newObjects: 0, newBytes: 0, skippedFiles: 0, skippedBytes: 0, digests: [] as Buffer[] };
+  const count = { newObjects: 0, newBytes: 0, skippedFiles: 0, skippedBytes: 0 };
+  const counted = new Set<string>();
   const total = batches.reduce((sum, { sizes }) => sizes.reduce((bytes, size) => bytes + size, sum), 0n);
   const step = options.progress.step('Reading files', 'bytes', Number(total));
-  let done = 0;
+  const done = batches.map(() => 0);
+  const progress = (at: number, bytes: number): void => {
+    done[at] = bytes;
+    step.update(done.reduce((sum, each) => sum + each, 0));
+  };
+  const ingestBatch = async ({ packed, sizes }: Batch, at: number): Promise<Buffer> => {
+    const watch: Watch = { signal: options.signal, onProgress: (_, bytes) => progress(at, bytes) };
+    const digests = await sink.ingest(fd, packed, watch);
+    countFiles(digests, sizes, counted, count);
+    progress(at, Number(sizes.reduce((bytes, size) => bytes + size, 0n)));
+    return digests;
+  };
   try {
-    for (const { packed, sizes } of batches) {
-      const watch: Watch = { signal: options.signal, onProgress: (_, bytes) => step.update(done + bytes) };
-      const digests = await sink.ingest(fd, packed, watch);
-      count.digests.push(digests);
-      countFiles(digests, sizes, count);
-      done += sizes.reduce((bytes, size) => bytes + Number(size), 0);
-    }
+    const digests = await inParallel(batches, BATCHES_AT_ONCE, ingestBatch, options.signal);
+    return { ...count, digests };
   } finally {
     step.end();
   }
-  return count;
 }
 
 interface FileCount {
@@ -222,9 +236,8 @@ interface FileCount {
   skippedBytes: number;
 }
 
-/** Of files that are the same and new, any number may have been told to be added. */
-function countFiles(digests: Buffer, sizes: readonly bigint[], count: FileCount): void {
-  const counted = new Set<string>();
+/** Of files that are the same and new, any number may have been told to be added; `counted` has the digests of those. */
+function countFiles(digests: Buffer, sizes: readonly bigint[], counted: Set<string>, count: FileCount): void {
   let at = 0;
   for (const { added, skipped, digest } of decodeDigests(digests)) {
     const size = Number(sizes[at++]!);

@@ -1,5 +1,5 @@
 import type { Derivable } from './derivable.js';
-import { inParallel } from './in-parallel.js';
+import { inParallel } from '../image/in-parallel.js';
 
 export interface DeriveOrSendOptions<T> {
   /** Has the object of one be made; whether it was. */

@@ -1,4 +1,4 @@
-import { inParallel } from './in-parallel.js';
+import { inParallel } from '../image/in-parallel.js';
 import type { Changed, Store, StoreChanges } from './store.js';
 
 /** Images whose disk maps are asked for at once: a store may be far away. */

@@ -95,6 +95,7 @@ export async function runImageServer(
           source,
           openSource: until => openSource(source, until),
           openDestination: openStore,
+          onChange: () => server.changed(),
           log,
         });
   try {

@@ -1,5 +1,5 @@
 import { ImageUnpackerError } from '../../image/error.js';
-import { inParallel } from '../../store/in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import { putMany } from '../../store/put-many.js';
 import type { Ends } from './options.js';
 

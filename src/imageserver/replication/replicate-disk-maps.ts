@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../../image/error.js';
-import { inParallel } from '../../store/in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import type { Ends, ReplicationOptions } from './options.js';
 import type { Tally } from './tally.js';
 

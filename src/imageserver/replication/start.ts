@@ -17,8 +17,13 @@ export interface StartOptions {
   source: string;
   openSource: (signal: AbortSignal) => Promise<Store>;
   openDestination: () => Promise<Store>;
+  /** Told whenever the destination was changed. */
+  onChange: () => void;
   log: ReplicationLog;
 }
+
+/** What is told of when the destination was changed. */
+const CHANGES = new Set<ReplicationEvent['kind']>(['image', 'changed', 'removed', 'channel', 'disk-map']);
 
 /** A replication that is under way. */
 export interface Replication {
@@ -28,12 +33,19 @@ export interface Replication {
 }
 
 /** Begins to follow a source, be it there already or not. */
-export function startReplication({ source, openSource, openDestination, log }: StartOptions): Replication {
+export function startReplication({
+  source,
+  openSource,
+  openDestination,
+  onChange,
+  log,
+}: StartOptions): Replication {
   const controller = new AbortController();
   const { signal } = controller;
   const status = new StatusOfReplication(source, () => SYSTEM_CLOCK.now());
   const onEvent = (event: ReplicationEvent): void => {
     status.add(event);
+    if (CHANGES.has(event.kind)) onChange();
     tell(log, source, event);
   };
   const options = { clock: SYSTEM_CLOCK, signal, onEvent, sourceName: source };

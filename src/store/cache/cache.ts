@@ -6,7 +6,7 @@ import { ImageUnpackerError } from '../../image/error.js';
 import type { Watch } from '../../native.js';
 import type { SourceKnowledge } from '../../source/tree.js';
 import { isDamage } from '../damage.js';
-import { inParallel } from '../in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import { isObject, objectPath, OBJECTS, SHARDS } from '../local/layout.js';
 import { lockStore } from '../local/lock-store.js';
 import { openLocalStore } from '../local/store.js';

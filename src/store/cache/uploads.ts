@@ -7,7 +7,7 @@ import type { IngestedFile } from '../../source/scan.js';
 import { decodeDigests, encodeDigests, pathOf, unpackFiles } from '../../source/scan.js';
 import type { Derivable, FileData } from '../derivable.js';
 import { deriveOrSend } from '../derive-or-send.js';
-import { inParallel } from '../in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import type { SmallObject, Stored } from '../store.js';
 import type { ObjectCache, Staging } from './cache.js';
 

@@ -1,7 +1,7 @@
 import { sha512 } from '../../image/digest.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import { BackgroundHash } from '../../native.js';
-import { inParallel } from '../in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import type { ServerConnection } from './connection.js';
 import { SMALL_BYTES } from './frames.js';
 

@@ -4,7 +4,7 @@ import type { Channel } from '../channel.js';
 import { currentMove, decodeChannel, encodeChannel, MAX_CHANNEL_BYTES } from '../channel.js';
 import { isDamage, unlessDamaged } from '../damage.js';
 import { channelChanged } from '../image-error.js';
-import { inParallel } from '../in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import type { OnDamaged } from '../store.js';
 import type { Bucket, Condition } from './bucket.js';
 import { CHANNELS, namedKey, nameOfKey } from './layout.js';

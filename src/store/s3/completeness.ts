@@ -3,7 +3,7 @@ import { MAX_INDEX_BYTES, MAX_PAGE_BYTES } from '../../image/limits.js';
 import { decodeIndex } from '../../image/manifest.js';
 import { decodePage } from '../../image/page.js';
 import { isDamage } from '../damage.js';
-import { inParallel } from '../in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import type { ImageRecord } from '../store.js';
 import type { Bucket } from './bucket.js';
 import { isRefusal } from './failure.js';

@@ -10,7 +10,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { ImageUnpackerError } from '../../image/error.js';
-import { inParallel } from '../in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import type { Bucket } from './bucket.js';
 
 /** What is larger is stored in parts, which travel at once and need not travel again after an interruption. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { DIGEST_BYTES, sha512 } from '../../image/digest.js';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { Watch } from '../../native.js';
-import { inParallel } from '../in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import type { ObjectChecks, ObjectFault, Stored } from '../store.js';
 import type { Bucket, KeyFacts } from './bucket.js';
 import { CONNECTIONS } from './bucket.js';

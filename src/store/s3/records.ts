@@ -3,7 +3,7 @@ import { unseal } from '../../image/sealed.js';
 import type { DeletedName } from '../deleted-name.js';
 import { decodeDeletedName, encodeDeletedName } from '../deleted-name.js';
 import { imageChanged, imageDeleted, imageExists } from '../image-error.js';
-import { inParallel } from '../in-parallel.js';
+import { inParallel } from '../../image/in-parallel.js';
 import { decodeRecord, encodeRecord, isSameRecord, MAX_RECORD_BYTES } from '../record.js';
 import type { ImageRecord, OnDamaged } from '../store.js';
 import type { Bucket } from './bucket.js';

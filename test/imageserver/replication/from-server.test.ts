@@ -39,8 +39,12 @@ test('a server tells its replica what has changed; a damaged record keeps nothin
   const cache = { directory: join(root, 'cache'), maxBytes: 1 << 30 };
   const told: { message: string; facts: object }[] = [];
   const tell = (facts: object, message: string): void => void told.push({ message, facts });
+  let changes = 0;
   const replication = startReplication({
     source: 'the source',
+    onChange: () => {
+      changes++;
+    },
     openSource: async signal =>
       watched(await connectStore(serverLocation(address), { cache, signal }), count),
     openDestination: () => openLocalStore(to),
@@ -51,6 +55,7 @@ test('a server tells its replica what has changed; a damaged record keeps nothin
   await until(async () => (await names(replica)) === 'os/a/1');
   await build(source, 'os/a/2', ['b']);
   await until(async () => (await names(replica)) === 'os/a/1,os/a/2');
+  await until(() => changes === 2);
   for (const method of ['list', 'channels', 'diskMaps', 'revision'])
     t.is(calls.get(method), undefined, method);
   t.true(calls.get('changes')! >= 2);

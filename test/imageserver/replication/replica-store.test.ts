@@ -1,10 +1,12 @@
 import test, { type ExecutionContext } from 'ava';
+import { sha512 } from '../../../src/image/digest.js';
 import { silentProgress } from '../../../src/image/progress.js';
 import { follow, SYSTEM_CLOCK } from '../../../src/imageserver/replication/follow.js';
 import { forwardingStore, refusingChanges } from '../../../src/imageserver/replication/replica-store.js';
 import { Upstream } from '../../../src/imageserver/replication/upstream.js';
 import { changeImage, withTags } from '../../../src/store/change-image.js';
 import { moveChannel } from '../../../src/store/move-channel.js';
+import { putMany } from '../../../src/store/put-many.js';
 import type { Store } from '../../../src/store/store.js';
 import { verifyImage } from '../../../src/store/verify.js';
 import { build, contentOf, diskMapOf, makeStores } from './stores.js';
@@ -60,8 +62,11 @@ test('a replica that takes no changes says where they go', async t => {
   const { source, replica } = await makeReplica(t, 'refuse');
   const record = await build(source, 'os/a/1', ['a']);
   const before = await contentOf(source);
+  const data = { size: 0n, holes: [], digest: null };
   const refused = [
     () => replica.put(Buffer.from('x')),
+    () => putMany(replica, [{ digest: sha512(Buffer.from('x')), bytes: Buffer.from('x') }]),
+    () => replica.derive!(data, data),
     () => replica.create({ ...record, name: 'os/a/2' }),
     () => replica.replace(record, record),
     () => replica.remove('os/a/1'),

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../image/error.js';
+import { throwIfAborted } from './error.js';
 
 /**
  * Does `work` for each of the items, at most `most` at once, and resolves to what came of them, in their order. When one
