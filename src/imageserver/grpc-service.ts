@@ -5,7 +5,7 @@ import { parseImageName } from '../image/name.js';
 import type * as Wire from '../rpc/gen/image_unpacker/v1/image_server.js';
 import type { ImageServerServiceServer } from '../rpc/gen/image_unpacker/v1/image_server.js';
 import { ImageServerServiceService } from '../rpc/gen/image_unpacker/v1/image_server.js';
-import { encodeSize, MAX_CALL_OBJECTS, RECORD_BYTES_AT_ONCE } from '../rpc/image-server-messages.js';
+import { MAX_CALL_OBJECTS, RECORD_BYTES_AT_ONCE } from '../rpc/image-server-messages.js';
 import type { Right, Rights } from '../rpc/rights.js';
 import { LOCAL_RIGHTS, showRights } from '../rpc/rights.js';
 import type { ReportFailure } from '../rpc/server-call.js';
@@ -42,8 +42,6 @@ export interface GrpcContext {
   /** How many connections and uploads there are. */
   load: () => { connections: number; uploads: number };
   location: string;
-  /** Whether all content is to be sent, be it here or not. */
-  demandsContent: boolean;
   requireWhole: (lease: Lease, record: ImageRecord) => Promise<void>;
   version: string;
   /** How it stands with following another server, if it does. */
@@ -170,14 +168,6 @@ export function imageServerService(context: GrpcContext, trust: 'peer' | 'certif
     listDiskMaps: unary(read, async ({ image }: Wire.ListDiskMapsRequest) => ({
       digests: Buffer.concat(await records.diskMaps(Buffer.from(image).toString('hex'))),
     })),
-    statObjects: unary(read, async ({ digests, toRead }: Wire.StatObjectsRequest) => {
-      const wanted = splitDigests(digests, MAX_CALL_OBJECTS);
-      const sizes =
-        context.demandsContent && !toRead
-          ? wanted.map(() => undefined)
-          : await held.use(lease => context.damage.sizes(lease, wanted, toRead));
-      return { sizes: sizes.map(encodeSize) };
-    }),
     checkObjects: streaming(async ({ digests }: Wire.CheckObjectsRequest, write, signal) => {
       const wanted = splitDigests(digests, MAX_CALL_OBJECTS);
       await held.use(({ store }) => checkObjects(store, wanted, write, signal));

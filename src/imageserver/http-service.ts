@@ -5,6 +5,7 @@ import {
   DERIVED_PATH,
   DISK_MAPS_PATH,
   OBJECTS_PATH,
+  SIZES_PATH,
   UPLOAD_LENGTH,
   UPLOAD_OFFSET,
   UPLOADS_PATH,
@@ -16,7 +17,13 @@ import { fromStoredMap, isMapName, MAX_DISK_MAP_BYTES } from '../store/disk-map-
 import { gathered } from '../store/gathered.js';
 import { sizesToStore } from '../store/object-parts.js';
 import { decodeDerivation, MAX_DERIVATION_BYTES } from '../store/remote/derivation.js';
-import { BodyReader, MAX_BATCH_OBJECTS, SMALL_BYTES, splitDigests } from '../store/remote/frames.js';
+import {
+  BodyReader,
+  encodeSizes,
+  MAX_BATCH_OBJECTS,
+  SMALL_BYTES,
+  splitDigests,
+} from '../store/remote/frames.js';
 import type { Store } from '../store/store.js';
 import { callerOf, require } from './caller.js';
 import type { DamageControl } from './damage.js';
@@ -35,6 +42,8 @@ import type { Uploads } from './uploads.js';
  *
  *   GET  /v1/objects/DIGEST                the bytes of an object; ranges of one kind (RFC 9110, section 14)
  *   POST /v1/objects?limit=BYTES           many small ones, whose digests are the body (store/remote/frames.ts)
+ *   POST /v1/sizes?for=read|store          the sizes of many, whose digests are the body (store/remote/frames.ts); of objects that are
+ *                                          to be stored: of those that need not be sent
  *   PUT  /v1/objects                       stores many small ones
  *   PUT  /v1/objects/DIGEST                stores a large one, or goes on with it from Upload-Offset on, of Upload-Length;
  *                                          201 when it was not there, else 200
@@ -96,6 +105,8 @@ async function route(exchange: Exchange, context: HttpContext): Promise<void> {
     await answerMany(exchange, context, Number(searchParams.get('limit') ?? SMALL_BYTES));
     return;
   }
+  if (pathname === SIZES_PATH && method === 'POST')
+    return answerSizes(exchange, context, searchParams.get('for'));
   if (pathname === OBJECTS_PATH && method === 'PUT') {
     await takeMany(exchange, context);
     return;
@@ -142,6 +153,24 @@ async function answerMany(exchange: Exchange, context: HttpContext, limit: numbe
     await sendObjects(response, digests, limit, sendContext(exchange, context, lease));
     response.end();
   });
+}
+
+async function answerSizes(
+  { request, response, caller }: Exchange,
+  { held, damage, demanded }: HttpContext,
+  purpose: string | null,
+): Promise<void> {
+  require(caller, { kind: 'read' });
+  if (purpose !== 'read' && purpose !== 'store')
+    throw new ImageUnpackerError('USAGE', 'It is not said what the sizes are asked for');
+  const digests = splitDigests(await readBody(request, MAX_BATCH_OBJECTS * 64));
+  const sendsAll = demanded !== undefined && purpose === 'store';
+  const sizes = sendsAll
+    ? digests.map(() => undefined)
+    : await held.use(lease => damage.sizes(lease, digests, purpose === 'read'));
+  const answer = encodeSizes(sizes);
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': answer.length });
+  response.end(answer);
 }
 
 function sendContext(

@@ -197,7 +197,6 @@ class Shop {
         statistics: this.#statistics,
         load,
         location: this.#records.location,
-        demandsContent: this.#demanded !== undefined,
         requireWhole: this.#options.requireWhole ?? requireWhole,
         version,
         replication: this.#options.replication ?? (() => undefined),

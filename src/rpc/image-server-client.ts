@@ -20,7 +20,7 @@ import type * as Wire from './gen/image_unpacker/v1/image_server.js';
 import { ImageServerServiceClient } from './gen/image_unpacker/v1/image_server.js';
 import { ServerContent } from './image-server-content.js';
 import { ServerHttp } from './image-server-http.js';
-import { decodeSize, malformed, MAX_SERVER_MESSAGE_BYTES, partsOf } from './image-server-messages.js';
+import { malformed, MAX_SERVER_MESSAGE_BYTES, partsOf } from './image-server-messages.js';
 import type { Wanted } from './probe.js';
 import { probe } from './probe.js';
 
@@ -75,8 +75,7 @@ export class ImageServerClient implements ServerConnection {
       'grpc.max_receive_message_length': MAX_SERVER_MESSAGE_BYTES,
       ...options,
     });
-    const sizes = this.sizes.bind(this);
-    this.#content = new ServerContent(new ServerHttp(address, certificates, signal), sizes, signal);
+    this.#content = new ServerContent(new ServerHttp(address, certificates, signal), signal);
   }
 
   /** How it stands with the server. */
@@ -197,15 +196,7 @@ export class ImageServerClient implements ServerConnection {
   }
 
   async sizes(digests: readonly Buffer[], toRead: boolean): Promise<(number | undefined)[]> {
-    const found: (number | undefined)[] = [];
-    for (const part of partsOf(digests)) {
-      const request = { digests: Buffer.concat(part), toRead };
-      const ask: Ask<Wire.StatObjectsResponse> = (...how) => this.#client.statObjects(request, ...how);
-      const { sizes } = await this.#ask('Asking which objects are there', ask, LIST_SECONDS);
-      if (sizes.length !== part.length) throw malformed('another number of sizes');
-      for (const size of sizes) found.push(decodeSize(size));
-    }
-    return found;
+    return this.#content.sizes(digests, toRead);
   }
 
   async check(

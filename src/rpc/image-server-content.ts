@@ -3,9 +3,9 @@ import { DIGEST_BYTES } from '../image/digest.js';
 import { ImageUnpackerError } from '../image/error.js';
 import type { FileData } from '../store/derivable.js';
 import { MAX_DISK_MAP_BYTES } from '../store/disk-map-form.js';
-import type { ObjectAnswer, OpenObject, ServerConnection } from '../store/remote/connection.js';
+import type { ObjectAnswer, OpenObject } from '../store/remote/connection.js';
 import { encodeDerivation, MAX_DERIVATION_BYTES } from '../store/remote/derivation.js';
-import { BodyReader, readAnswerHead, sentBody, SMALL_BYTES } from '../store/remote/frames.js';
+import { BodyReader, decodeSizes, readAnswerHead, sentBody, SMALL_BYTES } from '../store/remote/frames.js';
 import type { SmallObject } from '../store/store.js';
 import type { ServerHttp } from './image-server-http.js';
 import {
@@ -13,6 +13,8 @@ import {
   DISK_MAPS_PATH,
   malformed,
   OBJECTS_PATH,
+  partsOf,
+  SIZES_PATH,
   UPLOAD_LENGTH,
   UPLOAD_OFFSET,
   UPLOADS_PATH,
@@ -25,13 +27,10 @@ const BUSY_MILLISECONDS = 500;
 /** The bytes of objects and disk maps, which an image server gives and takes over HTTP. */
 export class ServerContent {
   readonly #http: ServerHttp;
-  readonly #sizes: ServerConnection['sizes'];
   readonly #signal: AbortSignal | undefined;
 
-  /** `sizes` asks which objects are there. */
-  constructor(http: ServerHttp, sizes: ServerConnection['sizes'], signal: AbortSignal | undefined) {
+  constructor(http: ServerHttp, signal: AbortSignal | undefined) {
     this.#http = http;
-    this.#sizes = sizes;
     this.#signal = signal;
   }
 
@@ -43,6 +42,20 @@ export class ServerContent {
 
   async keepDiskMap(image: Buffer, disk: Buffer, map: Buffer): Promise<void> {
     await this.#http.fetch({ method: 'PUT', path: mapPath(image, disk), body: map });
+  }
+
+  async sizes(digests: readonly Buffer[], toRead: boolean): Promise<(number | undefined)[]> {
+    const path = `${SIZES_PATH}?for=${toRead ? 'read' : 'store'}`;
+    const found: (number | undefined)[] = [];
+    for (const part of partsOf(digests)) {
+      const sizes = decodeSizes(
+        await this.#http.fetch({ method: 'POST', path, body: Buffer.concat(part) }),
+        part.length,
+      );
+      if (sizes === undefined) throw malformed('sizes that are none');
+      found.push(...sizes);
+    }
+    return found;
   }
 
   object(digest: Buffer, start: number): AsyncIterable<Buffer> {
@@ -120,7 +133,7 @@ export class ServerContent {
         const isBusy = reason instanceof ImageUnpackerError && reason.code === 'STATE_BUSY';
         if (!isBusy || busy === BUSY_ATTEMPTS) throw reason;
         await sleep(BUSY_MILLISECONDS, undefined, this.#signal && { signal: this.#signal });
-        if ((await this.#sizes([digest], false))[0] === size) return false;
+        if ((await this.sizes([digest], false))[0] === size) return false;
         const before = start;
         start = await this.#offsetOf(digest);
         // Who sends it gets on: that takes as long as it takes.

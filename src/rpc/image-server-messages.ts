@@ -12,6 +12,8 @@ export const RECORD_BYTES_AT_ONCE = 1 << 20;
 
 /** Path prefixes of what comes over HTTP. */
 export const OBJECTS_PATH = '/v1/objects';
+/** Where sizes are asked for: over gRPC, whose servers take 64 KiB before they have to acknowledge it, each thousand digests would take a trip. */
+export const SIZES_PATH = '/v1/sizes';
 export const UPLOADS_PATH = '/v1/uploads';
 export const DERIVED_PATH = '/v1/derived';
 export const DISK_MAPS_PATH = '/v1/disk-maps';
@@ -24,19 +26,6 @@ export function partsOf<T>(items: readonly T[], most = MAX_CALL_OBJECTS): T[][] 
   const parts: T[][] = [];
   for (let at = 0; at < items.length; at += most) parts.push(items.slice(at, at + most));
   return parts;
-}
-
-/** A size as messages have it: 0 for what is not there. */
-export function encodeSize(size: number | undefined): bigint {
-  return size === undefined ? 0n : BigInt(size) + 1n;
-}
-
-/** A size of a message. Throws `INTERNAL` for one that is none. */
-export function decodeSize(size: bigint): number | undefined {
-  if (size === 0n) return undefined;
-  const value = Number(size - 1n);
-  if (!Number.isSafeInteger(value)) throw malformed('a size that is too large');
-  return value;
 }
 
 /** A digest of a message. Throws `USAGE`. */

@@ -31,7 +31,7 @@ export interface DirectoryOptions extends TreeOptions {
 /** Files that are handed to the native code at once: enough for all cores, little to hold. */
 const BATCH_FILES = 4096;
 /** While one of them waits for a store that is elsewhere, the next one is read. */
-const BATCHES_AT_ONCE = 2;
+const BATCHES_AT_ONCE = 4;
 /** What goes wrong where a tree changes under a reader's hands. */
 const CHANGED = new Set(['ESTALE', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV']);
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n;

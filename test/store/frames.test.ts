@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import test from 'ava';
 import { sha512 } from '../../src/image/digest.js';
-import { BodyReader, readSent, sentBody } from '../../src/store/remote/frames.js';
+import { BodyReader, decodeSizes, encodeSizes, readSent, sentBody } from '../../src/store/remote/frames.js';
 
 test('a body of objects of any sizes has the length that is said, and gives them again', async t => {
   for (const sizes of [
@@ -35,4 +35,13 @@ test('a body of objects of any sizes has the length that is said, and gives them
       t.is(await readSent(reader), undefined);
     }
   }
+});
+
+test('sizes are what was encoded; of what is none, nothing is taken', t => {
+  const sizes = [0, undefined, 1, 2 ** 40, undefined];
+  const bytes = encodeSizes(sizes);
+  t.deepEqual(decodeSizes(bytes, sizes.length), sizes);
+  t.is(decodeSizes(bytes, sizes.length + 1), undefined);
+  t.is(decodeSizes(bytes.subarray(1), sizes.length), undefined);
+  t.is(decodeSizes(Buffer.alloc(8, 0xff), 1), undefined);
 });

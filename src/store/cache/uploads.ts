@@ -4,6 +4,8 @@ import { ImageUnpackerError } from '../../image/error.js';
 import type { Watch } from '../../native.js';
 import { ingestFiles, openFile, readFiles } from '../../native.js';
 import type { IngestedFile } from '../../source/scan.js';
+import type { Limited } from '../../image/limited.js';
+import { limited } from '../../image/limited.js';
 import { decodeDigests, encodeDigests, pathOf, unpackFiles } from '../../source/scan.js';
 import type { Derivable, FileData } from '../derivable.js';
 import { deriveOrSend } from '../derive-or-send.js';
@@ -59,9 +61,14 @@ export class Uploads {
   readonly #underWay = new Map<string, Promise<void>>();
   /** Small objects that are being stored, by their digests. */
   readonly #held = new Map<string, Promise<boolean>>();
+  // Several calls of `ingest` at once need no more memory than one.
+  readonly #reading = limited(1);
+  readonly #sendingSmall: Limited;
+  readonly #sendingLarge = limited(LARGE_AT_ONCE);
   #staging: Promise<Staging> | undefined;
 
   constructor(target: UploadTarget, cache: ObjectCache) {
+    this.#sendingSmall = limited(target.batch.atOnce);
     this.#target = target;
     this.#cache = cache;
   }
@@ -112,14 +119,13 @@ export class Uploads {
       return digest !== undefined && knownSizes[at++] === Number(bytes);
     });
     const toRead = files.filter((_, number) => !skipped[number]).map(withoutKnown);
-    const hashed = [...decodeDigests(await ingestFiles(root, Buffer.concat(toRead), undefined, watch))].map(
-      ({ digest }) => digest,
-    );
+    const read = () => ingestFiles(root, Buffer.concat(toRead), undefined, watch);
+    const hashed = [...decodeDigests(await this.#reading(read))].map(({ digest }) => digest);
     await this.#target.rescue(hashed);
     const sizes = await this.#target.sizes(hashed);
-    const read = files.filter((_, number) => !skipped[number]);
-    const isMissing = read.map(({ bytes }, number) => sizes[number] !== Number(bytes));
-    const missing = read
+    const unknown = files.filter((_, number) => !skipped[number]);
+    const isMissing = unknown.map(({ bytes }, number) => sizes[number] !== Number(bytes));
+    const missing = unknown
       .map(({ bytes, size, holes }, number) => {
         const digest = hashed[number]!;
         const packed = toRead[number]!;
@@ -162,8 +168,11 @@ export class Uploads {
     const large = files.filter(({ size }) => size > HELD_BYTES);
     const { batch } = this.#target;
     const { signal } = watch;
-    await inParallel(batchesOf(small, batch), batch.atOnce, each => this.#uploadSmall(root, each), signal);
-    await inParallel(large, LARGE_AT_ONCE, each => this.#uploadLarge(root, each), signal);
+    const sendSmall = (each: readonly FileToUpload[]) =>
+      this.#sendingSmall(() => this.#uploadSmall(root, each));
+    const sendLarge = (each: FileToUpload) => this.#sendingLarge(() => this.#uploadLarge(root, each));
+    await inParallel(batchesOf(small, batch), batch.atOnce, sendSmall, signal);
+    await inParallel(large, LARGE_AT_ONCE, sendLarge, signal);
   }
 
   async #uploadSmall(root: number, files: readonly FileToUpload[]): Promise<void> {

@@ -3,6 +3,7 @@ import type { DiskMap } from '../../image/disk-map.js';
 import { sha512 } from '../../image/digest.js';
 import { dataSizeOf } from '../../image/entry.js';
 import { ImageUnpackerError } from '../../image/error.js';
+import { limited } from '../../image/limited.js';
 import { checkStreamName, parseImageName } from '../../image/name.js';
 import type { Limits } from '../../image/settable-limits.js';
 import { DEFAULT_LIMITS } from '../../image/settable-limits.js';
@@ -69,6 +70,7 @@ export class LocalStore implements Store {
   readonly #sources: LocalSources;
   #lease: Promise<LocalLease> | undefined;
   readonly #early = new EarlySync();
+  readonly #ingesting = limited(1);
   #session: Promise<Session> | undefined;
 
   constructor(location: string, { signal, limits = DEFAULT_LIMITS }: LocalStoreOptions) {
@@ -215,7 +217,9 @@ export class LocalStore implements Store {
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {
     const session = await this.#beginStoring();
-    const ingest = (): Promise<Buffer> => this.#objects.ingest(session, root, files, watch);
+    // One call by itself keeps all processors busy.
+    const ingest = (): Promise<Buffer> =>
+      this.#ingesting(() => this.#objects.ingest(session, root, files, watch));
     return ingestRescued(ingest, await this.#hold(), digests => this.has(digests));
   }
 

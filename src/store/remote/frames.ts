@@ -6,6 +6,7 @@ import { ImageUnpackerError } from '../../image/error.js';
  *
  *   asked     = *digest                       in the order in which they are wanted
  *   answered  = *( state:u8 size:u64 data )   one for each that was asked for
+ *   sizes     = *size:u64                     one for each that was asked for: 0 if it is not there, else its size and one
  *   sent      = *( digest size:u64 data )
  *   taken     = *added:u8                     one for each that was sent: 1 if it was not there before
  *   data      = size bytes, of a state 0 only
@@ -23,6 +24,26 @@ const SENT_HEAD_BYTES = DIGEST_BYTES + SIZE_BYTES;
 export const MAX_BATCH_OBJECTS = 16_384;
 /** Objects up to this size travel in batches; what is larger is asked for by itself, and carries on where it was. */
 export const SMALL_BYTES = 1 << 20;
+
+/** The sizes of objects; undefined of one that is not there. */
+export function encodeSizes(sizes: readonly (number | undefined)[]): Buffer {
+  const bytes = Buffer.alloc(sizes.length * SIZE_BYTES);
+  for (const [at, size] of sizes.entries())
+    if (size !== undefined) bytes.writeBigUInt64LE(BigInt(size) + 1n, at * SIZE_BYTES);
+  return bytes;
+}
+
+/** The sizes of `count` objects; undefined when that is not what the bytes are. */
+export function decodeSizes(bytes: Buffer, count: number): (number | undefined)[] | undefined {
+  if (bytes.length !== count * SIZE_BYTES) return undefined;
+  const sizes: (number | undefined)[] = [];
+  for (let at = 0; at < bytes.length; at += SIZE_BYTES) {
+    const size = bytes.readBigUInt64LE(at);
+    if (size > Number.MAX_SAFE_INTEGER) return undefined;
+    sizes.push(size === 0n ? undefined : Number(size) - 1);
+  }
+  return sizes;
+}
 
 /** The head of an answer. */
 export function answerHead(state: FrameState, size: number): Buffer {

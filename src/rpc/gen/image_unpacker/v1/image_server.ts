@@ -218,20 +218,6 @@ export interface ListDiskMapsResponse {
   digests: Buffer;
 }
 
-export interface StatObjectsRequest {
-  digests: Buffer;
-  /**
-   * Whether they are asked for to be read. Else it is by who stores objects: what need not be sent is there, and a server
-   * that demands the content of all of them says so of none.
-   */
-  toRead: boolean;
-}
-
-export interface StatObjectsResponse {
-  /** One for each: 0 when it is not there, else its size and one. */
-  sizes: bigint[];
-}
-
 export interface CheckObjectsRequest {
   digests: Buffer;
 }
@@ -2056,126 +2042,6 @@ export const ListDiskMapsResponse: MessageFns<ListDiskMapsResponse> = {
   },
 };
 
-function createBaseStatObjectsRequest(): StatObjectsRequest {
-  return { digests: Buffer.alloc(0), toRead: false };
-}
-
-export const StatObjectsRequest: MessageFns<StatObjectsRequest> = {
-  encode(message: StatObjectsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.digests.length !== 0) {
-      writer.uint32(10).bytes(message.digests);
-    }
-    if (message.toRead !== false) {
-      writer.uint32(16).bool(message.toRead);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): StatObjectsRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseStatObjectsRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.digests = Buffer.from(reader.bytes());
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.toRead = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
-function createBaseStatObjectsResponse(): StatObjectsResponse {
-  return { sizes: [] };
-}
-
-export const StatObjectsResponse: MessageFns<StatObjectsResponse> = {
-  encode(message: StatObjectsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.sizes.length !== 0) {
-      writer.uint32(10).fork();
-      for (const v of message.sizes) {
-        if (BigInt.asUintN(64, v) !== v) {
-          throw new globalThis.Error("a value provided in array field sizes of type uint64 is too large");
-        }
-        writer.uint64(v);
-      }
-      writer.join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): StatObjectsResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseStatObjectsResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag === 8) {
-              message.sizes.push(reader.uint64() as bigint);
-
-              continue;
-            }
-
-            if (tag === 10) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.sizes.push(reader.uint64() as bigint);
-              }
-
-              continue;
-            }
-
-            break;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
 function createBaseCheckObjectsRequest(): CheckObjectsRequest {
   return { digests: Buffer.alloc(0) };
 }
@@ -2642,16 +2508,6 @@ export const ImageServerServiceService = {
       Buffer.from(ListDiskMapsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListDiskMapsResponse => ListDiskMapsResponse.decode(value),
   },
-  /** Which objects are there, and what size they have. */
-  statObjects: {
-    path: "/image_unpacker.v1.ImageServerService/StatObjects" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: StatObjectsRequest): Buffer => Buffer.from(StatObjectsRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): StatObjectsRequest => StatObjectsRequest.decode(value),
-    responseSerialize: (value: StatObjectsResponse): Buffer => Buffer.from(StatObjectsResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): StatObjectsResponse => StatObjectsResponse.decode(value),
-  },
   /** Reads and hashes objects; tells how far it is now and then, and at the end what they are. */
   checkObjects: {
     path: "/image_unpacker.v1.ImageServerService/CheckObjects" as const,
@@ -2700,8 +2556,6 @@ export interface ImageServerServiceServer extends UntypedServiceImplementation {
   replaceChannel: handleUnaryCall<ReplaceChannelRequest, ReplaceChannelResponse>;
   /** The digests of the disks whose maps are kept with an image. */
   listDiskMaps: handleUnaryCall<ListDiskMapsRequest, ListDiskMapsResponse>;
-  /** Which objects are there, and what size they have. */
-  statObjects: handleUnaryCall<StatObjectsRequest, StatObjectsResponse>;
   /** Reads and hashes objects; tells how far it is now and then, and at the end what they are. */
   checkObjects: handleServerStreamingCall<CheckObjectsRequest, CheckObjectsResponse>;
   /** Tells of objects that came damaged. The server looks at them itself. */
@@ -2883,22 +2737,6 @@ export interface ImageServerServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListDiskMapsResponse) => void,
-  ): ClientUnaryCall;
-  /** Which objects are there, and what size they have. */
-  statObjects(
-    request: StatObjectsRequest,
-    callback: (error: ServiceError | null, response: StatObjectsResponse) => void,
-  ): ClientUnaryCall;
-  statObjects(
-    request: StatObjectsRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: StatObjectsResponse) => void,
-  ): ClientUnaryCall;
-  statObjects(
-    request: StatObjectsRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: StatObjectsResponse) => void,
   ): ClientUnaryCall;
   /** Reads and hashes objects; tells how far it is now and then, and at the end what they are. */
   checkObjects(
