@@ -1,5 +1,5 @@
-// `client.mjs fetch|read|await ADDRESS CERTS IMAGE DIRECTORY COUNT [BASE]`: what agents do with an image server, bare. It prints, as
-// JSON, the seconds that each of COUNT clients took from its start. What the image BASE has is not fetched.
+// `client.mjs fetch|read|await ADDRESS CERTS IMAGE DIRECTORY COUNT`: what agents do with an image server, bare. It prints, as
+// JSON, the seconds that each of COUNT clients took from its start.
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectStore, serverLocation } from '../../src/rpc/connect-store.js';
@@ -19,13 +19,10 @@ async function contentOf(store: Store, image: string): Promise<Buffer[]> {
   return [...digests.values()];
 }
 
-const WORK: Record<string, (store: Store, image: string, base?: string) => Promise<void>> = {
-  /** Makes all objects, or those that the image `base` has not, files of this machine, hashed. */
-  fetch: async (store, image, base) => {
-    const known = base === undefined ? [] : await contentOf(store, base);
-    const have = new Set(known.map(digest => digest.toString('latin1')));
-    const wanted = (await contentOf(store, image)).filter(digest => !have.has(digest.toString('latin1')));
-    const fetched = await store.fetch(wanted, {});
+const WORK: Record<string, (store: Store, image: string) => Promise<void>> = {
+  /** Makes all objects files of this machine, hashed. */
+  fetch: async (store, image) => {
+    const fetched = await store.fetch(await contentOf(store, image), {});
     await fetched.close();
   },
   /** Reads and hashes all objects, one after the other, and keeps nothing. */
@@ -41,14 +38,13 @@ const WORK: Record<string, (store: Store, image: string, base?: string) => Promi
   },
 };
 
-const [work = '', address = '', certs = '', image = '', directory = '', count = '1', base] =
-  process.argv.slice(2);
+const [work = '', address = '', certs = '', image = '', directory = '', count = '1'] = process.argv.slice(2);
 const began = performance.now();
 const clients = Array.from({ length: Number(count) }, async (_, number) => {
   const cache = { directory: join(directory, String(number)), maxBytes: 2 ** 40 };
   const store = await connectStore(serverLocation(address), { cache, certs });
   try {
-    await WORK[work]!(store, image, base);
+    await WORK[work]!(store, image);
     return (performance.now() - began) / 1000;
   } finally {
     await store.close();

@@ -18,6 +18,11 @@ const MIB = 1 << 20;
 const LARGE_FILES = 4;
 const LARGE_BYTES = 256 * MIB;
 const AGENTS = 50;
+/** What is new for each of them: all of them together are the page cache's. */
+const UPDATE_LARGE = 8;
+const UPDATE_LARGE_BYTES = 2 * MIB;
+const UPDATE_SMALL = 1000;
+const UPDATE_SMALL_BYTES = 8 << 10;
 /** A packet takes 50 ms there and back; 1 Gb/s. */
 const FAR: Line = { milliseconds: 25, bytes: 125_000_000 };
 const FIRST = 'base/bench/first';
@@ -64,21 +69,30 @@ export function imageServerSuite(workshop: Workshop): Task[] {
       ],
     },
     {
-      title: `${String(AGENTS)} agents fetch what B has new at once`,
-      base: 'all of them',
-      contestants: [agents(workshop)],
+      title: `${String(AGENTS)} agents fetch ${String(UPDATE_LARGE)} objects of ${String(UPDATE_LARGE_BYTES / MIB)} MiB and ${String(UPDATE_SMALL)} of ${String(UPDATE_SMALL_BYTES / 1024)} KiB at once`,
+      base: 'one alone',
+      contestants: [agents(workshop, 1, 'one alone'), agents(workshop, AGENTS, 'all of them')],
     },
   ];
 }
 
-/** Files of random bytes. */
 async function largeFiles(workshop: Workshop): Promise<string> {
-  const directory = workshop.path('large');
+  return filesOf(workshop, 'large', Array<number>(LARGE_FILES).fill(LARGE_BYTES));
+}
+
+async function updateFiles(workshop: Workshop): Promise<string> {
+  const large = Array<number>(UPDATE_LARGE).fill(UPDATE_LARGE_BYTES);
+  return filesOf(workshop, 'update', [...large, ...Array<number>(UPDATE_SMALL).fill(UPDATE_SMALL_BYTES)]);
+}
+
+/** A directory with files of random bytes, made once. */
+async function filesOf(workshop: Workshop, name: string, sizes: readonly number[]): Promise<string> {
+  const directory = workshop.path(name);
   if (existsSync(directory)) return directory;
   await mkdir(directory);
-  for (let number = 0; number < LARGE_FILES; number++) {
+  for (const [number, size] of sizes.entries()) {
     const file = await open(join(directory, String(number)), 'w');
-    for (let at = 0; at < LARGE_BYTES; at += MIB) await file.write(randomBytes(MIB));
+    for (let left = size; left > 0; left -= MIB) await file.write(randomBytes(Math.min(left, MIB)));
     await file.close();
   }
   return directory;
@@ -187,20 +201,20 @@ function revision(workshop: Workshop, tool: string, isKnown: boolean, line?: Lin
   return { tool, attempt };
 }
 
-/** Agents that have A, and want B. */
-function agents(workshop: Workshop): Contestant {
+/** Agents, all of them in one process, that have nothing of an image yet. */
+function agents(workshop: Workshop, count: number, tool: string): Contestant {
   const attempt = async (): Promise<Attempt> => {
-    const first = await workshop.image('A');
-    const second = await workshop.image('B');
-    const fetch = async (servers: readonly RunningServer[]): Promise<Attempt> => {
+    const from = await updateFiles(workshop);
+    return withServers(workshop, 1, undefined, async (servers, certs) => {
       const { signal } = workshop;
-      const words = [...(await clientWords(workshop, 'fetch', servers[0]!, second, AGENTS)), first];
+      await rm(workshop.path('build-cache'), { recursive: true, force: true });
+      await runCommand(buildWords(certs, servers[0]!, FIRST, from), { signal });
+      const words = await clientWords(workshop, 'fetch', servers[0]!, FIRST, count);
       const { cost, output } = await measure(words, { cold: false, signal });
       const times = (JSON.parse(output) as number[]).sort((a, b) => a - b);
-      const spread = `; first ${times[0]!.toFixed(1)} s, last ${times.at(-1)!.toFixed(1)} s`;
+      const spread = `; first ${times[0]!.toFixed(2)} s, last ${times.at(-1)!.toFixed(2)} s`;
       return { cost, result: await remark(servers, spread) };
-    };
-    return withServers(workshop, 1, undefined, fetch, workshop.store);
+    });
   };
-  return { tool: 'all of them', attempt };
+  return { tool, attempt };
 }

@@ -150,6 +150,8 @@ async function answerMany(exchange: Exchange, context: HttpContext, limit: numbe
   const digests = splitDigests(await readBody(request, MAX_BATCH_OBJECTS * 64));
   await context.held.use(async lease => {
     response.writeHead(200, { 'content-type': 'application/octet-stream' });
+    // With the head in one call the first piece would be copied.
+    response.flushHeaders();
     await sendObjects(response, digests, limit, sendContext(exchange, context, lease));
     response.end();
   });

@@ -30,6 +30,8 @@ export async function sendObject(
   const part = range && { 'content-range': `bytes ${String(start)}-${String(end - 1)}/${String(size)}` };
   response.writeHead(range === undefined ? 200 : 206, { ...headers, ...part, 'content-length': end - start });
   if (request.method !== 'HEAD') {
+    // With the head in one call the first piece would be copied.
+    response.flushHeaders();
     for await (const chunk of lease.parts.part(digest, start, end)) await write(response, chunk, signal);
     if (end === size) statistics.objectsSent++;
     statistics.bytesSent += end - start;

@@ -6,7 +6,7 @@ import type { Lease } from './held-store.js';
 import type { Statistics } from './statistics.js';
 
 /** So much is read at once for one caller, with the bytes of one object more: there may be many callers. */
-const GROUP_BYTES = 1 << 20;
+const GROUP_BYTES = 256 << 10;
 const GROUP_OBJECTS = 512;
 
 /** What objects are sent with. */

@@ -8,14 +8,19 @@ import { objectPath, OBJECTS } from './layout.js';
 import { LocalObjects } from './objects.js';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** Large enough that a call costs little, small enough for fifty readers at once. */
-const CHUNK_BYTES = 512 << 10;
+/** Large enough that a call costs little. */
+const CHUNK_BYTES = 256 << 10;
+/** So many readers have such a buffer, which is kept: each of hundreds of objects, sent in a moment, would leave one to be collected. */
+const MOST_BUFFERS = 16;
+const SMALL_CHUNK_BYTES = 64 << 10;
 
 /** The objects of a store in a directory, piece by piece. */
 export class LocalParts implements ObjectParts {
   readonly #store: Store;
   readonly #objects: LocalObjects;
   readonly #path: string;
+  readonly #free: Buffer[] = [];
+  #made = 0;
 
   constructor(store: Store, location: string) {
     this.#store = store;
@@ -34,8 +39,8 @@ export class LocalParts implements ObjectParts {
       if ((reason as NodeJS.ErrnoException).code === 'ENOENT') throw this.#fault(digest, 'is missing');
       throw this.#failed(reason);
     });
+    const buffer = this.#takeBuffer();
     try {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - start));
       for (let at = start; at < end;) {
         const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
         if (bytesRead === 0) throw this.#fault(digest, 'is shorter than it was');
@@ -45,8 +50,17 @@ export class LocalParts implements ObjectParts {
     } catch (reason) {
       throw this.#failed(reason);
     } finally {
+      if (buffer.length === CHUNK_BYTES) this.#free.push(buffer);
       await file.close();
     }
+  }
+
+  #takeBuffer(): Buffer {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#made === MOST_BUFFERS) return Buffer.allocUnsafeSlow(SMALL_CHUNK_BYTES);
+    this.#made++;
+    return Buffer.allocUnsafeSlow(CHUNK_BYTES);
   }
 
   /** Objects that were looked for stay until the store is closed. */
