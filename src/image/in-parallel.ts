@@ -2,31 +2,37 @@ import { throwIfAborted } from './error.js';
 
 /**
  * Does `work` for each of the items, at most `most` at once, and resolves to what came of them, in their order. When one
- * fails, no other is begun, those that were are waited for, and the first failure is thrown.
+ * fails, or `signal` is aborted, no other is begun, those that were are told by a signal of their own and waited for, and what failed first is thrown.
  */
 export async function inParallel<T, R>(
   items: readonly T[],
   most: number,
-  work: (item: T, at: number) => Promise<R>,
+  work: (item: T, at: number, signal: AbortSignal) => Promise<R>,
   signal?: AbortSignal,
 ): Promise<R[]> {
   const results = new Array<R>(items.length);
+  const ended = new AbortController();
+  const stop = (): void => ended.abort(signal?.reason);
+  const failures: unknown[] = [];
   let next = 0;
-  let failed = false;
   const worker = async (): Promise<void> => {
-    while (next < items.length && !failed) {
+    while (next < items.length && failures.length === 0) {
       const at = next++;
       try {
         throwIfAborted(signal);
-        results[at] = await work(items[at]!, at);
+        results[at] = await work(items[at]!, at, ended.signal);
       } catch (reason) {
-        failed = true;
-        throw reason;
+        failures.push(reason);
+        ended.abort(reason);
       }
     }
   };
-  const workers = Array.from({ length: Math.min(most, items.length) }, worker);
-  const failure = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
-  if (failure !== undefined) throw (failure as PromiseRejectedResult).reason;
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    await Promise.all(Array.from({ length: Math.min(most, items.length) }, worker));
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+  if (failures.length > 0) throw failures[0];
   return results;
 }

@@ -214,8 +214,8 @@ async function ingest(fd: number, { batches }: DirectoryPlan, sink: ObjectSink, 
     done[at] = bytes;
     step.update(done.reduce((sum, each) => sum + each, 0));
   };
-  const ingestBatch = async ({ packed, sizes }: Batch, at: number): Promise<Buffer> => {
-    const watch: Watch = { signal: options.signal, onProgress: (_, bytes) => progress(at, bytes) };
+  const ingestBatch = async ({ packed, sizes }: Batch, at: number, signal: AbortSignal): Promise<Buffer> => {
+    const watch: Watch = { signal, onProgress: (_, bytes) => progress(at, bytes) };
     const digests = await sink.ingest(fd, packed, watch);
     countFiles(digests, sizes, counted, count);
     progress(at, Number(sizes.reduce((bytes, size) => bytes + size, 0n)));

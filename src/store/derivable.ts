@@ -11,6 +11,8 @@ export interface Derivable<T> {
   found: FileData;
 }
 
+/** With more of them in both files it is sent: where all its ranges begin is in memory. */
+const MOST_HOLES = 32_768;
 /** More is sent: nobody hears of an object while it is made, and who is silent for a minute counts as gone. */
 const MOST_BYTES = 1n << 30n;
 
@@ -20,6 +22,7 @@ const MOST_BYTES = 1n << 30n;
  */
 export function isDerivable(wanted: FileData, found: FileData): boolean {
   if (wanted.digest === null || found.digest === null) return false;
+  if (wanted.holes.length + found.holes.length > MOST_HOLES) return false;
   if (wanted.size !== found.size || wanted.digest.equals(found.digest)) return false;
   const [bytes, there] = [dataSizeOf(wanted.size, wanted.holes), dataSizeOf(found.size, found.holes)];
   if (bytes > MOST_BYTES || bytes > 2n * there) return false;

@@ -3,10 +3,10 @@ import { inParallel } from '../image/in-parallel.js';
 
 export interface DeriveOrSendOptions<T> {
   /** Has the object of one be made; whether it was. */
-  derive: (pair: Derivable<T>) => Promise<boolean>;
+  derive: (pair: Derivable<T>, signal: AbortSignal) => Promise<boolean>;
   /** So many are made at once. */
   most: number;
-  send: (files: readonly T[]) => Promise<void>;
+  send: (files: readonly T[], signal: AbortSignal) => Promise<void>;
   signal?: AbortSignal | undefined;
 }
 
@@ -17,10 +17,17 @@ export async function deriveOrSend<T>(
   { derive, most, send, signal }: DeriveOrSendOptions<T>,
 ): Promise<void> {
   const maybe = new Set(pairs.map(({ wanted }) => wanted));
-  const deriveAll = async (): Promise<void> => {
-    const made = await inParallel(pairs, most, derive, signal);
-    await send(pairs.flatMap(({ wanted }, at) => (made[at] === true ? [] : [wanted])));
+  const deriveAll = async (until: AbortSignal): Promise<void> => {
+    const made = await inParallel(pairs, most, async (pair, _, each) => derive(pair, each), until);
+    await send(
+      pairs.flatMap(({ wanted }, at) => (made[at] === true ? [] : [wanted])),
+      until,
+    );
   };
-  const sendOthers = async (): Promise<void> => send(files.filter(file => !maybe.has(file)));
-  await inParallel([sendOthers, deriveAll], 2, async work => work(), signal);
+  const sendOthers = async (until: AbortSignal): Promise<void> =>
+    send(
+      files.filter(file => !maybe.has(file)),
+      until,
+    );
+  await inParallel([sendOthers, deriveAll], 2, async (work, _, until) => work(until), signal);
 }

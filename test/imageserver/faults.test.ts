@@ -77,6 +77,7 @@ test('each role may do what it says and no more, and what is refused is told of'
   const refused = { code: 'NO_PERMISSION' };
   const channel = { stream: 'team/a', name: 'c' };
   const big = randomBytes(3 << 20);
+  const sparse = { size: 1n, holes: [], digest: sha512(Buffer.from('x')) };
 
   await build(uploader, 'team/b/1', ['two']);
   await uploader.replace({ ...image, tags: { some: 'tag' } }, image);
@@ -91,6 +92,7 @@ test('each role may do what it says and no more, and what is refused is told of'
     ['fetch', () => nobody.fetch([sha512(Buffer.from('two'))], {}), /POST \/v1\/sizes/],
     ['upload small', () => reader.put(Buffer.from('new')), /PUT \/v1\/objects"/],
     ['upload large', () => reader.putStream(inPieces(big)), /PUT \/v1\/objects\/[0-9a-f]{128}/],
+    ['derive', () => reader.derive!(sparse, sparse), /PUT \/v1\/derived/],
     ['keep a disk map', () => nobody.keepDiskMap(image.digest, diskMapOf('x')), /PUT \/v1\/disk-maps/],
     ['make', () => reader.create(image, {}), /CreateImage/],
     ['upload elsewhere', () => build(uploader, 'other/1', ['two']), /upload to other/],

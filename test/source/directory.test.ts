@@ -19,8 +19,10 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { sha512 } from '../../src/image/digest.js';
 import type { Entry, FileEntry } from '../../src/image/entry.js';
+import { ImageUnpackerError } from '../../src/image/error.js';
 import { parseFilter } from '../../src/image/filter.js';
 import { TreeValidator } from '../../src/image/validate.js';
+import { ingestFiles } from '../../src/native.js';
 import { readDirectory } from '../../src/source/directory.js';
 import { temporaryDirectory } from '../temporary-directory.js';
 import { MemorySink, treeOptions } from './memory-sink.js';
@@ -224,4 +226,48 @@ test('new data is counted once', async t => {
     return Promise.resolve(Buffer.concat([one, one, one]));
   };
   t.like(await readDirectory(source, sink, treeOptions()), { newObjects: 1, newBytes: 1 });
+});
+
+test('of a directory that is read in parts at once all is in its place, and new data is counted once', async t => {
+  const source = makeSource(t);
+  const texts = Array.from({ length: 9000 }, (_, at) => String(at % 5000));
+  for (const [at, text] of texts.entries()) writeFileSync(join(source, String(10_000 + at)), text);
+  const sink = new MemorySink();
+  let underWay = 0;
+  sink.ingest = async (root, files) => {
+    const number = ++underWay;
+    // The first comes last.
+    await new Promise(resolve => setTimeout(resolve, number === 1 ? 300 : 0));
+    const answers = await ingestFiles(root, files, undefined, {});
+    for (let at = 0; at < answers.length; at += 65) answers[at] = 1;
+    return answers;
+  };
+  const tree = await readDirectory(source, sink, treeOptions());
+  t.true(underWay > 1);
+  const entries = [...tree.entries()].filter((entry): entry is FileEntry => entry.type === 'file');
+  t.deepEqual(
+    entries.map(({ digest }) => digest),
+    texts.map(text => sha512(Buffer.from(text))),
+  );
+  const unique = new Set(texts);
+  t.like(tree, {
+    newObjects: unique.size,
+    newBytes: [...unique].reduce((sum, { length }) => sum + length, 0),
+  });
+});
+
+test('when a part of a directory cannot be read the others are ended, and it is said why', async t => {
+  const source = makeSource(t);
+  for (let at = 0; at < 9000; at++) writeFileSync(join(source, String(10_000 + at)), 'a');
+  const sink = new MemorySink();
+  let ended = 0;
+  let begun = 0;
+  sink.ingest = async (_root, _files, { signal }) => {
+    if (++begun === 2) throw new ImageUnpackerError('NO_SPACE', 'It is full');
+    await new Promise(resolve => signal!.addEventListener('abort', resolve, { once: true }));
+    ended++;
+    throw new ImageUnpackerError('CANCELLED', 'Interrupted');
+  };
+  await t.throwsAsync(readDirectory(source, sink, treeOptions()), { code: 'NO_SPACE' });
+  t.is(ended, begun - 1);
 });

@@ -1,5 +1,6 @@
 import { sha512 } from '../../src/image/digest.js';
 import { silentProgress } from '../../src/image/progress.js';
+import type { Watch } from '../../src/native.js';
 import { ingestFiles } from '../../src/native.js';
 import type { ObjectSink } from '../../src/source/sink.js';
 import type { DirectoryOptions } from '../../src/source/directory.js';
@@ -20,7 +21,7 @@ export class MemorySink implements ObjectSink {
     return { digest, size: bytes.length, added };
   }
 
-  async ingest(root: number, files: Buffer) {
+  async ingest(root: number, files: Buffer, _watch: Watch) {
     this.onIngest();
     return ingestFiles(root, files, undefined, {});
   }

@@ -92,22 +92,27 @@ test('what a reader reads stays, though its image is deleted', async t => {
   t.false(has(location, 'garbage'));
 });
 
-test('who comes while others keep a collection waiting knows of it, and keeps what he needs', async t => {
-  const location = await makeStore(t);
-  const [old, fresh, collector] = [new User(t, location), new User(t, location), new User(t, location)];
-  t.true(await old.call('has', 'garbage'));
-  t.like(await collector.call('collect'), { removedObjects: 0, heldObjects: 2 });
-  t.false(await fresh.call('put', 'garbage'));
-  await old.call('close');
-  // The list is finished though `fresh` still uses the store.
-  t.like(await collector.call('collect'), { removedObjects: 1 });
-  t.true(has(location, 'garbage'));
-  t.false(has(location, 'rubbish'));
-  await fresh.call('create', 's/1', 'garbage');
-  await fresh.call('close');
-  await collector.call('collect');
-  t.true(has(location, 'garbage'));
-});
+for (const [title, call, answer] of [
+  ['stores the same', 'put', false],
+  ['asks how large it is', 'size', 'garbage'.length],
+] as const) {
+  test(`who comes while others keep a collection waiting, and ${title}, knows of it and keeps what he needs`, async t => {
+    const location = await makeStore(t);
+    const [old, fresh, collector] = [new User(t, location), new User(t, location), new User(t, location)];
+    t.true(await old.call('has', 'garbage'));
+    t.like(await collector.call('collect'), { removedObjects: 0, heldObjects: 2 });
+    t.is(await fresh.call(call, 'garbage'), answer);
+    await old.call('close');
+    // The list is finished though `fresh` still uses the store.
+    t.like(await collector.call('collect'), { removedObjects: 1 });
+    t.true(has(location, 'garbage'));
+    t.false(has(location, 'rubbish'));
+    await fresh.call('create', 's/1', 'garbage');
+    await fresh.call('close');
+    await collector.call('collect');
+    t.true(has(location, 'garbage'));
+  });
+}
 
 test('a list that is damaged deletes nothing, and one that was not finished is', async t => {
   const location = await makeStore(t);

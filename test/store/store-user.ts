@@ -7,6 +7,7 @@ import { silentProgress } from '../../src/image/progress.js';
 import { collect } from '../../src/store/local/collect.js';
 import type { LocalStore } from '../../src/store/local/store.js';
 import { openLocalStore } from '../../src/store/local/store.js';
+import { partsOf } from '../../src/store/object-parts.js';
 import { storeImage } from '../model/stored-image.js';
 import { treeOf } from './store-content.js';
 
@@ -18,6 +19,7 @@ const digestOf = (text: string): Buffer => createHash('sha512').update(text).dig
 const CALLS: Record<string, (...parameters: string[]) => Promise<unknown>> = {
   put: async text => (await (await opened()).put(Buffer.from(text))).added,
   has: async text => (await (await opened()).has([digestOf(text)]))[0],
+  size: async text => (await partsOf(await opened()).sizes([digestOf(text)]))[0],
   read: async text => (await (await opened()).read(digestOf(text), 1000)).toString(),
   create: async (name, text) => storeImage(await opened(), name, treeOf(text)),
   // As an uploader does, who asks first.

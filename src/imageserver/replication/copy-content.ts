@@ -83,9 +83,9 @@ async function deriveOrCopy(
   const canDerive = earlier !== undefined && destination.derive !== undefined;
   const find = async () => (canDerive ? findDerivable(earlier, files, { signal }) : []);
   await deriveOrSend(files, (await unlessDamaged('', ignoreDamage, find)) ?? [], {
-    derive: async ({ wanted, found }) => (await destination.derive?.(wanted, found, signal)) === true,
+    derive: async ({ wanted, found }, until) => (await destination.derive?.(wanted, found, until)) === true,
     most: DERIVED_AT_ONCE,
-    send: left => copyObjects(ends, left.map(wantedObject), options),
+    send: (left, until) => copyObjects(ends, left.map(wantedObject), { ...options, signal: until }),
     signal,
   });
 }

@@ -17,8 +17,8 @@ import type { ObjectCache, Staging } from './cache.js';
 const HELD_BYTES = 1 << 20;
 /** Each of them has a whole object, or some parts of one, in memory. */
 const LARGE_AT_ONCE = 2;
-/** Enough for a line of 50 ms: little travels of each. */
-const DERIVED_AT_ONCE = 16;
+/** Fewer than there are connections, lest what is sent waits for what is made. */
+const DERIVED_AT_ONCE = 4;
 
 /** An object that is a file. */
 export interface StagedObject {
@@ -65,6 +65,7 @@ export class Uploads {
   readonly #reading = limited(1);
   readonly #sendingSmall: Limited;
   readonly #sendingLarge = limited(LARGE_AT_ONCE);
+  readonly #deriving = limited(DERIVED_AT_ONCE);
   #staging: Promise<Staging> | undefined;
 
   constructor(target: UploadTarget, cache: ObjectCache) {
@@ -155,9 +156,10 @@ export class Uploads {
     const found = (await this.#target.findDerivable?.([...byData.keys()], watch)) ?? [];
     const pairs = found.map(({ wanted, found }) => ({ wanted: byData.get(wanted)!, found }));
     await deriveOrSend(unique, pairs, {
-      derive: async ({ wanted, found }) => (await this.#target.derive?.(wanted.file, found)) === true,
+      derive: ({ wanted, found }) =>
+        this.#deriving(async () => (await this.#target.derive?.(wanted.file, found)) === true),
       most: DERIVED_AT_ONCE,
-      send: left => this.#uploadFiles(root, left, watch),
+      send: (left, signal) => this.#uploadFiles(root, left, { ...watch, signal }),
       signal: watch.signal,
     });
   }
@@ -208,9 +210,11 @@ export class Uploads {
   /** What is not all of a file is put together in one of its own. */
   async #uploadWithHoles(root: number, file: FileToUpload): Promise<void> {
     const staging = await this.#stage();
-    await staging.store.ingest(root, file.packed, {});
-    await this.#once([file], () => this.#target.addFile({ ...file, path: staging.pathOf(file.digest) }));
-    await staging.remove(file.digest);
+    await this.#once([file], async () => {
+      await staging.store.ingest(root, file.packed, {});
+      await this.#target.addFile({ ...file, path: staging.pathOf(file.digest) });
+      await staging.remove(file.digest);
+    });
   }
 
   async #putLarge(chunks: AsyncIterable<Buffer>): Promise<Stored> {

@@ -8,10 +8,8 @@ import type { FileData } from '../derivable.js';
 import { TemporaryObject } from './temporary-object.js';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** A file with more holes is sent: what it is made of is in memory. */
-const MOST_RANGES = 65_536;
-/** So much is read and hashed in some twenty milliseconds, after which others have their turn. */
-const TURN_BYTES = 16 << 20;
+/** So much is read, hashed and written in some ten milliseconds, after which others have their turn. */
+const TURN_BYTES = 4 << 20;
 /** What stands for zeros instead of a place (native/store.cc). */
 const ZEROS = 0xffff_ffff_ffff_ffffn;
 
@@ -33,7 +31,6 @@ export async function deriveObject(
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const ranges = dataRanges(wanted.size, wanted.holes, found.holes);
-  if (ranges.length > MOST_RANGES) return false;
   const file = await open(paths.found, READ);
   const temporary = new TemporaryObject(paths.temporary);
   try {

@@ -31,6 +31,8 @@ const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** A stream up to this size is held until its digest says whether it is stored already. */
 const SMALL_BYTES = 1 << 20;
 const CHUNK_BYTES = 1 << 20;
+/** After so many others have their turn. */
+const SIZES_AT_ONCE = 16_384;
 /** The states of objects as `checkObjects` numbers them. */
 const STATES: readonly (ObjectFault['state'] | undefined)[] = [undefined, 'missing', 'damaged'];
 /** Calls of `ingestFiles` that are about the store; the others are about the files that it reads. */
@@ -88,7 +90,10 @@ export class LocalObjects {
     if (digests.length === 0) return [];
     const directory = await this.openDirectory();
     try {
-      return await objectSizes(directory.fd, digests);
+      const sizes: (number | undefined)[] = [];
+      for (let at = 0; at < digests.length; at += SIZES_AT_ONCE)
+        sizes.push(...(await objectSizes(directory.fd, digests.slice(at, at + SIZES_AT_ONCE))));
+      return sizes;
     } catch (reason) {
       throw this.#failed(reason, 'look for objects in');
     } finally {

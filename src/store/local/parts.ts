@@ -3,9 +3,8 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImageUnpackerError } from '../../image/error.js';
 import type { ObjectParts } from '../object-parts.js';
-import type { Store } from '../store.js';
 import { objectPath, OBJECTS } from './layout.js';
-import { LocalObjects } from './objects.js';
+import type { LocalStore } from './store.js';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** Large enough that a call costs little. */
@@ -16,21 +15,18 @@ const SMALL_CHUNK_BYTES = 64 << 10;
 
 /** The objects of a store in a directory, piece by piece. */
 export class LocalParts implements ObjectParts {
-  readonly #store: Store;
-  readonly #objects: LocalObjects;
+  readonly #store: LocalStore;
   readonly #path: string;
   readonly #free: Buffer[] = [];
   #made = 0;
 
-  constructor(store: Store, location: string) {
+  constructor(store: LocalStore, location: string) {
     this.#store = store;
-    this.#objects = new LocalObjects(location);
     this.#path = join(location, OBJECTS);
   }
 
   async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
-    await this.#hold();
-    return this.#objects.sizes(digests);
+    return this.#store.sizes(digests);
   }
 
   async *part(digest: Buffer, start: number, end: number): AsyncGenerator<Buffer, void, undefined> {

@@ -41,6 +41,11 @@ import type { Session } from './session.js';
 import { beginSession } from './session.js';
 import { LocalSources } from './sources.js';
 
+/** Each of them keeps one of the few threads that all calls share. */
+const DERIVATIONS_AT_ONCE = 2;
+/** As many as are done in a third of the time after which who waits in silence counts as gone, if they are of a gibibyte each. */
+const MOST_DERIVATIONS = 16;
+
 export interface LocalStoreOptions {
   /** Whether to make the store if the directory does not exist or is empty. */
   create?: boolean;
@@ -71,6 +76,8 @@ export class LocalStore implements Store {
   #lease: Promise<LocalLease> | undefined;
   readonly #early = new EarlySync();
   readonly #ingesting = limited(1);
+  readonly #deriving = limited(DERIVATIONS_AT_ONCE);
+  #derivations = 0;
   #session: Promise<Session> | undefined;
 
   constructor(location: string, { signal, limits = DEFAULT_LIMITS }: LocalStoreOptions) {
@@ -158,8 +165,13 @@ export class LocalStore implements Store {
   }
 
   async has(digests: readonly Buffer[]): Promise<boolean[]> {
+    return (await this.sizes(digests)).map(size => size !== undefined);
+  }
+
+  /** The size of each object in bytes; undefined of one that is not there. */
+  async sizes(digests: readonly Buffer[]): Promise<(number | undefined)[]> {
     await this.#rescue(digests);
-    return (await this.#objects.sizes(digests)).map(size => size !== undefined);
+    return this.#objects.sizes(digests);
   }
 
   async read(digest: Buffer, limit: number): Promise<Buffer> {
@@ -209,10 +221,13 @@ export class LocalStore implements Store {
   }
 
   async derive(wanted: FileData, found: FileData, signal?: AbortSignal): Promise<boolean> {
-    const session = await this.#beginStoring();
-    await this.#rescue([wanted.digest!, found.digest!]);
-    this.#early.stored(session.directory.fd, Number(dataSizeOf(wanted.size, wanted.holes)));
-    return this.#objects.derive(session, wanted, found, signal);
+    if (this.#derivations === MOST_DERIVATIONS) return false;
+    this.#derivations++;
+    try {
+      return await this.#deriving(() => this.#deriveNow(wanted, found, signal));
+    } finally {
+      this.#derivations--;
+    }
   }
 
   async ingest(root: number, files: Buffer, watch: Watch): Promise<Buffer> {
@@ -286,6 +301,14 @@ export class LocalStore implements Store {
         await lease?.end();
       }
     }
+  }
+
+  async #deriveNow(wanted: FileData, found: FileData, signal: AbortSignal | undefined): Promise<boolean> {
+    const session = await this.#beginStoring();
+    await this.#rescue([wanted.digest!, found.digest!]);
+    const isMade = await this.#objects.derive(session, wanted, found, signal);
+    if (isMade) this.#early.stored(session.directory.fd, Number(dataSizeOf(wanted.size, wanted.holes)));
+    return isMade;
   }
 
   /** Keeps the objects from being collected until `close`. */
