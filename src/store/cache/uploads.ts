@@ -18,7 +18,7 @@ const HELD_BYTES = 1 << 20;
 /** Each of them has a whole object, or some parts of one, in memory. */
 const LARGE_AT_ONCE = 2;
 /** Fewer than there are connections, lest what is sent waits for what is made. */
-const DERIVED_AT_ONCE = 4;
+const DERIVED_AT_ONCE = 6;
 
 /** An object that is a file. */
 export interface StagedObject {
